@@ -1,0 +1,12 @@
+"""Helpers without a home in the field: trees, names, keys, files."""
+
+from ._catalogue import find as find
+from ._files import create_folder as create_folder, write_atomically as write_atomically
+from ._keys import fold_name as fold_name
+from ._names import nearest as nearest, unknown as unknown
+from ._trees import (
+    named_leaves as named_leaves,
+    select_paths as select_paths,
+    stack_trees as stack_trees,
+    tree_bytes as tree_bytes,
+)

@@ -1,0 +1,72 @@
+"""Pytrees as named leaves, stacks of trees, and their size."""
+
+import fnmatch
+from collections.abc import Sequence
+from typing import TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jaxtyping import PyTree
+
+from ._names import unknown
+
+Tree = TypeVar("Tree")
+
+
+def _path_name(path: tuple) -> str:
+    parts = []
+    for entry in path:
+        for attribute in ("name", "key", "idx"):
+            if hasattr(entry, attribute):
+                parts.append(str(getattr(entry, attribute)))
+                break
+    return ".".join(parts)
+
+
+def named_leaves(tree: PyTree) -> dict[str, jax.Array]:
+    """Every array leaf of `tree` by its dotted path, such as `blocks.attn.W_Q`.
+
+    Takes arrays and `jax.ShapeDtypeStruct`s; other leaves are left out.
+    """
+    leaves, _ = jtu.tree_flatten_with_path(tree)
+    return {
+        _path_name(path): leaf
+        for path, leaf in leaves
+        if eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
+    }
+
+
+def select_paths(tree: Tree, patterns: Sequence[str], *, what: str) -> Tree:
+    """A tree of booleans: True at the array leaves whose path matches a pattern.
+
+    Patterns are shell-style (`blocks.attn.*`); a pattern also matches everything
+    below the path it names (`blocks.attn`).
+
+    Raises:
+        ValueError: a pattern matches no leaf, which is nearly always a typing error.
+    """
+    names = list(named_leaves(tree))
+
+    def hit(name: str, pattern: str) -> bool:
+        return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(
+            name, f"{pattern}.*"
+        )
+
+    for pattern in patterns:
+        if not any(hit(name, pattern) for name in names):
+            raise ValueError(f"{what}: {unknown('parameter path', pattern, names)}")
+    return jtu.tree_map_with_path(
+        lambda path, _: any(hit(_path_name(path), p) for p in patterns), tree
+    )
+
+
+def stack_trees(trees: Sequence[Tree]) -> Tree:
+    """Trees of equal structure as one tree whose arrays have a new leading axis."""
+    return jtu.tree_map(lambda *xs: jnp.stack(xs), *trees)
+
+
+def tree_bytes(tree: PyTree) -> int:
+    """Bytes of all array leaves of `tree`."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in named_leaves(tree).values())

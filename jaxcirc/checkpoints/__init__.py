@@ -1,0 +1,13 @@
+"""Training trajectories: which steps there are, and the model at each."""
+
+from ._native import (
+    TrajectoryWriter as TrajectoryWriter,
+    open_trajectory as open_trajectory,
+)
+from ._schedules import SCHEDULES as SCHEDULES, schedule as schedule
+from ._tensors import (
+    CheckpointError as CheckpointError,
+    load_tensors as load_tensors,
+    save_tensors as save_tensors,
+)
+from ._trajectory import Trajectory as Trajectory

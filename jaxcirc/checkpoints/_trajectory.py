@@ -1,0 +1,86 @@
+"""A trajectory: a lazy sequence of checkpoints of one model."""
+
+import collections
+import concurrent.futures
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jaxtyping import PyTree
+
+from .._core import stack_trees
+
+
+class Trajectory:
+    """The checkpoints of one training run, loaded when asked for.
+
+    Readers of different formats are functions that return one of these.
+
+    Args:
+        steps: Training steps that have a checkpoint, ascending.
+        read: step -> model.
+        info: Where it comes from: config, seed and the like.
+        name: How messages call it.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[int],
+        read: Callable[[int], PyTree],
+        info: Mapping[str, Any],
+        name: str,
+    ):
+        self.steps = tuple(steps)
+        self.info = dict(info)
+        self.name = name
+        self._read = read
+
+    def __repr__(self) -> str:
+        span = f"{self.steps[0]}..{self.steps[-1]}" if self.steps else "none"
+        return f"Trajectory({self.name!r}, {len(self.steps)} steps: {span})"
+
+    def load(self, step: int) -> PyTree:
+        """The model at a step.
+
+        Raises:
+            ValueError: there is no such step; the message names the nearest.
+            CheckpointError: its file is damaged.
+        """
+        self._check((step,))
+        return self._read(step)
+
+    def stack(self, steps: Sequence[int]) -> PyTree:
+        """The models at several steps as one, with a leading `checkpoint` axis."""
+        self._check(steps)
+        return stack_trees([self._read(step) for step in steps])
+
+    def stream(
+        self, steps: Sequence[int] | None = None, *, prefetch: int = 1
+    ) -> Iterator[tuple[int, PyTree]]:
+        """(step, model) pairs; the next is read while the caller works on this one.
+
+        At most `prefetch` models are in memory besides the one handed out.
+        """
+        steps = self.steps if steps is None else tuple(steps)
+        self._check(steps)
+        waiting = collections.deque(steps)
+        pending: collections.deque = collections.deque()
+        with concurrent.futures.ThreadPoolExecutor(max_workers=1) as reader:
+            while waiting or pending:
+                while waiting and len(pending) <= prefetch:
+                    step = waiting.popleft()
+                    pending.append((step, reader.submit(self._read, step)))
+                step, future = pending.popleft()
+                yield step, future.result()
+                del future
+
+    def _check(self, steps: Sequence[int]) -> None:
+        for step in steps:
+            if step not in self.steps:
+                if not self.steps:
+                    raise ValueError(f"{self.name} has no checkpoints.")
+                near = min(self.steps, key=lambda s: abs(s - step))
+                raise ValueError(
+                    f"{self.name} has no checkpoint at step {step}; the nearest is "
+                    f"{near}, of {len(self.steps)} from {self.steps[0]} to "
+                    f"{self.steps[-1]}."
+                )

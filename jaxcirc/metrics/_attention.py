@@ -1,0 +1,63 @@
+"""What a head attends to, read off its attention pattern."""
+
+import jax.numpy as jnp
+import jax.scipy.special as jsp
+from jaxtyping import Array, Float
+
+
+def attention_entropy(
+    pattern: Float[Array, "query_pos key_pos"],
+) -> Float[Array, ""]:
+    """How widely a head spreads its attention: mean entropy of its rows, in nats.
+
+    0 if every position attends to one, log(number of keys) if to all alike; uniform
+    causal attention gives the mean of log(i + 1).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(attention_entropy(jnp.eye(4)))
+        0.0
+    """
+    wide = pattern.astype(jnp.promote_types(pattern.dtype, jnp.float32))
+    return jsp.entr(wide).sum(axis=-1).mean()  # entr(0) is 0: masked keys are ordinary
+
+
+def previous_token_score(
+    pattern: Float[Array, "query_pos key_pos"],
+) -> Float[Array, ""]:
+    """Mean attention to the position just before, in [0, 1] (Olsson et al. 2022)."""
+    return _diagonal(pattern, back=1, first=1)
+
+
+def duplicate_token_score(
+    pattern: Float[Array, "query_pos key_pos"], *, period: int
+) -> Float[Array, ""]:
+    """Mean attention to the same token one period ago, in [0, 1].
+
+    For a pattern on `[BOS] + r + r`, with `r` of length `period`; the mean is over the
+    second copy (Olsson et al. 2022).
+    """
+    return _diagonal(pattern, back=period, first=pattern.shape[-1] - period)
+
+
+def induction_score(
+    pattern: Float[Array, "query_pos key_pos"], *, period: int
+) -> Float[Array, ""]:
+    """Mean attention to the token after the same token one period ago, in [0, 1].
+
+    For a pattern on `[BOS] + r + r`, with `r` of length `period`; the mean is over the
+    second copy (Olsson et al. 2022, "prefix matching"). A perfect induction head has 1;
+    uniform causal attention the mean of 1 / (i + 1).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> pattern = jnp.eye(6, k=-2)  # every position looks two back
+        >>> float(induction_score(pattern, period=3))
+        1.0
+    """
+    return _diagonal(pattern, back=period - 1, first=pattern.shape[-1] - period)
+
+
+def _diagonal(pattern: Array, *, back: int, first: int) -> Array:
+    rows = jnp.arange(first, pattern.shape[-2])
+    return pattern[rows, rows - back].mean()

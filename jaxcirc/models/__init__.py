@@ -1,0 +1,16 @@
+"""Transformers with named sites, one stacked block and edits that are data."""
+
+from . import _attention_only, _gpt2, _grokking, _llama
+from ._capture import capture as capture
+from ._config import TransformerConfig as TransformerConfig
+from ._edits import (
+    AbstractEdit as AbstractEdit,
+    Add as Add,
+    Replace as Replace,
+    Scale as Scale,
+)
+from ._family import ModelSpec as ModelSpec
+from ._sites import SiteInfo as SiteInfo, sites as sites
+from ._transformer import Transformer as Transformer
+
+MODELS = (_attention_only.SPEC, _grokking.SPEC, _gpt2.SPEC, _llama.SPEC)

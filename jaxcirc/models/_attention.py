@@ -1,0 +1,140 @@
+"""Multi-head attention: full or windowed, causal or not, with grouped key heads."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, Int, Key
+
+from ._config import TransformerConfig
+from ._linear import linear
+from ._norm import Norm
+from ._rotary import rotate
+from ._tape import Tape
+
+
+class LayerConstants(NamedTuple):
+    """What differs from layer to layer without being a parameter; scanned over."""
+
+    scale: Float[Array, ""]
+    window: Int[Array, ""] | None
+    inv_freq: Float[Array, " pair"] | None
+
+
+class Attention(eqx.Module):
+    """Weights map input axes to output axes, so each is one flattened product."""
+
+    W_Q: Float[Array, "d_model head d_head"]
+    W_K: Float[Array, "d_model kv_head d_head"]
+    W_V: Float[Array, "d_model kv_head d_head"]
+    W_O: Float[Array, "head d_head d_model"]
+    b_Q: Float[Array, "head d_head"] | None
+    b_K: Float[Array, "kv_head d_head"] | None
+    b_V: Float[Array, "kv_head d_head"] | None
+    b_O: Float[Array, " d_model"] | None
+    config: TransformerConfig = eqx.field(static=True)
+
+    def __init__(self, config: TransformerConfig, *, key: Key[Array, ""]):
+        c = self.config = config
+        q_key, k_key, v_key, o_key = jr.split(key, 4)
+        query, kv = (c.n_heads, c.d_head), (c.n_kv_heads, c.d_head)
+        self.W_Q = c.init_std * jr.normal(q_key, (c.d_model, *query))
+        self.W_K = c.init_std * jr.normal(k_key, (c.d_model, *kv))
+        self.W_V = c.init_std * jr.normal(v_key, (c.d_model, *kv))
+        self.W_O = c.init_std * jr.normal(o_key, (*query, c.d_model))
+        bias = config.attention_bias
+        self.b_Q = jnp.zeros(query) if bias else None
+        self.b_K = jnp.zeros(kv) if bias else None
+        self.b_V = jnp.zeros(kv) if bias else None
+        self.b_O = jnp.zeros(c.d_model) if bias else None
+
+    def __call__(
+        self,
+        x: Float[Array, "*batch pos d_model"],
+        norm: Norm | None,
+        constants: LayerConstants,
+        tape: Tape,
+    ) -> Float[Array, "*batch pos d_model"]:
+        """What attention computes from the residual stream `x`."""
+        q, k, v = self._project(x, norm, tape)
+        if constants.inv_freq is not None:
+            pairing = self.config.rotary_pairing
+            q = tape("attn.rot_q", rotate(q, constants.inv_freq, pairing))
+            k = tape("attn.rot_k", rotate(k, constants.inv_freq, pairing))
+        pattern = self._pattern(q, k, constants, tape)
+        z = tape("attn.z", _mix(pattern, v))
+        return self._output(z, tape)
+
+    def _project(self, x: Array, norm: Norm | None, tape: Tape):
+        normed = x if norm is None else norm(x, tape, "ln1")
+        parts = {
+            "q": (self.W_Q, self.b_Q),
+            "k": (self.W_K, self.b_K),
+            "v": (self.W_V, self.b_V),
+        }
+        out = []
+        for name, (weight, bias) in parts.items():
+            if not tape.uses(f"attn.{name}_in"):
+                y = linear(normed, weight, bias)
+            else:
+                # One residual stream per head: only on request.
+                split = jnp.repeat(x[..., None, :], weight.shape[1], axis=-2)
+                split = tape(f"attn.{name}_in", split)
+                split = split if norm is None else norm(split, _SILENT, "ln1")
+                y = jnp.einsum("...phm,mhd->...phd", split, weight)
+                y = y if bias is None else y + _pad(bias, y.ndim)
+            out.append(tape(f"attn.{name}", y))
+        return out
+
+    def _pattern(self, q: Array, k: Array, constants: LayerConstants, tape: Tape):
+        c = self.config
+        *batch, n_pos, n_heads, d_head = q.shape
+        groups = (c.n_kv_heads, n_heads // c.n_kv_heads)
+        grouped = q.reshape(*batch, n_pos, *groups, d_head)
+        scores = jnp.einsum("...qgrd,...kgd->...grqk", grouped, k)
+        scores = scores.reshape(*batch, n_heads, n_pos, n_pos)
+        scores = scores.astype(jnp.promote_types(q.dtype, jnp.float32))
+        scores = scores * constants.scale.astype(scores.dtype)
+        if c.attention_softcap is not None:
+            scores = c.attention_softcap * jnp.tanh(scores / c.attention_softcap)
+        mask = visible(n_pos, causal=c.causal, window=constants.window)
+        if mask is not None:
+            # Finite, so that an edit that scales scores by 0 gives no NaN.
+            lowest = jnp.finfo(scores.dtype).min
+            scores = jnp.where(_pad(mask, scores.ndim), scores, lowest)
+        scores = tape("attn.scores", scores)
+        return tape("attn.pattern", jax.nn.softmax(scores, axis=-1).astype(q.dtype))
+
+    def _output(self, z: Array, tape: Tape) -> Array:
+        if not tape.uses("attn.result"):
+            return linear(z, self.W_O, self.b_O, contract=2)
+        # One residual-sized vector per head and position: only on request.
+        result = jnp.einsum("...phd,hdm->...phm", z, self.W_O)
+        out = tape("attn.result", result).sum(axis=-2)
+        return out if self.b_O is None else out + _pad(self.b_O, out.ndim)
+
+
+def visible(n_pos: int, *, causal: bool, window: Array | None) -> Array | None:
+    """Which key position each query position may see; None when it is all of them."""
+    if not causal and window is None:
+        return None
+    back = jnp.arange(n_pos)[:, None] - jnp.arange(n_pos)[None, :]
+    mask = back >= 0 if causal else jnp.ones((n_pos, n_pos), bool)
+    return mask if window is None else mask & (jnp.abs(back) < window)
+
+
+def _mix(pattern: Array, v: Array) -> Array:
+    *batch, n_heads, n_pos, _ = pattern.shape
+    n_kv_heads, d_head = v.shape[-2:]
+    grouped = pattern.reshape(*batch, n_kv_heads, n_heads // n_kv_heads, n_pos, n_pos)
+    z = jnp.einsum("...grqk,...kgd->...qgrd", grouped, v)
+    return z.reshape(*batch, n_pos, n_heads, d_head)
+
+
+def _pad(x: Array, ndim: int) -> Array:
+    return jax.lax.expand_dims(x, range(ndim - x.ndim))
+
+
+_SILENT = Tape((), ())

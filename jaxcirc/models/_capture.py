@@ -1,0 +1,56 @@
+"""Read activations out of a forward pass."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Array, Float, Int
+
+from ._edits import AbstractEdit
+from ._sites import check_edits, resolve, sites as site_table
+from ._transformer import Loop, Transformer, forward
+
+
+def capture(
+    model: Transformer,
+    tokens: Int[Array, "*batch pos"],
+    sites: Sequence[str],
+    *,
+    edits: Sequence[AbstractEdit] = (),
+    loop: Loop = "scan",
+) -> tuple[Float[Array, "*batch pos d_vocab"], dict[str, Array]]:
+    """Logits and the activations at `sites`; the logits do not depend on `sites`.
+
+    Args:
+        model: The model.
+        tokens: Ids, with any leading batch axes.
+        sites: Names from `jaxcirc.models.sites`, or TransformerLens names such as
+            `blocks.0.attn.hook_z`.
+        edits: Changes to make on the way; sites show what edits leave.
+        loop: As for `Transformer.__call__`.
+
+    Returns:
+        Logits, and for each requested name its activation: with a leading `layer` axis
+        for sites inside the blocks, without one if the name gives the layer.
+
+    Raises:
+        ValueError: a site is unknown or an edit does not fit, before any tracing.
+
+    Example:
+        >>> import jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig, capture
+        >>> config = TransformerConfig(d_vocab=10, n_ctx=8, n_layers=3)
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> tokens = jr.randint(jr.key(1), (2, 8), 0, 10)
+        >>> _, acts = capture(model, tokens, ("attn.z", "blocks.1.attn.hook_pattern"))
+        >>> acts["attn.z"].shape, acts["blocks.1.attn.hook_pattern"].shape
+        ((3, 2, 8, 4, 16), (2, 4, 8, 8))
+    """
+    table = site_table(model, tokens.shape)
+    resolved = {name: resolve(name, table) for name in sites}
+    checked = check_edits(model, tokens, edits)
+    want = tuple(dict.fromkeys(own for own, _ in resolved.values()))
+    logits, recorded = forward(model, tokens, checked, want, loop)
+    acts = {
+        name: recorded[own] if layer is None else recorded[own][layer]
+        for name, (own, layer) in resolved.items()
+    }
+    return logits, acts

@@ -1,0 +1,173 @@
+"""What a transformer is made of, as plain data that a checkpoint carries."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import equinox as eqx
+
+from .._core import unknown
+
+
+class TransformerConfig(eqx.Module):
+    """The shape and the parts of a `Transformer`.
+
+    Sizes left as None follow from the others: `n_kv_heads` is `n_heads`, `d_head` is
+    `d_model / n_heads`, `attention_scale` is `d_head ** -0.5`, `init_std` is
+    `0.8 / sqrt(d_model)`.
+
+    Args:
+        d_vocab: Tokens that can go in and come out.
+        n_ctx: Longest sequence, in tokens.
+        n_layers: Blocks.
+        d_model: Width of the residual stream.
+        n_heads: Query heads per layer.
+        n_kv_heads: Key and value heads per layer; fewer than `n_heads` is
+            grouped-query attention.
+        d_head: Width of a head.
+        d_mlp: Hidden width of the MLP; 0 leaves it out.
+        activation: Of the MLP. `gelu` is exact (erf), `gelu_tanh` its approximation.
+        gated: Multiply the MLP's hidden layer by a second, linear one (SwiGLU).
+        attention_bias: Biases on queries, keys, values and outputs.
+        mlp_bias: Biases in the MLP.
+        unembed_bias: A bias on the logits.
+        norm: `layer` (LayerNorm), `rms` (RMSNorm, weight `w`), `rms_plus_one`
+            (RMSNorm, weight `1 + w`) or `none`.
+        norm_position: Where a sub-layer is normalised: `before` (its input), `after`
+            (its output, before the residual addition) or `both`.
+        norm_eps: Added to the variance.
+        parallel: Attention and MLP both read the block's input; otherwise the MLP
+            reads what attention has written.
+        positions: `learned`, `rotary` or `none`.
+        rotary_base: Base of the rotary wavelengths; one number or one per layer.
+        rotary_fraction: Share of each head that is rotated.
+        rotary_pairing: `half` turns dimension i with i + d/2 (GPT-NeoX, Llama),
+            `interleaved` turns 2i with 2i + 1 (GPT-J, Pico).
+        causal: Each position sees itself and earlier ones only.
+        window: Positions that attention reaches back, itself included; one number, one
+            per layer, or None for all.
+        attention_scale: What scores are multiplied by.
+        scale_by_inverse_layer: Also divide scores by (layer + 1).
+        attention_softcap: c in c·tanh(scores / c).
+        logit_softcap: c in c·tanh(logits / c).
+        embedding_scale: What token embeddings are multiplied by.
+        tied: The unembedding is the transposed embedding.
+        init_std: Standard deviation of initial weights.
+
+    Raises:
+        ValueError: two sizes do not fit each other, or a part has an unknown name.
+    """
+
+    d_vocab: int
+    n_ctx: int
+    n_layers: int = 2
+    d_model: int = 64
+    n_heads: int = 4
+    n_kv_heads: int | None = None
+    d_head: int | None = None
+    d_mlp: int = 0
+    activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "gelu"
+    gated: bool = False
+    attention_bias: bool = True
+    mlp_bias: bool = True
+    unembed_bias: bool = False
+    norm: Literal["layer", "rms", "rms_plus_one", "none"] = "layer"
+    norm_position: Literal["before", "after", "both"] = "before"
+    norm_eps: float = 1e-5
+    parallel: bool = False
+    positions: Literal["learned", "rotary", "none"] = "learned"
+    rotary_base: float | tuple[float, ...] = 10_000.0
+    rotary_fraction: float = 1.0
+    rotary_pairing: Literal["half", "interleaved"] = "half"
+    causal: bool = True
+    window: int | tuple[int | None, ...] | None = None
+    attention_scale: float | None = None
+    scale_by_inverse_layer: bool = False
+    attention_softcap: float | None = None
+    logit_softcap: float | None = None
+    embedding_scale: float = 1.0
+    tied: bool = False
+    init_std: float | None = None
+
+    def __post_init__(self):
+        if self.d_head is None:
+            if self.d_model % self.n_heads:
+                divisors = [n for n in range(1, 65) if self.d_model % n == 0]
+                raise ValueError(
+                    f"TransformerConfig: `n_heads` = {self.n_heads} does not divide "
+                    f"`d_model` = {self.d_model}. Choose one of "
+                    f"{', '.join(map(str, divisors))}, or give `d_head`."
+                )
+            self.d_head = self.d_model // self.n_heads
+        if self.n_kv_heads is None:
+            self.n_kv_heads = self.n_heads
+        if self.attention_scale is None:
+            self.attention_scale = self.d_head**-0.5
+        if self.init_std is None:
+            self.init_std = 0.8 / math.sqrt(self.d_model)
+
+    def __check_init__(self):
+        sizes = ("d_vocab", "n_ctx", "n_layers", "d_model", "n_heads", "d_head")
+        for name in sizes:
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"TransformerConfig: `{name}` must be at least 1; "
+                    f"got {getattr(self, name)}."
+                )
+        for name in ("activation", "norm", "norm_position", "positions"):
+            self._check_choice(name)
+        self._check_choice("rotary_pairing")
+        if not self.n_kv_heads or self.n_heads % self.n_kv_heads:
+            raise ValueError(
+                f"TransformerConfig: `n_kv_heads` = {self.n_kv_heads} does not divide "
+                f"`n_heads` = {self.n_heads}; each key head serves a whole group."
+            )
+        if self.positions == "rotary" and (self.rotary_dim < 2 or self.rotary_dim % 2):
+            raise ValueError(
+                f"TransformerConfig: rotary positions turn pairs of dimensions, so "
+                f"`d_head` x `rotary_fraction` = {self.d_head} x "
+                f"{self.rotary_fraction} must be an even number, at least 2."
+            )
+        for name in ("window", "rotary_base"):
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != self.n_layers:
+                raise ValueError(
+                    f"TransformerConfig: `{name}` has {len(value)} entries for "
+                    f"{self.n_layers} layers; give one per layer or a single number."
+                )
+
+    def _check_choice(self, name: str) -> None:
+        field = type(self).__dataclass_fields__[name]
+        allowed = field.type.__args__  # pyright: ignore
+        if getattr(self, name) not in allowed:
+            message = unknown(f"`{name}`", str(getattr(self, name)), allowed)
+            raise ValueError(f"TransformerConfig: {message}")
+
+    @property
+    def rotary_dim(self) -> int:
+        """Dimensions of each head that rotary positions turn."""
+        return int(self.d_head * self.rotary_fraction)  # pyright: ignore
+
+    def to_dict(self) -> dict[str, Any]:
+        """The config as JSON-ready data."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "TransformerConfig":
+        """The config that `to_dict` wrote.
+
+        Raises:
+            ValueError: a key is unknown or one without default is missing.
+        """
+        fields = cls.__dataclass_fields__
+        for name in data:
+            if name not in fields:
+                raise ValueError(f"TransformerConfig: {unknown('key', name, fields)}")
+        for name in ("d_vocab", "n_ctx"):
+            if name not in data:
+                raise ValueError(f"TransformerConfig: `{name}` is missing.")
+        # JSON has no tuples, and a list would make the config unhashable.
+        return cls(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        )

@@ -1,0 +1,14 @@
+"""Tasks: data with right answers, wrong counterparts and names for the tokens."""
+
+from . import _induction, _mod_add, _text
+from ._induction import Induction as Induction
+from ._mod_add import ModAdd as ModAdd
+from ._task import (
+    AbstractTask as AbstractTask,
+    Batch as Batch,
+    Split as Split,
+    TaskSpec as TaskSpec,
+)
+from ._text import Text as Text
+
+TASKS = (_induction.SPEC, _mod_add.SPEC, _text.SPEC)

@@ -1,0 +1,96 @@
+"""Repeated random sequences: what induction heads are for (Olsson et al. 2022)."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Int, Key
+
+from ._task import AbstractTask, Batch, Split, TaskSpec
+
+
+class Induction(AbstractTask):
+    """`BOS r r r …`: a random block `r` of distinct tokens, repeated to the end.
+
+    The block's length differs from sequence to sequence, so that no fixed offset
+    predicts the next token: the model must find the earlier occurrence. From the second
+    block's first token on the answer is determined, and only there it counts.
+    """
+
+    n_symbols: int = eqx.field(static=True)
+    shortest: int = eqx.field(static=True)
+    longest: int = eqx.field(static=True)
+    d_vocab: int = eqx.field(static=True)
+    n_ctx: int = eqx.field(static=True)
+
+    def __init__(self, n_symbols: int, n_ctx: int, shortest: int, longest: int):
+        if not 2 <= shortest <= longest <= min(n_symbols, n_ctx - 2):
+            raise ValueError(
+                f"induction: block lengths {shortest} to {longest} do not fit "
+                f"`n_symbols` = {n_symbols} distinct tokens and `n_ctx` = {n_ctx}; "
+                "need 2 <= shortest <= longest <= min(n_symbols, n_ctx - 2)."
+            )
+        self.n_symbols, self.n_ctx = n_symbols, n_ctx
+        self.shortest, self.longest = shortest, longest
+        self.d_vocab = n_symbols + 1
+
+    def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
+        """`n` sequences. Both splits are fresh draws: the domain has no end."""
+        del split
+        length_key, order_key = jr.split(key)
+        length = jr.randint(length_key, (n, 1), self.shortest, self.longest + 1)
+        # The order of random numbers is a random order of distinct tokens.
+        order = jnp.argsort(jr.uniform(order_key, (n, self.n_symbols)), axis=-1)
+        place = jnp.arange(self.n_ctx)[None, :] % length
+        symbols = jnp.take_along_axis(order, place, axis=-1).astype(jnp.int32)
+        bos = jnp.full((n, 1), self.n_symbols, jnp.int32)
+        tokens = jnp.concatenate([bos, symbols], axis=-1)
+        # Position i holds symbol i - 1 of the repetition; symbol `length` starts anew.
+        mask = jnp.arange(self.n_ctx)[None, :] >= length + 1
+        return Batch(tokens[:, :-1], tokens[:, 1:], mask)
+
+    def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
+        """Every token renamed by one random shift: the same pattern, other answers."""
+        shape = (*batch.tokens.shape[:-1], 1)
+        shift = jr.randint(key, shape, 1, self.n_symbols)
+
+        def rename(tokens: Array) -> Array:
+            moved = (tokens + shift) % self.n_symbols
+            return jnp.where(tokens == self.n_symbols, tokens, moved)
+
+        return Batch(rename(batch.tokens), rename(batch.targets), batch.mask)
+
+    def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
+        """Numbers, and `BOS`."""
+        ids = np.asarray(tokens).tolist()
+        return ["BOS" if t == self.n_symbols else str(t) for t in ids]
+
+    def describe(self) -> dict[str, str]:
+        """The shape of the sequences."""
+        return {
+            "problem": "continue a random block of tokens that repeats",
+            "blocks": f"{self.shortest} to {self.longest} of {self.n_symbols} tokens",
+            "train and test": "fresh draws; no sequence is seen twice",
+        }
+
+
+def induction(
+    n_symbols: int = 64, n_ctx: int = 48, shortest: int = 8, longest: int = 24
+) -> Induction:
+    """Repeated random blocks.
+
+    Args:
+        n_symbols: Distinct tokens, besides BOS.
+        n_ctx: Length of a sequence, BOS included.
+        shortest: Shortest block.
+        longest: Longest block.
+    """
+    return Induction(n_symbols, n_ctx, shortest, longest)
+
+
+SPEC = TaskSpec(
+    name="induction",
+    summary="repeated random blocks; predicting the repetition needs induction heads",
+    build=induction,
+    tiny={"n_symbols": 12, "n_ctx": 16, "shortest": 3, "longest": 6},
+)

@@ -1,0 +1,114 @@
+"""How to train, as plain data."""
+
+from typing import Literal
+
+import equinox as eqx
+import optax
+
+from ..checkpoints import schedule
+
+
+class Training(eqx.Module):
+    """Optimiser, length, seeds and checkpoints of a training run.
+
+    Args:
+        steps: Updates to make.
+        batch_size: Examples per update, drawn at random; None for the whole train split
+            at every step, where the task's domain is finite.
+        optimizer: `adamw`, `adam` or `sgd`.
+        learning_rate: Peak learning rate.
+        warmup: Updates over which it rises linearly from 0.
+        decay: How it falls after that: `constant` not at all, `linear` and `cosine` to
+            0 at the last step.
+        weight_decay: Decoupled, on every weight; `adamw` only.
+        b1: Decay of the first moment; momentum for `sgd`.
+        b2: Decay of the second moment.
+        clip: Largest global norm of the gradient; None for any.
+        freeze: Paths of parameters to keep as they are, such as `W_E` or
+            `blocks.attn.*`.
+        seed: First seed.
+        seeds: Models to train at once, with seeds `seed`, `seed` + 1, …
+        checkpoints: Named schedule; step 0 and the last are always kept.
+        every: Interval of that schedule's regular part.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    steps: int = 1000
+    batch_size: int | None = 64
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    learning_rate: float = 1e-3
+    warmup: int = 0
+    decay: Literal["constant", "linear", "cosine"] = "constant"
+    weight_decay: float = 0.0
+    b1: float = 0.9
+    b2: float = 0.999
+    clip: float | None = None
+    freeze: tuple[str, ...] = ()
+    seed: int = 0
+    seeds: int = 1
+    checkpoints: Literal["all", "linear", "exponential", "exponential_plus_detail"] = (
+        "all"
+    )
+    every: int = 1000
+
+    def __check_init__(self):
+        for name in ("steps", "seeds", "every"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"training: `{name}` must be at least 1; got {getattr(self, name)}."
+                )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(
+                f"training: `batch_size` must be at least 1, or null for the whole "
+                f"train split; got {self.batch_size}."
+            )
+        if not self.learning_rate > 0:
+            raise ValueError(
+                f"training: `learning_rate` must be positive; got {self.learning_rate}."
+            )
+        if not 0 <= self.warmup < self.steps:
+            raise ValueError(
+                f"training: `warmup` must be in [0, steps); got {self.warmup} with "
+                f"`steps` = {self.steps}."
+            )
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError(
+                f"training: `weight_decay` is for `adamw`; `{self.optimizer}` would "
+                "ignore it."
+            )
+
+    @property
+    def checkpoint_steps(self) -> tuple[int, ...]:
+        """The steps whose model is kept."""
+        steps = schedule(self.checkpoints, self.steps, every=self.every)
+        return tuple(sorted({0, *steps}))
+
+    def build_optimizer(self) -> optax.GradientTransformation:
+        """The optax transformation."""
+        rate = _learning_rate(self)
+        if self.optimizer == "sgd":
+            chain = optax.sgd(rate, momentum=self.b1 or None)
+        elif self.optimizer == "adam":
+            chain = optax.adam(rate, b1=self.b1, b2=self.b2)
+        else:
+            chain = optax.adamw(
+                rate, b1=self.b1, b2=self.b2, weight_decay=self.weight_decay
+            )
+        if self.clip is None:
+            return chain
+        return optax.chain(optax.clip_by_global_norm(self.clip), chain)
+
+
+def _learning_rate(training: Training) -> optax.Schedule:
+    peak, rest = training.learning_rate, training.steps - training.warmup
+    after = {
+        "constant": lambda: optax.constant_schedule(peak),
+        "linear": lambda: optax.linear_schedule(peak, 0.0, rest),
+        "cosine": lambda: optax.cosine_decay_schedule(peak, rest),
+    }[training.decay]()
+    if not training.warmup:
+        return after
+    rise = optax.linear_schedule(peak / training.warmup, peak, training.warmup)
+    return optax.join_schedules([rise, after], [training.warmup])

@@ -1,0 +1,38 @@
+"""The record of every training loss."""
+
+import posixpath
+
+import fsspec
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from ..checkpoints import load_tensors, save_tensors
+
+FILE = "losses.safetensors"
+
+
+def write_losses(folder: str, losses: Float[np.ndarray, "seed step"]) -> None:
+    """Save the losses so far; later steps are NaN."""
+    save_tensors(posixpath.join(folder, FILE), {"loss": jax.numpy.asarray(losses)})
+
+
+def read_losses(
+    folder: str, *, seeds: int, steps: int
+) -> Float[np.ndarray, "seed step"]:
+    """The loss before each update, in nats; NaN where training has not come.
+
+    Args:
+        folder: What `train` was given.
+        seeds: Models trained.
+        steps: Updates planned.
+
+    Raises:
+        CheckpointError: the record is damaged or of another run.
+    """
+    fs, root = fsspec.core.url_to_fs(folder)
+    if not fs.exists(posixpath.join(root, FILE)):
+        return np.full((seeds, steps), np.nan, np.float32)
+    like = {"loss": jax.ShapeDtypeStruct((seeds, steps), np.float32)}
+    # A copy: JAX's own buffer is read-only.
+    return np.array(load_tensors(posixpath.join(folder, FILE), like)["loss"])
