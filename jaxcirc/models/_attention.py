@@ -90,16 +90,12 @@ class Attention(eqx.Module):
 
     def _pattern(self, q: Array, k: Array, constants: LayerConstants, tape: Tape):
         c = self.config
-        *batch, n_pos, n_heads, d_head = q.shape
-        groups = (c.n_kv_heads, n_heads // c.n_kv_heads)
-        grouped = q.reshape(*batch, n_pos, *groups, d_head)
-        scores = jnp.einsum("...qgrd,...kgd->...grqk", grouped, k)
-        scores = scores.reshape(*batch, n_heads, n_pos, n_pos)
+        scores = _scores(q, k)
         scores = scores.astype(jnp.promote_types(q.dtype, jnp.float32))
         scores = scores * constants.scale.astype(scores.dtype)
         if c.attention_softcap is not None:
             scores = c.attention_softcap * jnp.tanh(scores / c.attention_softcap)
-        mask = visible(n_pos, causal=c.causal, window=constants.window)
+        mask = visible(scores.shape[-1], causal=c.causal, window=constants.window)
         if mask is not None:
             # Finite, so that an edit that scales scores by 0 gives no NaN.
             lowest = jnp.finfo(scores.dtype).min
@@ -125,12 +121,27 @@ def visible(n_pos: int, *, causal: bool, window: Array | None) -> Array | None:
     return mask if window is None else mask & (jnp.abs(back) < window)
 
 
+# Both products put heads before positions first: as a batch of plain matrix products
+# the gradient runs up to five times faster on a CPU than from `pos, head, d_head`. The
+# queries of all heads that share a key head are the rows of one product.
+
+
+def _scores(q: Array, k: Array) -> Array:
+    *batch, n_pos, n_heads, d_head = q.shape
+    n_kv_heads = k.shape[-2]
+    q, k = jnp.swapaxes(q, -2, -3), jnp.swapaxes(k, -2, -3)
+    q = q.reshape(*batch, n_kv_heads, -1, d_head)
+    scores = jnp.einsum("...qd,...kd->...qk", q, k)
+    return scores.reshape(*batch, n_heads, n_pos, n_pos)
+
+
 def _mix(pattern: Array, v: Array) -> Array:
     *batch, n_heads, n_pos, _ = pattern.shape
     n_kv_heads, d_head = v.shape[-2:]
-    grouped = pattern.reshape(*batch, n_kv_heads, n_heads // n_kv_heads, n_pos, n_pos)
-    z = jnp.einsum("...grqk,...kgd->...qgrd", grouped, v)
-    return z.reshape(*batch, n_pos, n_heads, d_head)
+    v = jnp.swapaxes(v, -2, -3)
+    pattern = pattern.reshape(*batch, n_kv_heads, -1, n_pos)
+    z = jnp.einsum("...qk,...kd->...qd", pattern, v)
+    return jnp.swapaxes(z.reshape(*batch, n_heads, n_pos, d_head), -2, -3)
 
 
 def _pad(x: Array, ndim: int) -> Array:
