@@ -1,0 +1,330 @@
+"""What a study says, checked as a whole before anything runs."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import omegaconf
+import pydantic
+import yaml
+from omegaconf import OmegaConf
+
+from .._core import find, named_leaves, unknown
+from ..models import MODELS, TransformerConfig
+from ..tasks import TASKS, AbstractTask
+from ..training import Training
+from ._measurements import MEASUREMENTS, AbstractMeasurement
+from ._options import check_options, explain
+from ._packaged import packaged_path
+
+
+class StudyError(ValueError):
+    """A study file or an override says something that cannot be run."""
+
+
+class StepRange(pydantic.BaseModel, extra="forbid", frozen=True):
+    """Steps from `start` to `end`, both included, `step` apart."""
+
+    start: int
+    end: int
+    step: int = pydantic.Field(gt=0)
+
+
+Steps = list[int] | StepRange | None
+
+
+class MeasureConfig(pydantic.BaseModel, extra="allow", frozen=True):
+    """One measurement: its name in the catalogue, and its options."""
+
+    name: str
+    id: str = ""
+    steps: Steps = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What goes to the measurement itself."""
+        return dict(self.model_extra or {})
+
+
+class StudyConfig(pydantic.BaseModel, extra="forbid", frozen=True):
+    """A study as written; `prepare` turns it into objects."""
+
+    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    about: str = ""
+    task: dict[str, Any]
+    model: dict[str, Any]
+    training: dict[str, Any] = {}
+    measure: list[MeasureConfig]
+    steps: Steps = None
+    out: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Where the run goes."""
+        return self.out or f"runs/{self.name}"
+
+
+class Measurement(NamedTuple):
+    """A measurement that is ready to run."""
+
+    id: str
+    name: str
+    options: dict[str, Any]
+    steps: tuple[int, ...]
+    measure: AbstractMeasurement
+
+
+class Prepared(NamedTuple):
+    """Everything a run needs, checked to fit together."""
+
+    config: StudyConfig
+    task: AbstractTask
+    model: TransformerConfig
+    training: Training
+    measurements: tuple[Measurement, ...]
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the weights: a folder begun with another is refused."""
+        identity = {
+            "task": dict(self.config.task),
+            "data": _fingerprint(self.task),
+            "model": self.model.to_dict(),
+            "training": {
+                k: getattr(self.training, k) for k in Training.__dataclass_fields__
+            },
+        }
+        return json.loads(json.dumps(identity))
+
+
+def load_config(source: str, overrides: Sequence[str] = ()) -> StudyConfig:
+    """Read a study from a packaged name or a YAML file, with `key=value` overrides.
+
+    Raises:
+        StudyError: the file or a key cannot be understood; every fault is named.
+    """
+    path = packaged_path(source)
+    text = path.read_text() if path else _read(source)
+    try:
+        config = OmegaConf.create(text)
+    except (yaml.YAMLError, omegaconf.errors.OmegaConfBaseException) as error:
+        raise StudyError(f"{source} is not valid YAML: {error}") from error
+    if not isinstance(config, omegaconf.DictConfig):
+        raise StudyError(f"{source}: a study is a mapping of keys to values.")
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise StudyError(
+                f"override {override!r} is not of the form key=value, such as "
+                "training.steps=500."
+            )
+        try:
+            parsed = OmegaConf.create(f"value: {value}")["value"]  # pyright: ignore
+            OmegaConf.update(config, key, parsed, merge=False)
+        except (
+            yaml.YAMLError,
+            omegaconf.errors.OmegaConfBaseException,
+            IndexError,
+            ValueError,
+            TypeError,
+        ) as error:
+            raise StudyError(f"override {override!r}: {error}") from error
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except omegaconf.errors.OmegaConfBaseException as error:
+        raise StudyError(f"{source}: {error}") from error
+    plain = _shorthands(plain)  # pyright: ignore
+    try:
+        return StudyConfig.model_validate(plain)
+    except pydantic.ValidationError as error:
+        known = list(StudyConfig.model_fields)
+        raise StudyError(
+            _list(source, explain(error, where="", known=known))
+        ) from error
+
+
+def prepare(config: StudyConfig) -> Prepared:
+    """Build what a study names and check that it fits together.
+
+    Raises:
+        StudyError: a name, an option or a step is wrong; every fault found is named.
+    """
+    faults: list[str] = []
+    task = _build_task(config, faults)
+    model = None if task is None else _build_model(config, task, faults)
+    training = _build_training(config, faults)
+    measurements = []
+    if task is not None and model is not None and training is not None:
+        measurements = _build_measurements(config, task, model, training, faults)
+    if faults or task is None or model is None or training is None:
+        raise StudyError(_list(config.name, faults))
+    return Prepared(config, task, model, training, tuple(measurements))
+
+
+def _shorthands(plain: dict[str, Any]) -> dict[str, Any]:
+    """The same study written out.
+
+    A measurement or a task without options may be just its name, and a section called
+    like the task adds to its options: `text.paths=[...]` is `task.paths=[...]`.
+    """
+    plain = dict(plain)
+    if isinstance(plain.get("task"), str):
+        plain["task"] = {"name": plain["task"]}
+    for spec in TASKS:
+        own = isinstance(plain.get("task"), dict) and plain["task"].get("name")
+        if spec.name == own and isinstance(plain.get(own), dict):
+            plain["task"] = plain["task"] | plain.pop(own)
+    if isinstance(plain.get("measure"), list):
+        rows = plain["measure"]
+        plain["measure"] = [{"name": r} if isinstance(r, str) else r for r in rows]
+    return plain
+
+
+def _read(source: str) -> str:
+    from ._packaged import PACKAGED
+
+    path = Path(source)
+    if not path.is_file():
+        names = [row.name for row in PACKAGED]
+        raise StudyError(
+            f"{source}: no such file, and {unknown('packaged study', source, names)}"
+        )
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{source} cannot be read: {error}") from error
+
+
+def _list(source: str, faults: Sequence[str]) -> str:
+    if len(faults) == 1:
+        return f"{source}: {faults[0]}"
+    return "\n".join([f"{source}: {len(faults)} things to mend", *faults])
+
+
+def _build_task(config: StudyConfig, faults: list[str]) -> AbstractTask | None:
+    options = dict(config.task)
+    try:
+        spec = find(TASKS, str(options.pop("name", "")), kind="task")
+    except ValueError as error:
+        faults.append(f"task.name: {error}")
+        return None
+    checked, wrong = check_options(spec.build, options, where="task")
+    faults += wrong
+    return None if wrong else _try(lambda: spec.build(**checked), faults)
+
+
+def _build_model(
+    config: StudyConfig, task: AbstractTask, faults: list[str]
+) -> TransformerConfig | None:
+    options = dict(config.model)
+    try:
+        spec = find(MODELS, str(options.pop("family", "")), kind="model family")
+    except ValueError as error:
+        faults.append(f"model.family: {error}")
+        return None
+    sizes = {"d_vocab": task.d_vocab, "n_ctx": task.n_ctx}
+    checked, wrong = check_options(
+        spec.build, options, where="model", provided=list(sizes)
+    )
+    faults += wrong
+    for name, size in sizes.items():
+        if name in checked and checked[name] < size:
+            faults.append(
+                f"model.{name}: the task needs at least {size}; got {checked[name]}"
+            )
+    if faults:
+        return None
+    return _try(lambda: spec.build(**(sizes | checked)), faults)
+
+
+def _build_training(config: StudyConfig, faults: list[str]) -> Training | None:
+    checked, wrong = check_options(Training, config.training, where="training")
+    faults += wrong
+    return None if wrong else _try(lambda: Training(**checked), faults)
+
+
+def _build_measurements(
+    config: StudyConfig,
+    task: AbstractTask,
+    model: TransformerConfig,
+    training: Training,
+    faults: list[str],
+) -> list[Measurement]:
+    measurements = []
+    taken: set[str] = set()
+    for place, row in enumerate(config.measure):
+        where = f"measure[{place}]"
+        try:
+            spec = find(MEASUREMENTS, row.name, kind="measurement")
+        except ValueError as error:
+            faults.append(f"{where}: {error}")
+            continue
+        own_id = row.id or row.name
+        if own_id in taken:
+            faults.append(
+                f"{where}: a measurement {own_id!r} is there already; give this one "
+                f"an `id` of its own, such as `id: {own_id}_2`"
+            )
+        taken.add(own_id)
+        if own_id == "training" or "/" in own_id:
+            faults.append(f"{where}: {own_id!r} cannot be an `id`; choose another")
+        checked, wrong = check_options(
+            spec.build, row.options, where=f"{where} ({row.name})"
+        )
+        faults += wrong
+        steps = _select(row.steps or config.steps, training, where, faults)
+        measure = (
+            None if wrong else _try(lambda s=spec, c=checked: s.build(**c), faults)
+        )
+        if measure is not None:
+            _try(lambda m=measure: m.check(model, task), faults)
+            measurements.append(Measurement(own_id, row.name, checked, steps, measure))
+    return measurements
+
+
+def _select(
+    steps: Steps, training: Training, where: str, faults: list[str]
+) -> tuple[int, ...]:
+    there = training.checkpoint_steps
+    if steps is None:
+        return there
+    if isinstance(steps, StepRange):
+        wanted = list(range(steps.start, steps.end + 1, steps.step))
+        outside = [s for s in (steps.start, steps.end) if not 0 <= s <= there[-1]]
+    else:
+        wanted = steps
+        outside = [s for s in wanted if not 0 <= s <= there[-1]]
+    if outside:
+        faults.append(
+            f"{where}: steps {outside} are outside the run, which goes from 0 to "
+            f"{there[-1]}"
+        )
+        return ()
+    missing = [s for s in wanted if s not in there]
+    if missing:
+        near = min(there, key=lambda s: abs(s - missing[0]))
+        faults.append(
+            f"{where}: no checkpoint at steps {missing[:5]}; the nearest to "
+            f"{missing[0]} is {near}. See training.checkpoints and training.every"
+        )
+    return tuple(sorted(set(wanted)))
+
+
+def _try(build, faults: list[str]):
+    try:
+        return build()
+    except ValueError as error:
+        faults.append(str(error))
+        return None
+
+
+def _fingerprint(task: AbstractTask) -> str:
+    # Two runs on files that have changed in between are not the same run.
+    state = hashlib.blake2b(digest_size=12)
+    for name, leaf in named_leaves(task).items():
+        state.update(name.encode())
+        state.update(np.asarray(jax.device_get(leaf)).tobytes())
+    return state.hexdigest()

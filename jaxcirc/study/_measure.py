@@ -1,0 +1,153 @@
+"""Measure checkpoints: one compiled program per measurement, for all of them."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import xarray as xr
+
+from .._core import fold_name, stack_trees
+from ..checkpoints import Trajectory
+from ..models import Transformer
+from ._config import Measurement, Prepared
+from ._measurements import Quantity, Snapshot
+from ._store import Study, config_hash
+
+OnCell = Callable[[str, int], None]
+
+
+class _Cells(NamedTuple):
+    """A measurement with the steps it still lacks, compiled once."""
+
+    row: Measurement
+    missing: frozenset[int]
+    compiled: Callable[..., dict[str, Quantity]]
+    key: jax.Array
+
+
+def missing_cells(prepared: Prepared, study: Study) -> list[tuple[str, int]]:
+    """(measurement, step) pairs that have no file yet."""
+    return [
+        (row.id, step)
+        for row in prepared.measurements
+        for step in row.steps
+        if step not in study.cell_steps(row.id)
+    ]
+
+
+def measure_missing(
+    prepared: Prepared,
+    study: Study,
+    trajectories: Sequence[Trajectory],
+    *,
+    at_once: int | None = None,
+    on_cell: OnCell | None = None,
+) -> None:
+    """Measure what has no cell yet, in order of steps; each checkpoint is read once.
+
+    Args:
+        prepared: The study.
+        study: Where cells go.
+        trajectories: One per seed, with the same steps.
+        at_once: Checkpoints per call of the compiled program. By default one on a CPU,
+            where a call fills the machine, and eight on an accelerator.
+        on_cell: Called with (measurement, step) after each cell.
+    """
+    cells = [
+        _prepare_cells(row, prepared, study, trajectories)
+        for row in prepared.measurements
+    ]
+    wanted = sorted(set().union(*(c.missing for c in cells)) if cells else ())
+    if at_once is None:
+        at_once = 1 if jax.default_backend() == "cpu" else 8
+    stream = _snapshots(trajectories, wanted)
+    while chunk := list(itertools.islice(stream, at_once)):
+        for cell in cells:
+            some = [(step, shot) for step, shot in chunk if step in cell.missing]
+            for step, measured in _measure(cell, prepared, some, at_once):
+                study.write_cell(cell.row.id, step, _label(measured, cell, prepared))
+                if on_cell is not None:
+                    on_cell(cell.row.id, step)
+
+
+def _prepare_cells(
+    row: Measurement,
+    prepared: Prepared,
+    study: Study,
+    trajectories: Sequence[Trajectory],
+) -> _Cells:
+    there = set(trajectories[0].steps)
+    missing = (set(row.steps) & there) - study.cell_steps(row.id)
+    key = fold_name(jr.key(prepared.training.seed), f"measure/{row.id}")
+    one = jax.default_backend() == "cpu"
+
+    @eqx.filter_jit
+    def compiled(shots: Snapshot, task, key):
+        def measure(shot: Snapshot) -> dict[str, Quantity]:
+            with jax.default_matmul_precision("highest"):
+                return row.measure(shot, task, key=key)
+
+        # As in training: a CPU keeps one model in cache, an accelerator has room.
+        return jax.lax.map(measure, shots) if one else jax.vmap(measure)(shots)
+
+    return _Cells(row, frozenset(missing), compiled, key)
+
+
+def _snapshots(
+    trajectories: Sequence[Trajectory], wanted: Sequence[int]
+) -> Iterator[tuple[int, Snapshot]]:
+    """Wanted steps in order, with all seeds stacked and the checkpoint before."""
+    every = trajectories[0].steps
+    before = {s: every[max(i - 1, 0)] for i, s in enumerate(every)}
+    needed = sorted({*wanted, *(before[s] for s in wanted)})
+    streams = [trajectory.stream(needed) for trajectory in trajectories]
+    last: dict[int, Transformer] = {}
+    for models in zip(*streams, strict=True):
+        step = models[0][0]
+        model = stack_trees([model for _, model in models])
+        previous = last.get(before[step], model)
+        last = {step: model}
+        if step in wanted:
+            gap = jnp.full(len(trajectories), step - before[step])
+            yield step, Snapshot(model, previous, gap)
+
+
+def _measure(
+    cell: _Cells, prepared: Prepared, some: list[tuple[int, Snapshot]], at_once: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    if not some:
+        return
+    # A short chunk is filled up with its last member: one shape, one compilation.
+    padded = [shot for _, shot in some] + [some[-1][1]] * (at_once - len(some))
+    stacked = jax.tree.map(lambda *xs: jnp.concatenate(xs), *padded)
+    measured = jax.device_get(cell.compiled(stacked, prepared.task, cell.key))
+    n_seeds = prepared.training.seeds
+    for i, (step, _) in enumerate(some):
+        rows = slice(i * n_seeds, (i + 1) * n_seeds)
+        yield step, jax.tree.map(lambda x, rows=rows: np.asarray(x)[rows], measured)
+
+
+def _label(measured: dict[str, Any], cell: _Cells, prepared: Prepared) -> xr.Dataset:
+    seeds = range(
+        prepared.training.seed, prepared.training.seed + prepared.training.seeds
+    )
+    labels = cell.row.measure.coords(prepared.model, prepared.task, key=cell.key)
+    coords: dict[str, Any] = {"seed": list(seeds), **labels}
+    variables = {}
+    for name, quantity in measured.items():
+        dims = ("seed", *quantity.dims)
+        about = {"units": quantity.units, "long_name": quantity.meaning}
+        variables[name] = (dims, quantity.values, about)
+        for dim, size in zip(dims, quantity.values.shape, strict=True):
+            coords.setdefault(dim, np.arange(size))
+    attrs = {
+        "measurement": cell.row.name,
+        "id": cell.row.id,
+        "config_hash": config_hash(prepared.identity()),
+    }
+    return xr.Dataset(variables, coords, attrs)

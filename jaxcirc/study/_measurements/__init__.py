@@ -1,0 +1,16 @@
+"""The catalogue of measurements: one file and one row each."""
+
+from . import _attention, _patterns, _performance, _weights
+from ._measurement import (
+    AbstractMeasurement as AbstractMeasurement,
+    MeasurementSpec as MeasurementSpec,
+    Quantity as Quantity,
+    Snapshot as Snapshot,
+)
+
+MEASUREMENTS = (
+    _performance.SPEC,
+    _attention.SPEC,
+    _patterns.SPEC,
+    _weights.SPEC,
+)

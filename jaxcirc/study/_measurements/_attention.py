@@ -1,0 +1,101 @@
+"""What every head attends to, on random sequences that repeat."""
+
+import functools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, Key
+
+from ...metrics import (
+    attention_entropy,
+    duplicate_token_score,
+    induction_score,
+    previous_token_score,
+)
+from ...models import Transformer, TransformerConfig, capture
+from ...tasks import AbstractTask
+from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+
+
+class AttentionScores(AbstractMeasurement):
+    """Previous-token, duplicate-token and induction score, and entropy, per head.
+
+    The input is `[x] + r + r`: random tokens `r`, as long as fit the context twice,
+    behind one more random token (Olsson et al. 2022). It does not come from the task,
+    so the scores of models of different tasks can be compared.
+    """
+
+    n_sequences: int = eqx.field(static=True)
+
+    def check(self, config: TransformerConfig, task: AbstractTask) -> None:
+        """The context must hold a block of two tokens twice."""
+        del task
+        if config.n_ctx < 5:
+            raise ValueError(
+                f"attention: scores need a context of at least 5 tokens, for a block "
+                f"that repeats; this model has {config.n_ctx}. The measurement "
+                "`patterns` shows attention at any length."
+            )
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """Each with axes `layer` and `head`."""
+        del task
+        pattern, period = _on_repeats(snapshot.model, self.n_sequences, key)
+        scores = {
+            "induction": (
+                functools.partial(induction_score, period=period),
+                ("attention", "to the token after the same token, one block ago"),
+            ),
+            "previous_token": (
+                previous_token_score,
+                ("attention", "to the position before"),
+            ),
+            "duplicate_token": (
+                functools.partial(duplicate_token_score, period=period),
+                ("attention", "to the same token, one block ago"),
+            ),
+            "entropy": (
+                attention_entropy,
+                ("nats", "how widely attention is spread; uniform is highest"),
+            ),
+        }
+        # Mapped over layer, sequence and head; the mean is over sequences.
+        return {
+            name: Quantity(
+                jax.vmap(jax.vmap(jax.vmap(score)))(pattern).mean(axis=1),
+                ("layer", "head"),
+                *about,
+            )
+            for name, (score, about) in scores.items()
+        }
+
+
+def _on_repeats(
+    model: Transformer, n: int, key: Key[Array, ""]
+) -> tuple[Float[Array, "layer sequence head query_pos key_pos"], int]:
+    config = model.config
+    period = (config.n_ctx - 1) // 2
+    random = jr.randint(key, (n, period + 1), 0, config.d_vocab)
+    tokens = jnp.concatenate([random, random[:, 1:]], axis=1)
+    return capture(model, tokens, ("attn.pattern",))[1]["attn.pattern"], period
+
+
+def attention(n_sequences: int = 16) -> AttentionScores:
+    """What every head attends to.
+
+    Args:
+        n_sequences: Random sequences to average over.
+    """
+    return AttentionScores(n_sequences)
+
+
+SPEC = MeasurementSpec(
+    name="attention",
+    summary="previous-token, duplicate-token, induction score and entropy of each head",
+    build=attention,
+    tiny={"n_sequences": 2},
+)

@@ -1,0 +1,76 @@
+"""What a measurement is: a pure function of a snapshot, a task and a key."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+from jaxtyping import Array, Int, Key
+
+from ...models import Transformer, TransformerConfig
+from ...tasks import AbstractTask
+
+
+class Snapshot(NamedTuple):
+    """One checkpoint as a measurement sees it.
+
+    `previous` is the checkpoint before it in the trajectory and `gap` the steps between
+    them; the first checkpoint is its own previous, with a gap of 0.
+    """
+
+    model: Transformer
+    previous: Transformer
+    gap: Int[Array, ""]
+
+
+class Quantity(eqx.Module):
+    """A measured array with the names of its axes, its units and what it means."""
+
+    values: Array
+    dims: tuple[str, ...] = eqx.field(static=True)
+    units: str = eqx.field(static=True)
+    meaning: str = eqx.field(static=True)
+
+
+class AbstractMeasurement(eqx.Module):
+    """Jitted and vmapped by the runner: once per study, for every checkpoint and seed.
+
+    The key is the same at every checkpoint, so that a curve shows the model changing
+    and not the sample.
+    """
+
+    def check(self, config: TransformerConfig, task: AbstractTask) -> None:
+        """Refuse a model or task that cannot be measured, before any work.
+
+        Raises:
+            ValueError: what does not fit, and what would.
+        """
+        del config, task
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """The quantities by name."""
+        raise NotImplementedError
+
+    def coords(
+        self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, list[str]]:
+        """Labels of the axes that are not simply numbered."""
+        del config, task, key
+        return {}
+
+
+class MeasurementSpec(NamedTuple):
+    """A row of the measurement catalogue.
+
+    Args:
+        name: What a study calls it.
+        summary: One line for `jaxcirc list`.
+        build: Keyword options -> measurement.
+        tiny: Options that make it quick, for tests.
+    """
+
+    name: str
+    summary: str
+    build: Callable[..., AbstractMeasurement]
+    tiny: Mapping[str, Any]

@@ -1,0 +1,54 @@
+"""Attention patterns on one test example, to look at."""
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Key
+
+from ...models import TransformerConfig, capture
+from ...tasks import AbstractTask
+from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+
+
+class Patterns(AbstractMeasurement):
+    """The attention of every head on the first `max_length` tokens of one example."""
+
+    max_length: int = eqx.field(static=True)
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """Axes `layer`, `head`, `query_pos` and `key_pos`."""
+        tokens = self._tokens(task, key)
+        _, acts = capture(snapshot.model, tokens, ("attn.pattern",))
+        dims = ("layer", "head", "query_pos", "key_pos")
+        meaning = "attention of each position to each; rows sum to 1"
+        return {"pattern": Quantity(acts["attn.pattern"], dims, "attention", meaning)}
+
+    def coords(
+        self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, list[str]]:
+        """The tokens, each after its position so that no two are alike."""
+        del config
+        tokens = jax.device_get(self._tokens(task, key))
+        labels = [f"{i} {token}" for i, token in enumerate(task.decode(tokens))]
+        return {"query_pos": labels, "key_pos": labels}
+
+    def _tokens(self, task: AbstractTask, key: Key[Array, ""]) -> Array:
+        return task.sample(1, split="test", key=key).tokens[0, : self.max_length]
+
+
+def patterns(max_length: int = 48) -> Patterns:
+    """Attention patterns on one test example.
+
+    Args:
+        max_length: Show at most so many tokens.
+    """
+    return Patterns(max_length)
+
+
+SPEC = MeasurementSpec(
+    name="patterns",
+    summary="the attention pattern of every head on one example, to look at",
+    build=patterns,
+    tiny={"max_length": 8},
+)

@@ -1,0 +1,95 @@
+"""How well the model does its task, on train and test examples."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from ..._core import fold_name
+from ...metrics import (
+    accuracy,
+    answer_probability,
+    cross_entropy,
+    logit_difference,
+    rank_0_rate,
+)
+from ...models import TransformerConfig
+from ...tasks import AbstractTask, Batch
+from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+
+_SPLITS = ("train", "test")
+
+
+class Performance(AbstractMeasurement):
+    """Loss, rank-0 rate, answer probability, logit difference and accuracy.
+
+    A finite domain is measured whole where it has at most `n_examples`; otherwise on
+    that many random examples, the same ones at every checkpoint. The wrong answer that
+    logit difference and accuracy compare with is that of the corrupted counterpart.
+    """
+
+    n_examples: int = eqx.field(static=True)
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """Each with a `split` axis."""
+        rows = [self._of_split(snapshot, task, s, fold_name(key, s)) for s in _SPLITS]
+        meanings = {
+            "loss": ("nats", "mean surprise at the right answer"),
+            "rank_0_rate": ("share", "right answer has the highest logit"),
+            "answer_probability": ("probability", "mean probability of the answer"),
+            "logit_difference": ("logits", "right answer minus the corrupted one's"),
+            "accuracy": ("share", "right answer beats the corrupted one's"),
+        }
+        return {
+            name: Quantity(jnp.stack([row[name] for row in rows]), ("split",), *about)
+            for name, about in meanings.items()
+        }
+
+    def _of_split(self, snapshot, task, split, key) -> dict[str, Array]:
+        sample_key, corrupt_key = fold_name(key, "sample"), fold_name(key, "corrupt")
+        batch = task.examples(split)
+        if batch is None or len(batch.tokens) > self.n_examples:
+            batch = task.sample(self.n_examples, split=split, key=sample_key)
+        wrong = task.corrupt(batch, key=corrupt_key)
+        logits = snapshot.model(batch.tokens)
+        compared = _both_differ(batch, wrong)
+        return {
+            "loss": cross_entropy(logits, *batch[1:]),
+            "rank_0_rate": rank_0_rate(logits, *batch[1:]),
+            "answer_probability": answer_probability(logits, *batch[1:]),
+            "logit_difference": logit_difference(
+                logits, batch.targets, wrong.targets, compared
+            ),
+            "accuracy": accuracy(logits, batch.targets, wrong.targets, compared),
+        }
+
+    def coords(
+        self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, list[str]]:
+        """The splits."""
+        del config, task, key
+        return {"split": list(_SPLITS)}
+
+
+def _both_differ(batch: Batch, wrong: Batch) -> Array:
+    return batch.mask & wrong.mask & (batch.targets != wrong.targets)
+
+
+def performance(n_examples: int = 1024) -> Performance:
+    """How well the model does its task.
+
+    Args:
+        n_examples: Examples per split, at least 2.
+    """
+    if n_examples < 2:
+        raise ValueError(f"performance: `n_examples` must be at least 2: {n_examples}.")
+    return Performance(n_examples)
+
+
+SPEC = MeasurementSpec(
+    name="performance",
+    summary="loss, rank-0 rate, answer probability, logit difference; train and test",
+    build=performance,
+    tiny={"n_examples": 16},
+)

@@ -1,0 +1,76 @@
+"""How large each weight is and how much it moved since the checkpoint before."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Key
+
+from ..._core import named_leaves
+from ...metrics import frobenius_norm, update_ratio
+from ...models import Transformer, TransformerConfig
+from ...tasks import AbstractTask
+from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+
+
+class Weights(AbstractMeasurement):
+    """Frobenius norm and update-to-weight ratio of every named weight.
+
+    Weights inside the blocks are taken layer by layer: `blocks.0.attn.W_Q`.
+    """
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """Each with a `part` axis."""
+        del task, key
+        new, old = named_leaves(snapshot.model), named_leaves(snapshot.previous)
+        norms, ratios = [], []
+        for _, name, layer in _parts(snapshot.model):
+            after = new[name] if layer is None else new[name][layer]
+            before = old[name] if layer is None else old[name][layer]
+            norms.append(frobenius_norm(after))
+            ratios.append(update_ratio(after, before))
+        # The first checkpoint has none before it, and no ratio.
+        moved = jnp.where(snapshot.gap > 0, jnp.stack(ratios), jnp.nan)
+        return {
+            "norm": Quantity(jnp.stack(norms), ("part",), "", "Frobenius norm"),
+            "update_ratio": Quantity(
+                moved,
+                ("part",),
+                "",
+                "change since the previous checkpoint, relative to the weight there",
+            ),
+        }
+
+    def coords(
+        self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, list[str]]:
+        """The names of the weights."""
+        del task, key
+        model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
+        return {"part": [label for label, _, _ in _parts(model)]}
+
+
+def _parts(model: Transformer) -> list[tuple[str, str, int | None]]:
+    """Label, path of the leaf, and the layer for leaves inside the blocks."""
+    parts = []
+    for name, leaf in named_leaves(model).items():
+        if not name.startswith("blocks."):
+            parts.append((name, name, None))
+            continue
+        inside = name.removeprefix("blocks.")
+        parts += [(f"blocks.{i}.{inside}", name, i) for i in range(leaf.shape[0])]
+    return parts
+
+
+def weights() -> Weights:
+    """How large each weight is and how much it moved."""
+    return Weights()
+
+
+SPEC = MeasurementSpec(
+    name="weights",
+    summary="norm and update-to-weight ratio of every named weight",
+    build=weights,
+    tiny={},
+)

@@ -1,0 +1,57 @@
+"""What a study would do, without doing it."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.random as jr
+
+from .._core import named_leaves, tree_bytes
+from ..models import Transformer
+from ..training import training_memory
+from ._config import Prepared
+from ._store import Study
+
+
+class Plan(NamedTuple):
+    """The size of a study.
+
+    Args:
+        parameters: Of one model.
+        seeds: Models trained at once.
+        steps: Updates.
+        checkpoints: Steps whose model is kept.
+        cells: Measurement -> (steps to measure, of which already done).
+        disk_bytes: Checkpoints of all seeds, and the state to go on from.
+        memory_bytes: Peak memory of training, as the compiler counts it.
+    """
+
+    parameters: int
+    seeds: int
+    steps: int
+    checkpoints: tuple[int, ...]
+    cells: dict[str, tuple[int, int]]
+    disk_bytes: int
+    memory_bytes: int
+
+
+def plan(prepared: Prepared) -> Plan:
+    """What running a study would take; compiles its training, executes nothing."""
+    model = eqx.filter_eval_shape(Transformer, prepared.model, key=jr.key(0))
+    study, training = Study(prepared.config.folder), prepared.training
+    done = {row.id: study.cell_steps(row.id) for row in prepared.measurements}
+    cells = {
+        row.id: (len(row.steps), len(done[row.id].intersection(row.steps)))
+        for row in prepared.measurements
+    }
+    steps = training.checkpoint_steps
+    # The state holds the weights and, for Adam, two moments of each.
+    per_seed = tree_bytes(model) * (len(steps) + 3)
+    return Plan(
+        parameters=sum(leaf.size for leaf in named_leaves(model).values()),
+        seeds=training.seeds,
+        steps=training.steps,
+        checkpoints=steps,
+        cells=cells,
+        disk_bytes=per_seed * training.seeds,
+        memory_bytes=training_memory(prepared.model, prepared.task, training),
+    )
