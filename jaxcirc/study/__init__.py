@@ -1,12 +1,14 @@
 """Studies: one YAML file -> a trained trajectory, measured at every checkpoint."""
 
 from ._config import (
+    Prepared as Prepared,
     StudyConfig as StudyConfig,
     StudyError as StudyError,
     load_config as load_config,
+    prepare as prepare,
 )
 from ._measurements import MEASUREMENTS as MEASUREMENTS
-from ._packaged import PACKAGED as PACKAGED, TEMPLATE as TEMPLATE
-from ._plan import Plan as Plan, plan as plan
+from ._packaged import PACKAGED as PACKAGED, new_study as new_study
+from ._plan import Plan as Plan, check_memory as check_memory, plan as plan
 from ._run import Progress as Progress, run as run
 from ._store import Study as Study

@@ -160,7 +160,8 @@ def prepare(config: StudyConfig) -> Prepared:
     if task is not None and model is not None and training is not None:
         measurements = _build_measurements(config, task, model, training, faults)
     if faults or task is None or model is None or training is None:
-        raise StudyError(_list(config.name, faults))
+        # A fault of the whole study shows once, not for every measurement.
+        raise StudyError(_list(config.name, list(dict.fromkeys(faults))))
     return Prepared(config, task, model, training, tuple(measurements))
 
 
@@ -275,7 +276,13 @@ def _build_measurements(
             spec.build, row.options, where=f"{where} ({row.name})"
         )
         faults += wrong
-        steps = _select(row.steps or config.steps, training, where, faults)
+        own = row.steps is not None
+        steps = _select(
+            row.steps if own else config.steps,
+            training,
+            f"{where}.steps" if own else "steps",
+            faults,
+        )
         measure = (
             None if wrong else _try(lambda s=spec, c=checked: s.build(**c), faults)
         )
@@ -299,8 +306,7 @@ def _select(
         outside = [s for s in wanted if not 0 <= s <= there[-1]]
     if outside:
         faults.append(
-            f"{where}: steps {outside} are outside the run, which goes from 0 to "
-            f"{there[-1]}"
+            f"{where}: {outside} is outside the run, which goes from 0 to {there[-1]}"
         )
         return ()
     missing = [s for s in wanted if s not in there]

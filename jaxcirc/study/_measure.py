@@ -1,6 +1,7 @@
 """Measure checkpoints: one compiled program per measurement, for all of them."""
 
 import itertools
+import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from ..checkpoints import Trajectory
 from ..models import Transformer
 from ._config import Measurement, Prepared
 from ._measurements import Quantity, Snapshot
+from ._provenance import provenance
 from ._store import Study, config_hash
 
 OnCell = Callable[[str, int], None]
@@ -62,6 +64,10 @@ def measure_missing(
         _prepare_cells(row, prepared, study, trajectories)
         for row in prepared.measurements
     ]
+    origin = {
+        "config_hash": config_hash(prepared.identity()),
+        "versions": json.dumps(provenance()["versions"]),
+    }
     wanted = sorted(set().union(*(c.missing for c in cells)) if cells else ())
     if at_once is None:
         at_once = 1 if jax.default_backend() == "cpu" else 8
@@ -70,7 +76,8 @@ def measure_missing(
         for cell in cells:
             some = [(step, shot) for step, shot in chunk if step in cell.missing]
             for step, measured in _measure(cell, prepared, some, at_once):
-                study.write_cell(cell.row.id, step, _label(measured, cell, prepared))
+                labelled = _label(measured, cell, prepared, origin)
+                study.write_cell(cell.row.id, step, labelled)
                 if on_cell is not None:
                     on_cell(cell.row.id, step)
 
@@ -132,7 +139,9 @@ def _measure(
         yield step, jax.tree.map(lambda x, rows=rows: np.asarray(x)[rows], measured)
 
 
-def _label(measured: dict[str, Any], cell: _Cells, prepared: Prepared) -> xr.Dataset:
+def _label(
+    measured: dict[str, Any], cell: _Cells, prepared: Prepared, origin: dict[str, str]
+) -> xr.Dataset:
     seeds = range(
         prepared.training.seed, prepared.training.seed + prepared.training.seeds
     )
@@ -142,12 +151,10 @@ def _label(measured: dict[str, Any], cell: _Cells, prepared: Prepared) -> xr.Dat
     for name, quantity in measured.items():
         dims = ("seed", *quantity.dims)
         about = {"units": quantity.units, "long_name": quantity.meaning}
+        if quantity.chance is not None:
+            about["chance"] = quantity.chance
         variables[name] = (dims, quantity.values, about)
         for dim, size in zip(dims, quantity.values.shape, strict=True):
             coords.setdefault(dim, np.arange(size))
-    attrs = {
-        "measurement": cell.row.name,
-        "id": cell.row.id,
-        "config_hash": config_hash(prepared.identity()),
-    }
+    attrs = {"measurement": cell.row.name, "id": cell.row.id, **origin}
     return xr.Dataset(variables, coords, attrs)

@@ -22,7 +22,11 @@ class PackagedStudy(NamedTuple):
 PACKAGED = tuple(
     PackagedStudy(path.stem, path) for path in sorted(_FOLDER.glob("[a-z]*.yaml"))
 )
-TEMPLATE = _FOLDER / "_template.yaml"
+
+
+def new_study(name: str) -> str:
+    """A commented study of that name, to edit."""
+    return (_FOLDER / "_template.yaml").read_text().replace("NAME", name)
 
 
 def packaged_path(name: str) -> Path | None:

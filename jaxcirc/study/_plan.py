@@ -1,14 +1,16 @@
 """What a study would do, without doing it."""
 
+import os
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.random as jr
 
 from .._core import named_leaves, tree_bytes
 from ..models import Transformer
 from ..training import training_memory
-from ._config import Prepared
+from ._config import Prepared, StudyError
 from ._store import Study
 
 
@@ -32,6 +34,37 @@ class Plan(NamedTuple):
     cells: dict[str, tuple[int, int]]
     disk_bytes: int
     memory_bytes: int
+
+
+def check_memory(prepared: Prepared) -> None:
+    """Refuse a study whose weights and optimiser alone exceed the device's memory.
+
+    A lower bound that costs no compilation; `plan` has the compiler's own count.
+
+    Raises:
+        StudyError: it cannot fit; the message says the numbers.
+    """
+    model = eqx.filter_eval_shape(Transformer, prepared.model, key=jr.key(0))
+    # Weights, gradients and the two moments of Adam.
+    needed = 4 * tree_bytes(model) * prepared.training.seeds
+    available = _device_memory()
+    if available is not None and needed > available:
+        raise StudyError(
+            f"{prepared.config.name}: {prepared.training.seeds} models of "
+            f"{tree_bytes(model) / 1e9:.3g} GB need at least {needed / 1e9:.3g} GB to "
+            f"train; this device has {available / 1e9:.3g} GB. Make the model smaller "
+            "or lower training.seeds."
+        )
+
+
+def _device_memory() -> int | None:
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        try:
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        except (AttributeError, ValueError, OSError):
+            return None
+    return (device.memory_stats() or {}).get("bytes_limit")
 
 
 def plan(prepared: Prepared) -> Plan:

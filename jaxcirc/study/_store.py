@@ -65,6 +65,8 @@ class Study:
                     + "\n".join(different)
                     + "\nWrite this one elsewhere with out=FOLDER, or delete that one."
                 )
+            # A run in several sittings keeps the record of its first.
+            provenance = found["provenance"]
         else:
             create_folder(self.path)
         for row in prepared.measurements:
@@ -104,6 +106,10 @@ class Study:
         return {
             int(n[5:-3]) for n in names if n.startswith("step_") and n.endswith(".nc")
         }
+
+    def has_cells(self) -> bool:
+        """Whether anything has been measured."""
+        return any(self.cell_steps(name) for name in self._measurements())
 
     def write_cell(self, measurement: str, step: int, cell: xr.Dataset) -> None:
         """Save what a measurement gave at a step."""
@@ -178,7 +184,11 @@ class Study:
         folder = posixpath.join(self._root, "cells")
         if not self._fs.isdir(folder):
             return []
-        return sorted(posixpath.basename(path) for path in self._ls(folder))
+        there = {posixpath.basename(path) for path in self._ls(folder)}
+        # In the study's own order; then those of earlier sittings that it has dropped.
+        rows = yaml.safe_load(self._read_text("study.yaml"))["measure"]
+        named = [row["id"] or row["name"] for row in rows]
+        return [*(n for n in named if n in there), *sorted(there.difference(named))]
 
     def _ls(self, folder: str) -> list[str]:
         return self._fs.ls(folder, detail=False)

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ...metrics import (
@@ -24,7 +25,8 @@ class AttentionScores(AbstractMeasurement):
 
     The input is `[x] + r + r`: random tokens `r`, as long as fit the context twice,
     behind one more random token (Olsson et al. 2022). It does not come from the task,
-    so the scores of models of different tasks can be compared.
+    so the scores of models of different tasks can be compared. Chance is causal
+    attention to all alike.
     """
 
     n_sequences: int = eqx.field(static=True)
@@ -63,15 +65,16 @@ class AttentionScores(AbstractMeasurement):
                 ("nats", "how widely attention is spread; uniform is highest"),
             ),
         }
-        # Mapped over layer, sequence and head; the mean is over sequences.
-        return {
-            name: Quantity(
-                jax.vmap(jax.vmap(jax.vmap(score)))(pattern).mean(axis=1),
-                ("layer", "head"),
-                *about,
-            )
-            for name, (score, about) in scores.items()
-        }
+        uniform = np.tril(np.ones(pattern.shape[-2:], np.float32))
+        uniform /= uniform.sum(axis=-1, keepdims=True)
+        measured = {}
+        for name, (score, about) in scores.items():
+            with jax.ensure_compile_time_eval():
+                chance = float(score(jnp.asarray(uniform)))
+            # Mapped over layer, sequence and head; the mean is over sequences.
+            values = jax.vmap(jax.vmap(jax.vmap(score)))(pattern).mean(axis=1)
+            measured[name] = Quantity(values, ("layer", "head"), *about, chance)
+        return measured
 
 
 def _on_repeats(

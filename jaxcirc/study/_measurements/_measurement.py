@@ -23,12 +23,16 @@ class Snapshot(NamedTuple):
 
 
 class Quantity(eqx.Module):
-    """A measured array with the names of its axes, its units and what it means."""
+    """A measured array with the names of its axes, its units and what it means.
+
+    `chance` is its value for a model that knows nothing, where that is defined.
+    """
 
     values: Array
     dims: tuple[str, ...] = eqx.field(static=True)
     units: str = eqx.field(static=True)
     meaning: str = eqx.field(static=True)
+    chance: float | None = eqx.field(static=True, default=None)
 
 
 class AbstractMeasurement(eqx.Module):

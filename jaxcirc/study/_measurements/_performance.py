@@ -1,5 +1,7 @@
 """How well the model does its task, on train and test examples."""
 
+import math
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Key
@@ -34,12 +36,13 @@ class Performance(AbstractMeasurement):
     ) -> dict[str, Quantity]:
         """Each with a `split` axis."""
         rows = [self._of_split(snapshot, task, s, fold_name(key, s)) for s in _SPLITS]
+        n = task.d_vocab
         meanings = {
-            "loss": ("nats", "mean surprise at the right answer"),
-            "rank_0_rate": ("share", "right answer has the highest logit"),
-            "answer_probability": ("probability", "mean probability of the answer"),
-            "logit_difference": ("logits", "right answer minus the corrupted one's"),
-            "accuracy": ("share", "right answer beats the corrupted one's"),
+            "loss": ("nats", "mean surprise at the right answer", math.log(n)),
+            "rank_0_rate": ("share", "right answer has the highest logit", 1 / n),
+            "answer_probability": ("share", "probability of the right answer", 1 / n),
+            "logit_difference": ("logits", "right answer minus a wrong one", 0.0),
+            "accuracy": ("share", "right answer beats a wrong one", 0.5),
         }
         return {
             name: Quantity(jnp.stack([row[name] for row in rows]), ("split",), *about)
@@ -76,7 +79,7 @@ def _both_differ(batch: Batch, wrong: Batch) -> Array:
     return batch.mask & wrong.mask & (batch.targets != wrong.targets)
 
 
-def performance(n_examples: int = 1024) -> Performance:
+def performance(n_examples: int = 512) -> Performance:
     """How well the model does its task.
 
     Args:

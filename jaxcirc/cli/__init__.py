@@ -1,0 +1,3 @@
+"""The `jaxcirc` command."""
+
+from ._app import main as main

@@ -1,0 +1,187 @@
+"""The command's words: run, report, list, new, plan."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ._errors import guard
+from ._setup import compilation_cache, keep_memory
+
+# The libraries that do the work are imported by the commands that need them, so that
+# `--help` answers at once.
+
+app = typer.Typer(
+    name="jaxcirc",
+    help="Train a transformer, measure every checkpoint, read the report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+console = Console()
+
+StudyArgument = Annotated[
+    str, typer.Argument(help="A packaged study (see `jaxcirc list`) or a YAML file.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Change keys: training.steps=500"),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
+
+
+@app.command()
+def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False):
+    """Train, measure every checkpoint and write the report; go on where it stopped.
+
+    Example: `jaxcirc run induction training.steps=500 out=runs/short`
+    """
+
+    def work():
+        from .. import study as studies
+        from ._progress import RunProgress
+
+        _prepare_process()
+        prepared = studies.prepare(studies.load_config(study, overrides or ()))
+        studies.check_memory(prepared)
+        done = studies.Study(prepared.config.folder)
+        try:
+            with RunProgress(console, prepared.training.steps) as progress:
+                studies.run(prepared, progress)
+        finally:
+            # Whatever has been measured is worth reading, also after a divergence.
+            if done.has_cells():
+                _write_report(done.path)
+
+    guard(work, debug=debug)
+
+
+@app.command()
+def report(
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder.")],
+    debug: Debug = False,
+):
+    """Write the HTML report of a run again.
+
+    Example: `jaxcirc report runs/induction`
+    """
+    guard(lambda: _write_report(folder), debug=debug)
+
+
+@app.command("list")
+def list_all():
+    """List packaged studies, tasks, models and measurements.
+
+    Example: `jaxcirc list`
+    """
+    from ..models import MODELS
+    from ..study import MEASUREMENTS, PACKAGED
+    from ..tasks import TASKS
+
+    groups = {
+        "studies": PACKAGED,
+        "tasks": TASKS,
+        "models": MODELS,
+        "measurements": MEASUREMENTS,
+    }
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for title, rows in groups.items():
+        table.add_row(f"[bold]{title}[/bold]", "")
+        for row in rows:
+            table.add_row(f"  {row.name}", row.summary)
+    console.print(table)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the study, and of its file.")],
+    debug: Debug = False,
+):
+    """Write a commented YAML file to start from.
+
+    Example: `jaxcirc new my_study`, then `jaxcirc run my_study.yaml`
+    """
+
+    def work():
+        from ..study import new_study
+
+        path = Path(name if name.endswith(".yaml") else f"{name}.yaml")
+        if path.exists():
+            raise ValueError(f"{path} is there already; choose another name.")
+        path.write_text(new_study(path.stem))
+        console.print(f"Wrote {path}. Run it with: jaxcirc run {path}")
+
+    guard(work, debug=debug)
+
+
+@app.command()
+def plan(study: StudyArgument, overrides: Overrides = None, debug: Debug = False):
+    """Show what a study would do, without doing it.
+
+    Example: `jaxcirc plan grokking training.seeds=8`
+    """
+
+    def work():
+        from .. import study as studies
+
+        _prepare_process()
+        prepared = studies.prepare(studies.load_config(study, overrides or ()))
+        with console.status("asking the compiler for memory"):
+            planned = studies.plan(prepared)
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_row("folder", prepared.config.folder)
+        each = " each" if planned.seeds > 1 else ""
+        table.add_row("model", f"{planned.parameters:,} parameters{each}")
+        table.add_row("seeds", f"{planned.seeds}")
+        table.add_row("training", f"{planned.steps:,} steps")
+        table.add_row("checkpoints", _shorten(planned.checkpoints))
+        for name, (cells, there) in planned.cells.items():
+            done = f", {there} of them done" if there else ""
+            table.add_row(f"  {name}", f"{cells} cells{done}")
+        table.add_row("memory", f"{_size(planned.memory_bytes)} while training")
+        table.add_row("disk", f"{_size(planned.disk_bytes)} of checkpoints")
+        console.print(table)
+
+    guard(work, debug=debug)
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+def _prepare_process() -> None:
+    compilation_cache()
+    keep_memory()
+
+
+def _write_report(folder: str) -> None:
+    from .._core import write_atomically
+    from ..report import findings, render
+    from ..study import Study
+
+    with console.status("writing the report"):
+        tree = Study(folder).open()
+        path = f"{folder.rstrip('/')}/report.html"
+        write_atomically(path, render(tree).encode())
+    for sentence in findings(tree):
+        console.print(f"• {sentence}", highlight=False)
+    console.print(f"Report: [bold]{path}[/bold]", soft_wrap=True)
+
+
+def _shorten(steps: tuple[int, ...]) -> str:
+    if len(steps) <= 12:
+        return ", ".join(map(str, steps))
+    head, tail = ", ".join(map(str, steps[:6])), ", ".join(map(str, steps[-3:]))
+    return f"{len(steps)}: {head}, …, {tail}"
+
+
+def _size(n: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.3g} {unit}"
+        n /= 1000
+    return f"{n:.3g} TB"

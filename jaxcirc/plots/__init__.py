@@ -1,0 +1,10 @@
+"""Figures from labelled results."""
+
+from ._curves import (
+    Curve as Curve,
+    CurvePanel as CurvePanel,
+    developmental_curves as developmental_curves,
+)
+from ._heatmap import head_step_heatmap as head_step_heatmap
+from ._pattern import attention_pattern as attention_pattern
+from ._script import plotly_script as plotly_script

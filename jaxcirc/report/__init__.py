@@ -1,0 +1,4 @@
+"""One self-contained HTML page from a study's results."""
+
+from ._findings import findings as findings
+from ._page import render as render

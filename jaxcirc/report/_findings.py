@@ -1,0 +1,114 @@
+"""What happened, in plain numbers."""
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+from ._series import head_label, step_text, strongest_head
+
+PASSED = 0.95
+
+
+def findings(tree: xr.DataTree) -> list[str]:
+    """Sentences about a study's results, each with its numbers.
+
+    Steps are those of checkpoints: "from step 300" means that it holds at the
+    checkpoint of step 300 and did not at the one before.
+    """
+    sentences = []
+    for node in tree.children.values():
+        dataset = node.to_dataset()
+        describe = _DESCRIBE.get(str(dataset.attrs.get("measurement")))
+        if describe is not None:
+            sentences += describe(dataset)
+    return sentences
+
+
+def _performance(data: xr.Dataset) -> list[str]:
+    rate, loss = data["rank_0_rate"], data["loss"].mean("seed")
+    sentences = []
+    for split in ("train", "test"):
+        series = rate.sel(split=split)
+        end = float(series.isel(step=-1).mean())
+        passed = _first_steps(series, lambda x: x >= PASSED)
+        start, final = (float(loss.sel(split=split).isel(step=i)) for i in (0, -1))
+        sentences.append(
+            f"On {split} examples the right answer comes first {_percent(end)} of the "
+            f"time at the end; it passes {PASSED:.0%} {_when(passed)}. "
+            f"Loss goes from {start:.3g} to {final:.3g} nats."
+        )
+    train = _first_steps(rate.sel(split="train"), lambda x: x >= PASSED)
+    test = _first_steps(rate.sel(split="test"), lambda x: x >= PASSED)
+    delays = [b - a for a, b in zip(train, test, strict=True) if a >= 0 and b > a]
+    if delays:
+        ratio = np.median([b / max(a, 1) for a, b in zip(train, test, strict=True)])
+        sentences.append(
+            f"Test follows train {step_text(int(np.median(delays)))} steps later, at "
+            f"{ratio:.1f} times the step."
+        )
+    fall = -loss.sel(split="test").diff("step")
+    where = int(fall.argmax("step"))
+    before, after = (int(loss["step"][where + i]) for i in (0, 1))
+    sentences.append(
+        f"Test loss falls most between the checkpoints of steps {step_text(before)} "
+        f"and {step_text(after)}: by {float(fall[where]):.2g} nats."
+    )
+    return sentences
+
+
+def _attention(data: xr.Dataset) -> list[str]:
+    sentences = []
+    for name, kind in (
+        ("induction", "induction"),
+        ("previous_token", "previous-token"),
+    ):
+        layer, head = strongest_head(data[name])
+        series = data[name].isel(layer=layer, head=head)
+        end, chance = float(series.isel(step=-1).mean()), series.attrs["chance"]
+        half = _first_steps(series, lambda x, end=end: x >= end / 2)
+        sentences.append(
+            f"{head_label(layer, head)} is the strongest {kind} head at the end, with "
+            f"a score of {end:.2f} (uniform attention: {chance:.2f}); it has half of "
+            f"that {_when(half)}."
+        )
+    return sentences
+
+
+def _weights(data: xr.Dataset) -> list[str]:
+    total = np.sqrt((data["norm"] ** 2).sum("part")).mean("seed")
+    top = int(total.argmax("step"))
+    return [
+        f"The norm of all weights together goes from {float(total[0]):.3g} to "
+        f"{float(total[-1]):.3g}, and is highest at step "
+        f"{step_text(int(total['step'][top]))} with {float(total[top]):.3g}."
+    ]
+
+
+_DESCRIBE: dict[str, Callable[[xr.Dataset], list[str]]] = {
+    "performance": _performance,
+    "attention": _attention,
+    "weights": _weights,
+}
+
+
+def _first_steps(series: xr.DataArray, holds: Callable) -> list[int]:
+    """Per seed, the first checkpoint at which it holds; -1 if none."""
+    steps = series["step"].values
+    there = holds(series.transpose("seed", "step").values)
+    return [int(steps[row.argmax()]) if row.any() else -1 for row in there]
+
+
+def _when(steps: list[int]) -> str:
+    passed = [s for s in steps if s >= 0]
+    if not passed:
+        return "at no checkpoint"
+    if len(steps) == 1:
+        return f"from step {step_text(passed[0])}"
+    low, middle, high = (step_text(int(f(passed))) for f in (min, np.median, max))
+    who = f"{len(passed)} of {len(steps)} seeds"
+    return f"from step {middle} ({who}, {low} to {high})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"

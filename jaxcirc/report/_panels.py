@@ -1,0 +1,224 @@
+"""What the page shows for each kind of measurement.
+
+A measurement without a panel of its own is drawn as curves of its quantities, so a new
+one needs nothing here.
+"""
+
+import base64
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from ..plots import (
+    Curve,
+    CurvePanel as Panel,
+    attention_pattern,
+    developmental_curves,
+    head_step_heatmap,
+)
+from ._series import head_label, strongest_head
+
+# Above this many bytes patterns are thinned out over steps, to keep the page light.
+MAX_PATTERN_BYTES = 6_000_000
+MAX_CURVES = 12
+
+
+class Section(NamedTuple):
+    """A part of the page: a heading, a sentence, a figure, and data for sliders."""
+
+    id: str
+    title: str
+    text: str
+    figure: str
+    explorer: dict[str, Any] | None = None
+
+
+def sections(tree: xr.DataTree) -> list[Section]:
+    """The page's figures, the whole of development first."""
+    nodes = {name: node.to_dataset() for name, node in tree.children.items()}
+    made = []
+    panels = [p for data in nodes.values() for p in _overview(data)]
+    if panels:
+        made.append(
+            Section(
+                "development",
+                "Development",
+                "Every quantity above one step axis; point anywhere to read them all.",
+                developmental_curves(panels).to_json(),
+            )
+        )
+    for name, data in nodes.items():
+        kind = str(data.attrs.get("measurement"))
+        draw = _SECTIONS.get(kind, _curves_of)
+        if kind not in _IN_OVERVIEW:
+            made += draw(name, data)
+    return made
+
+
+def _overview(data: xr.Dataset) -> list[Panel]:
+    draw = _OVERVIEW.get(str(data.attrs.get("measurement")))
+    return [] if draw is None else draw(data)
+
+
+def _performance_panels(data: xr.Dataset) -> list[Panel]:
+    def panel(name: str, title: str, *, log: bool = False) -> Panel:
+        array = data[name]
+        steps = array["step"].values
+        curves = [
+            Curve(split, steps, _seeds(array.sel(split=split)), i, dashed=i == 1)
+            for i, split in enumerate(("train", "test"))
+        ]
+        chance = array.attrs.get("chance")
+        return Panel(title, curves, None if chance is None else float(chance), log)
+
+    return [
+        panel("loss", "loss<br>(nats)", log=True),
+        panel("rank_0_rate", "right answer<br>first (share)"),
+        panel("logit_difference", "logit difference<br>(logits)"),
+    ]
+
+
+def _attention_panels(data: xr.Dataset) -> list[Panel]:
+    titles = {
+        "induction": "induction score<br>(attention)",
+        "previous_token": "previous-token<br>score (attention)",
+    }
+    panels = []
+    for name, title in titles.items():
+        array = data[name]
+        top = strongest_head(array)
+        steps = array["step"].values
+        heads = list(np.ndindex(array.sizes["layer"], array.sizes["head"]))
+        # The strongest head last, so that it lies on top of the others.
+        heads.sort(key=lambda head: head == top)
+        curves = [
+            Curve(
+                head_label(*head) if head == top else "other heads",
+                steps,
+                _seeds(array.isel(layer=head[0], head=head[1])),
+                colour=2 if name == "induction" else 3,
+                faint=head != top,
+            )
+            for head in heads
+        ]
+        panels.append(Panel(title, curves, float(array.attrs["chance"])))
+    return panels
+
+
+def _head_map(name: str, data: xr.Dataset) -> list[Section]:
+    heads = [
+        head_label(layer, head)
+        for layer, head in np.ndindex(data.sizes["layer"], data.sizes["head"])
+    ]
+    scores, units = {}, {}
+    for score in ("induction", "previous_token", "duplicate_token", "entropy"):
+        flat = data[score].mean("seed").transpose("layer", "head", "step")
+        scores[score] = flat.values.reshape(len(heads), -1)
+        units[score] = data[score].attrs["units"]
+    figure = head_step_heatmap(scores, heads, data["step"].values.tolist(), units)
+    seeds = data.sizes["seed"]
+    over = f", the mean of {seeds} seeds" if seeds > 1 else ""
+    text = (
+        "Scores on random tokens that repeat" + over + ". The buttons change the score."
+    )
+    return [Section(name, "Heads", text, figure.to_json())]
+
+
+def _pattern_explorer(name: str, data: xr.Dataset) -> list[Section]:
+    array = data["pattern"].isel(seed=0).transpose("step", "layer", "head", ...)
+    keep = max(1, -(-array.size // MAX_PATTERN_BYTES))
+    # The last checkpoint is always shown.
+    chosen = list(range(array.sizes["step"]))[::-1][::keep][::-1]
+    array = array.isel(step=chosen)
+    tokens = [str(token) for token in array["query_pos"].values]
+    values = np.clip(np.rint(array.values * 255), 0, 255).astype(np.uint8)
+    heads = [
+        head_label(layer, head)
+        for layer, head in np.ndindex(array.sizes["layer"], array.sizes["head"])
+    ]
+    explorer = {
+        "steps": array["step"].values.tolist(),
+        "heads": heads,
+        "size": len(tokens),
+        "values": base64.b64encode(values.tobytes()).decode(),
+    }
+    figure = attention_pattern(array.values[-1, -1, -1], tokens)
+    text = "One test example. Rows attend to columns; move the sliders."
+    return [Section(name, "Attention patterns", text, figure.to_json(), explorer)]
+
+
+def _weight_curves(name: str, data: xr.Dataset) -> list[Section]:
+    groups = _weight_groups([str(part) for part in data["part"].values])
+    steps = data["step"].values
+    norms, ratios = [], []
+    for colour, (group, members) in enumerate(groups.items()):
+        inside = data.sel(part=members)
+        length = np.sqrt((inside["norm"] ** 2).sum("part"))
+        norms.append(Curve(group, steps, _seeds(length), colour))
+        moved = np.sqrt(((inside["norm"] * inside["update_ratio"]) ** 2).sum("part"))
+        ratio = (moved / length).where(length["step"] > steps[0])
+        ratios.append(Curve(group, steps, _seeds(ratio), colour))
+    panels = [
+        Panel("Frobenius norm", norms),
+        Panel("change / norm", ratios, log=True),
+    ]
+    text = (
+        "Length of each group of weights, and how far it moved since the checkpoint "
+        "before, relative to its length. Checkpoints are not evenly spaced."
+    )
+    figure = developmental_curves(panels)
+    return [Section(name, "Weights", text, figure.to_json())]
+
+
+def _weight_groups(parts: list[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for part in parts:
+        if ".attn." in part:
+            label = "attention"
+        elif ".mlp." in part:
+            label = "MLP"
+        elif "ln" in part:
+            label = "norms"
+        else:
+            label = "unembedding" if part.endswith("_U") else "embedding"
+        groups.setdefault(label, []).append(part)
+    return groups
+
+
+def _curves_of(name: str, data: xr.Dataset) -> list[Section]:
+    panels = []
+    for variable, array in data.data_vars.items():
+        rest = [dim for dim in array.dims if dim not in ("seed", "step")]
+        flat = array.stack(series=rest) if rest else array.expand_dims("series")
+        curves = []
+        for i in range(min(flat.sizes["series"], MAX_CURVES)):
+            one = flat.isel(series=i)
+            label = " ".join(f"{dim} {one[dim].item()}" for dim in rest)
+            label = label or str(variable)
+            curves.append(Curve(label, array["step"].values, _seeds(one), i))
+        units = array.attrs.get("units")
+        title = f"{variable} ({units})" if units else str(variable)
+        chance = array.attrs.get("chance")
+        panels.append(Panel(title, curves, None if chance is None else float(chance)))
+    if not panels:
+        return []
+    figure = developmental_curves(panels)
+    return [Section(name, name.replace("_", " "), "", figure.to_json())]
+
+
+def _seeds(array: xr.DataArray) -> np.ndarray:
+    return array.transpose("seed", "step").values
+
+
+_IN_OVERVIEW = frozenset({"performance", "training"})
+_OVERVIEW: dict[str, Callable[[xr.Dataset], list[Panel]]] = {
+    "performance": _performance_panels,
+    "attention": _attention_panels,
+}
+_SECTIONS: dict[str, Callable[[str, xr.Dataset], list[Section]]] = {
+    "attention": _head_map,
+    "patterns": _pattern_explorer,
+    "weights": _weight_curves,
+}

@@ -1,0 +1,52 @@
+"use strict";
+const parse = (element) => JSON.parse(element.textContent);
+
+// Figures.
+const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+for (const data of document.querySelectorAll(".figure-data")) {
+  const figure = parse(data);
+  Plotly.newPlot(data.dataset.for, figure.data, figure.layout, config);
+}
+
+// Attention patterns: [step][head][query][key], a byte each.
+const explorers = parse(document.getElementById("explorers"));
+for (const [id, data] of Object.entries(explorers)) {
+  const bytes = Uint8Array.from(atob(data.values), (c) => c.charCodeAt(0));
+  const section = document.getElementById(id);
+  const [step, head] = ["step", "head"].map((name) => section.querySelector(`input.${name}`));
+  const n = data.size;
+  const show = () => {
+    const [s, h] = [Number(step.value), Number(head.value)];
+    const start = (s * data.heads.length + h) * n * n;
+    const rows = [];
+    for (let q = 0; q < n; q++) {
+      rows.push(Array.from(bytes.subarray(start + q * n, start + (q + 1) * n), (b) => b / 255));
+    }
+    step.previousElementSibling.textContent = data.steps[s].toLocaleString("en");
+    head.previousElementSibling.textContent = data.heads[h];
+    Plotly.restyle(`figure-${id}`, { z: [rows] });
+  };
+  step.addEventListener("input", show);
+  head.addEventListener("input", show);
+  show();
+}
+
+// Tables.
+for (const button of document.querySelectorAll("button[data-csv]")) {
+  button.addEventListener("click", () => {
+    const text = parse(document.getElementById(button.dataset.csv));
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    link.download = button.dataset.name;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+}
+
+// Paper is narrower than the window.
+window.addEventListener("beforeprint", () => {
+  for (const figure of document.querySelectorAll(".figure")) Plotly.relayout(figure, { width: 680 });
+});
+window.addEventListener("afterprint", () => {
+  for (const figure of document.querySelectorAll(".figure")) Plotly.relayout(figure, { width: null, autosize: true });
+});
