@@ -2,7 +2,7 @@
 
 import fnmatch
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -25,7 +25,7 @@ def _path_name(path: tuple) -> str:
     return ".".join(parts)
 
 
-def named_leaves(tree: PyTree) -> dict[str, jax.Array]:
+def named_leaves(tree: PyTree) -> dict[str, Any]:
     """Every array leaf of `tree` by its dotted path, such as `blocks.attn.W_Q`.
 
     Takes arrays and `jax.ShapeDtypeStruct`s; other leaves are left out.

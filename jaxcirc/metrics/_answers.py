@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from .._core import at_least_float32
+
 
 def cross_entropy(
     logits: Float[Array, "*example pos d_vocab"],
@@ -26,7 +28,7 @@ def cross_entropy(
         >>> round(float(cross_entropy(logits, target, mask)), 4)  # log 4
         1.3863
     """
-    log_p = jax.nn.log_softmax(_wide(logits), axis=-1)
+    log_p = jax.nn.log_softmax(at_least_float32(logits), axis=-1)
     return _mean(-_pick(log_p, targets), mask)
 
 
@@ -36,7 +38,9 @@ def answer_probability(
     mask: Bool[Array, "*example pos"],
 ) -> Float[Array, ""]:
     """Mean probability of the right answer, in [0, 1]; 1 / d_vocab by chance."""
-    return _mean(_pick(jax.nn.softmax(_wide(logits), axis=-1), targets), mask)
+    return _mean(
+        _pick(jax.nn.softmax(at_least_float32(logits), axis=-1), targets), mask
+    )
 
 
 def rank_0_rate(
@@ -62,7 +66,7 @@ def logit_difference(
     0 by chance, unbounded; the metric of Wang et al. (2023), section 2. Unchanged by a
     constant added to all logits of a position.
     """
-    wide = _wide(logits)
+    wide = at_least_float32(logits)
     return _mean(_pick(wide, targets) - _pick(wide, wrong), mask)
 
 
@@ -79,14 +83,10 @@ def accuracy(
     return _mean(_pick(logits, targets) > _pick(logits, wrong), mask)
 
 
-def _wide(x: Array) -> Array:
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
 def _pick(values: Array, index: Array) -> Array:
     return jnp.take_along_axis(values, index[..., None], axis=-1)[..., 0]
 
 
 def _mean(values: Array, mask: Array) -> Array:
-    values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    values = at_least_float32(values)
     return jnp.sum(jnp.where(mask, values, 0)) / mask.sum().astype(values.dtype)

@@ -4,6 +4,8 @@ import jax.numpy as jnp
 import jax.scipy.special as jsp
 from jaxtyping import Array, Float
 
+from .._core import at_least_float32
+
 
 def attention_entropy(
     pattern: Float[Array, "query_pos key_pos"],
@@ -18,7 +20,7 @@ def attention_entropy(
         >>> float(attention_entropy(jnp.eye(4)))
         0.0
     """
-    wide = pattern.astype(jnp.promote_types(pattern.dtype, jnp.float32))
+    wide = at_least_float32(pattern)
     return jsp.entr(wide).sum(axis=-1).mean()  # entr(0) is 0: masked keys are ordinary
 
 

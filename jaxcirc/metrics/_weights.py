@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._core import at_least_float32
+
 
 def frobenius_norm(x: Float[Array, "..."]) -> Float[Array, ""]:
     """Length of `x` as one vector: the root of the sum of its squares.
@@ -15,7 +17,7 @@ def frobenius_norm(x: Float[Array, "..."]) -> Float[Array, ""]:
         >>> float(frobenius_norm(jnp.array([[3.0], [4.0]])))
         5.0
     """
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = at_least_float32(x)
     largest = jnp.abs(wide).max()
     unit = jnp.where(largest > 0, largest, 1)
     return unit * jnp.sqrt(jnp.square(wide / unit).sum())

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Int, Key
 
+from .._core import at_least_float32
 from ._config import TransformerConfig
 from ._linear import linear
 from ._norm import Norm
@@ -91,7 +92,7 @@ class Attention(eqx.Module):
     def _pattern(self, q: Array, k: Array, constants: LayerConstants, tape: Tape):
         c = self.config
         scores = _scores(q, k)
-        scores = scores.astype(jnp.promote_types(q.dtype, jnp.float32))
+        scores = at_least_float32(scores)
         scores = scores * constants.scale.astype(scores.dtype)
         if c.attention_softcap is not None:
             scores = c.attention_softcap * jnp.tanh(scores / c.attention_softcap)

@@ -13,7 +13,7 @@ def attention_only(
     n_layers: int = 2,
     d_model: int = 64,
     n_heads: int = 4,
-    d_head: int | None = None,
+    d_head: int = 0,
     norm: Literal["layer", "rms", "none"] = "layer",
     positions: Literal["learned", "rotary", "none"] = "learned",
 ) -> TransformerConfig:

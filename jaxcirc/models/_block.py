@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Key
 from ._attention import Attention, LayerConstants
 from ._config import TransformerConfig
 from ._mlp import MLP
-from ._norm import Norm
+from ._norm import Norm, make_norm
 from ._tape import Tape
 
 
@@ -30,9 +30,8 @@ class Block(eqx.Module):
         attn_key, mlp_key = jr.split(key)
 
         def norm(position: str) -> Norm | None:
-            if config.norm == "none" or config.norm_position not in (position, "both"):
-                return None
-            return Norm(config.norm, config.d_model, config.norm_eps)
+            there = config.norm_position in (position, "both")
+            return make_norm(config) if there else None
 
         self.attn = Attention(config, key=attn_key)
         self.ln1, self.ln1_post = norm("before"), norm("after")

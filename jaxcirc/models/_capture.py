@@ -19,6 +19,10 @@ def capture(
 ) -> tuple[Float[Array, "*batch pos d_vocab"], dict[str, Array]]:
     """Logits and the activations at `sites`; the logits do not depend on `sites`.
 
+    They are bit-equal to those without capture, but for sites that need another order
+    of operations: split inputs, per-head results and the divisors of norms change them
+    by rounding.
+
     Args:
         model: The model.
         tokens: Ids, with any leading batch axes.

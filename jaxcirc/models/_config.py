@@ -13,7 +13,7 @@ from .._core import unknown
 class TransformerConfig(eqx.Module):
     """The shape and the parts of a `Transformer`.
 
-    Sizes left as None follow from the others: `n_kv_heads` is `n_heads`, `d_head` is
+    Sizes left at 0 follow from the others: `n_kv_heads` is `n_heads`, `d_head` is
     `d_model / n_heads`, `attention_scale` is `d_head ** -0.5`, `init_std` is
     `0.8 / sqrt(d_model)`.
 
@@ -64,8 +64,8 @@ class TransformerConfig(eqx.Module):
     n_layers: int = 2
     d_model: int = 64
     n_heads: int = 4
-    n_kv_heads: int | None = None
-    d_head: int | None = None
+    n_kv_heads: int = 0
+    d_head: int = 0
     d_mlp: int = 0
     activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "gelu"
     gated: bool = False
@@ -82,16 +82,22 @@ class TransformerConfig(eqx.Module):
     rotary_pairing: Literal["half", "interleaved"] = "half"
     causal: bool = True
     window: int | tuple[int | None, ...] | None = None
-    attention_scale: float | None = None
+    attention_scale: float = 0.0
     scale_by_inverse_layer: bool = False
     attention_softcap: float | None = None
     logit_softcap: float | None = None
     embedding_scale: float = 1.0
     tied: bool = False
-    init_std: float | None = None
+    init_std: float = 0.0
 
     def __post_init__(self):
-        if self.d_head is None:
+        for name in ("d_vocab", "n_ctx", "n_layers", "d_model", "n_heads"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"TransformerConfig: `{name}` must be at least 1; "
+                    f"got {getattr(self, name)}."
+                )
+        if not self.d_head:
             if self.d_model % self.n_heads:
                 divisors = [n for n in range(1, 65) if self.d_model % n == 0]
                 raise ValueError(
@@ -100,25 +106,18 @@ class TransformerConfig(eqx.Module):
                     f"{', '.join(map(str, divisors))}, or give `d_head`."
                 )
             self.d_head = self.d_model // self.n_heads
-        if self.n_kv_heads is None:
+        if not self.n_kv_heads:
             self.n_kv_heads = self.n_heads
-        if self.attention_scale is None:
+        if not self.attention_scale:
             self.attention_scale = self.d_head**-0.5
-        if self.init_std is None:
+        if not self.init_std:
             self.init_std = 0.8 / math.sqrt(self.d_model)
 
     def __check_init__(self):
-        sizes = ("d_vocab", "n_ctx", "n_layers", "d_model", "n_heads", "d_head")
-        for name in sizes:
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"TransformerConfig: `{name}` must be at least 1; "
-                    f"got {getattr(self, name)}."
-                )
         for name in ("activation", "norm", "norm_position", "positions"):
             self._check_choice(name)
         self._check_choice("rotary_pairing")
-        if not self.n_kv_heads or self.n_heads % self.n_kv_heads:
+        if self.n_heads % self.n_kv_heads:
             raise ValueError(
                 f"TransformerConfig: `n_kv_heads` = {self.n_kv_heads} does not divide "
                 f"`n_heads` = {self.n_heads}; each key head serves a whole group."
@@ -147,7 +146,7 @@ class TransformerConfig(eqx.Module):
     @property
     def rotary_dim(self) -> int:
         """Dimensions of each head that rotary positions turn."""
-        return int(self.d_head * self.rotary_fraction)  # pyright: ignore
+        return int(self.d_head * self.rotary_fraction)
 
     def to_dict(self) -> dict[str, Any]:
         """The config as JSON-ready data."""
@@ -168,6 +167,7 @@ class TransformerConfig(eqx.Module):
             if name not in data:
                 raise ValueError(f"TransformerConfig: `{name}` is missing.")
         # JSON has no tuples, and a list would make the config unhashable.
-        return cls(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        )
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in data.items()
+        }
+        return cls(**values)

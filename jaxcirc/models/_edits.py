@@ -38,7 +38,7 @@ class Add(AbstractEdit):
 
     def at_layer(self, site: str, layer: int, n_layers: int) -> "Add":
         """Zero elsewhere."""
-        return Add(site, _one_layer(self.delta, layer, n_layers, fill=0))
+        return Add(site, _one_layer(self.delta, layer, n_layers, fill=0.0))
 
 
 class Scale(AbstractEdit):
@@ -53,7 +53,7 @@ class Scale(AbstractEdit):
 
     def at_layer(self, site: str, layer: int, n_layers: int) -> "Scale":
         """One elsewhere."""
-        return Scale(site, _one_layer(self.factor, layer, n_layers, fill=1))
+        return Scale(site, _one_layer(self.factor, layer, n_layers, fill=1.0))
 
 
 class Replace(AbstractEdit):
@@ -71,7 +71,7 @@ class Replace(AbstractEdit):
     def at_layer(self, site: str, layer: int, n_layers: int) -> "Replace":
         """Nowhere else."""
         where = _one_layer(self.where, layer, n_layers, fill=False)
-        return Replace(site, _one_layer(self.value, layer, n_layers, fill=0), where)
+        return Replace(site, _one_layer(self.value, layer, n_layers, fill=0.0), where)
 
 
 def _one_layer(x: Array, layer: int, n_layers: int, fill: float | bool) -> Array:

@@ -24,7 +24,7 @@ def gpt2(
         d_mlp=4 * d_model if d_mlp is None else d_mlp,
         activation="gelu_tanh",
         tied=tied,
-        init_std=0.02 if d_model >= 512 else None,
+        init_std=0.02 if d_model >= 512 else 0.0,
     )
 
 

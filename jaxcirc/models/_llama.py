@@ -11,7 +11,7 @@ def llama(
     n_layers: int = 4,
     d_model: int = 128,
     n_heads: int = 4,
-    n_kv_heads: int | None = None,
+    n_kv_heads: int = 0,
     d_mlp: int | None = None,
     rotary_base: float = 10_000.0,
     tied: bool = False,

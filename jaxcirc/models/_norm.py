@@ -7,7 +7,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from .._core import at_least_float32
+from ._config import TransformerConfig
 from ._tape import Tape
+
+Kind = Literal["layer", "rms", "rms_plus_one"]
 
 
 class Norm(eqx.Module):
@@ -19,12 +23,10 @@ class Norm(eqx.Module):
 
     weight: Float[Array, " d_model"]
     bias: Float[Array, " d_model"] | None
-    kind: Literal["layer", "rms", "rms_plus_one"] = eqx.field(static=True)
+    kind: Kind = eqx.field(static=True)
     eps: float = eqx.field(static=True)
 
-    def __init__(
-        self, kind: Literal["layer", "rms", "rms_plus_one"], size: int, eps: float
-    ):
+    def __init__(self, kind: Kind, size: int, eps: float):
         self.kind, self.eps = kind, eps
         self.weight = jnp.zeros(size) if kind == "rms_plus_one" else jnp.ones(size)
         self.bias = jnp.zeros(size) if kind == "layer" else None
@@ -33,7 +35,7 @@ class Norm(eqx.Module):
         self, x: Float[Array, "*batch d_model"], tape: Tape, name: str
     ) -> Float[Array, "*batch d_model"]:
         """Normalised `x`; the tape hears the divisor and what it left."""
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        wide = at_least_float32(x)
         if self.kind == "layer":
             wide = wide - wide.mean(axis=-1, keepdims=True)
         mean_square = jnp.square(wide).mean(axis=-1, keepdims=True)
@@ -47,3 +49,10 @@ class Norm(eqx.Module):
         if self.bias is not None:
             y = y + lax.expand_dims(self.bias, range(x.ndim - 1))
         return tape(f"{name}.normalized", y)
+
+
+def make_norm(config: TransformerConfig) -> Norm | None:
+    """A norm of the residual stream, if the model has any."""
+    if config.norm == "none":
+        return None
+    return Norm(config.norm, config.d_model, config.norm_eps)

@@ -17,7 +17,7 @@ from ._block import Block
 from ._config import TransformerConfig
 from ._edits import AbstractEdit
 from ._linear import linear
-from ._norm import Norm
+from ._norm import Norm, make_norm
 from ._rotary import inverse_frequencies
 from ._sites import BLOCK_SITES, check_edits
 from ._tape import Tape
@@ -66,8 +66,7 @@ class Transformer(eqx.Module):
         self.W_pos = normal("W_pos", c.n_ctx, c.d_model) if learned else None
         layer_keys = jr.split(fold_name(key, "blocks"), c.n_layers)
         self.blocks = eqx.filter_vmap(lambda k: Block(c, key=k))(layer_keys)
-        has_norm = c.norm != "none"
-        self.ln_final = Norm(c.norm, c.d_model, c.norm_eps) if has_norm else None
+        self.ln_final = make_norm(c)
         self.W_U = None if c.tied else normal("W_U", c.d_model, c.d_vocab)
         self.b_U = jnp.zeros(c.d_vocab) if c.unembed_bias else None
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from plotly.subplots import make_subplots
 
 from ._style import COLOURS, FAINT, GRID, finish, step_axis, step_positions
@@ -24,7 +24,7 @@ class Curve(NamedTuple):
     """
 
     name: str
-    steps: Sequence[int]
+    steps: Int[np.ndarray, " step"]
     values: Float[np.ndarray, "seed step"]
     colour: int
     dashed: bool = False
@@ -104,7 +104,7 @@ def developmental_curves(panels: Sequence[CurvePanel]) -> go.Figure:
 def _traces(curve: Curve) -> list[go.Scatter]:
     colour = FAINT if curve.faint else COLOURS[curve.colour % len(COLOURS)]
     line = {"color": colour, "dash": "dash" if curve.dashed else "solid"}
-    x = step_positions(curve.steps)
+    x = step_positions(curve.steps.tolist())
     values = np.asarray(curve.values, float)
     thick = {
         "x": x,

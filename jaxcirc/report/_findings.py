@@ -76,7 +76,7 @@ def _attention(data: xr.Dataset) -> list[str]:
 
 
 def _weights(data: xr.Dataset) -> list[str]:
-    total = np.sqrt((data["norm"] ** 2).sum("part")).mean("seed")
+    total = ((data["norm"] ** 2).sum("part") ** 0.5).mean("seed")
     top = int(total.argmax("step"))
     return [
         f"The norm of all weights together goes from {float(total[0]):.3g} to "

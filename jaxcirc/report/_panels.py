@@ -46,7 +46,7 @@ def sections(tree: xr.DataTree) -> list[Section]:
                 "development",
                 "Development",
                 "Every quantity above one step axis; point anywhere to read them all.",
-                developmental_curves(panels).to_json(),
+                _json(developmental_curves(panels)),
             )
         )
     for name, data in nodes.items():
@@ -123,7 +123,7 @@ def _head_map(name: str, data: xr.Dataset) -> list[Section]:
     text = (
         "Scores on random tokens that repeat" + over + ". The buttons change the score."
     )
-    return [Section(name, "Heads", text, figure.to_json())]
+    return [Section(name, "Heads", text, _json(figure))]
 
 
 def _pattern_explorer(name: str, data: xr.Dataset) -> list[Section]:
@@ -146,7 +146,7 @@ def _pattern_explorer(name: str, data: xr.Dataset) -> list[Section]:
     }
     figure = attention_pattern(array.values[-1, -1, -1], tokens)
     text = "One test example. Rows attend to columns; move the sliders."
-    return [Section(name, "Attention patterns", text, figure.to_json(), explorer)]
+    return [Section(name, "Attention patterns", text, _json(figure), explorer)]
 
 
 def _weight_curves(name: str, data: xr.Dataset) -> list[Section]:
@@ -155,9 +155,9 @@ def _weight_curves(name: str, data: xr.Dataset) -> list[Section]:
     norms, ratios = [], []
     for colour, (group, members) in enumerate(groups.items()):
         inside = data.sel(part=members)
-        length = np.sqrt((inside["norm"] ** 2).sum("part"))
+        length = (inside["norm"] ** 2).sum("part") ** 0.5
         norms.append(Curve(group, steps, _seeds(length), colour))
-        moved = np.sqrt(((inside["norm"] * inside["update_ratio"]) ** 2).sum("part"))
+        moved = ((inside["norm"] * inside["update_ratio"]) ** 2).sum("part") ** 0.5
         ratio = (moved / length).where(length["step"] > steps[0])
         ratios.append(Curve(group, steps, _seeds(ratio), colour))
     panels = [
@@ -169,7 +169,7 @@ def _weight_curves(name: str, data: xr.Dataset) -> list[Section]:
         "before, relative to its length. Checkpoints are not evenly spaced."
     )
     figure = developmental_curves(panels)
-    return [Section(name, "Weights", text, figure.to_json())]
+    return [Section(name, "Weights", text, _json(figure))]
 
 
 def _weight_groups(parts: list[str]) -> dict[str, list[str]]:
@@ -205,7 +205,11 @@ def _curves_of(name: str, data: xr.Dataset) -> list[Section]:
     if not panels:
         return []
     figure = developmental_curves(panels)
-    return [Section(name, name.replace("_", " "), "", figure.to_json())]
+    return [Section(name, name.replace("_", " "), "", _json(figure))]
+
+
+def _json(figure: Any) -> str:
+    return str(figure.to_json())
 
 
 def _seeds(array: xr.DataArray) -> np.ndarray:

@@ -175,9 +175,10 @@ def _shorthands(plain: dict[str, Any]) -> dict[str, Any]:
     if isinstance(plain.get("task"), str):
         plain["task"] = {"name": plain["task"]}
     for spec in TASKS:
-        own = isinstance(plain.get("task"), dict) and plain["task"].get("name")
-        if spec.name == own and isinstance(plain.get(own), dict):
-            plain["task"] = plain["task"] | plain.pop(own)
+        task, own = plain.get("task"), plain.get(spec.name)
+        named = isinstance(task, dict) and task.get("name") == spec.name
+        if named and isinstance(own, dict):
+            plain["task"] = task | plain.pop(spec.name)
     if isinstance(plain.get("measure"), list):
         rows = plain["measure"]
         plain["measure"] = [{"name": r} if isinstance(r, str) else r for r in rows]

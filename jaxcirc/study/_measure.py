@@ -14,7 +14,6 @@ import xarray as xr
 
 from .._core import fold_name, stack_trees
 from ..checkpoints import Trajectory
-from ..models import Transformer
 from ._config import Measurement, Prepared
 from ._measurements import Quantity, Snapshot
 from ._provenance import provenance
@@ -113,15 +112,14 @@ def _snapshots(
     before = {s: every[max(i - 1, 0)] for i, s in enumerate(every)}
     needed = sorted({*wanted, *(before[s] for s in wanted)})
     streams = [trajectory.stream(needed) for trajectory in trajectories]
-    last: dict[int, Transformer] = {}
+    previous: Any = None
     for models in zip(*streams, strict=True):
         step = models[0][0]
         model = stack_trees([model for _, model in models])
-        previous = last.get(before[step], model)
-        last = {step: model}
         if step in wanted:
             gap = jnp.full(len(trajectories), step - before[step])
-            yield step, Snapshot(model, previous, gap)
+            yield step, Snapshot(model, previous if step > every[0] else model, gap)
+        previous = model
 
 
 def _measure(

@@ -50,30 +50,35 @@ class AttentionScores(AbstractMeasurement):
         scores = {
             "induction": (
                 functools.partial(induction_score, period=period),
-                ("attention", "to the token after the same token, one block ago"),
+                "attention",
+                "to the token after the same token, one block ago",
             ),
             "previous_token": (
                 previous_token_score,
-                ("attention", "to the position before"),
+                "attention",
+                "to the position before",
             ),
             "duplicate_token": (
                 functools.partial(duplicate_token_score, period=period),
-                ("attention", "to the same token, one block ago"),
+                "attention",
+                "to the same token, one block ago",
             ),
             "entropy": (
                 attention_entropy,
-                ("nats", "how widely attention is spread; uniform is highest"),
+                "nats",
+                "how widely attention is spread; uniform is highest",
             ),
         }
         uniform = np.tril(np.ones(pattern.shape[-2:], np.float32))
         uniform /= uniform.sum(axis=-1, keepdims=True)
         measured = {}
-        for name, (score, about) in scores.items():
+        for name, (score, units, meaning) in scores.items():
             with jax.ensure_compile_time_eval():
                 chance = float(score(jnp.asarray(uniform)))
             # Mapped over layer, sequence and head; the mean is over sequences.
             values = jax.vmap(jax.vmap(jax.vmap(score)))(pattern).mean(axis=1)
-            measured[name] = Quantity(values, ("layer", "head"), *about, chance)
+            dims = ("layer", "head")
+            measured[name] = Quantity(values, dims, units, meaning, chance)
         return measured
 
 

@@ -1,0 +1,187 @@
+import functools
+import json
+import time
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from jaxcirc.models import Transformer, TransformerConfig, capture
+
+from .reference import reference_logits
+from .toys import TOYS, toy
+
+
+@functools.cache
+def perturbed(config: TransformerConfig) -> Transformer:
+    """A model none of whose weights has its special initial value of 0 or 1."""
+
+    @jax.jit
+    def make():
+        model = Transformer(config, key=jr.key(0))
+        leaves, structure = jax.tree.flatten(model)
+        keys = jr.split(jr.key(1), len(leaves))
+        leaves = [
+            leaf + 0.3 * jr.normal(key, leaf.shape)
+            for leaf, key in zip(leaves, keys, strict=True)
+        ]
+        return jax.tree.unflatten(structure, leaves)
+
+    return make()
+
+
+@eqx.filter_jit
+def run(model, tokens, **options):
+    return model(tokens, **options)
+
+
+def some_tokens(*shape: int):
+    return jr.randint(jr.key(2), shape, 0, 13)
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_equals_plain_numpy_and_gradients_reach_every_weight(name):
+    model, tokens = perturbed(toy(name)), some_tokens(2, 9)
+
+    @eqx.filter_jit
+    def logits_and_gradient(model):
+        def loss(model):
+            logits = model(tokens)
+            return jax.nn.log_softmax(logits)[..., 3].sum(), logits
+
+        return jax.grad(loss, has_aux=True)(model)
+
+    gradient, logits = logits_and_gradient(model)
+    for row, sequence in zip(logits, tokens, strict=True):
+        expected = reference_logits(model, sequence)
+        # Rounding of float32 through two layers; the reference is float64.
+        tolerance = 2e-5 * max(np.abs(expected).max(), 1)
+        np.testing.assert_allclose(row, expected, atol=tolerance)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+        assert jnp.isfinite(leaf).all(), path
+        # A bias on keys adds the same to all scores of a row: softmax forgets it.
+        if ".b_K" not in jax.tree_util.keystr(path):
+            assert jnp.abs(leaf).max() > 0, path
+
+
+@pytest.mark.parametrize("name", ["plain", "gemma2_like", "parallel"])
+def test_python_loop_equals_scan(name):
+    model, tokens = perturbed(toy(name)), some_tokens(2, 9)
+    np.testing.assert_allclose(
+        run(model, tokens), run(model, tokens, loop="python"), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_batch_axes_may_be_any_and_equal_one_by_one():
+    model, tokens = perturbed(toy("plain")), some_tokens(2, 3, 9)
+    logits = run(model, tokens)
+    assert logits.shape == (2, 3, 9, 13)
+    for i in range(2):
+        for j in range(3):
+            np.testing.assert_allclose(
+                logits[i, j], run(model, tokens[i, j]), rtol=1e-5, atol=1e-5
+            )
+
+
+def test_causal_logits_do_not_depend_on_later_tokens():
+    model, tokens = perturbed(toy("plain")), some_tokens(9)
+    changed = tokens.at[6].set((tokens[6] + 1) % 13)
+    np.testing.assert_array_equal(run(model, tokens)[:6], run(model, changed)[:6])
+
+
+def test_a_window_hides_what_is_further_back():
+    model = perturbed(TransformerConfig(d_vocab=13, n_ctx=9, n_layers=1, window=3))
+    tokens = some_tokens(9)
+    changed = tokens.at[0].set((tokens[0] + 1) % 13)
+    before, after = run(model, tokens), run(model, changed)
+    np.testing.assert_array_equal(before[3:], after[3:])
+    assert jnp.abs(before[2] - after[2]).max() > 1e-3
+
+
+def test_rotary_scores_depend_on_distance_alone():
+    config = TransformerConfig(
+        d_vocab=13, n_ctx=9, n_layers=1, positions="rotary", norm="none"
+    )
+    model = perturbed(config)
+    _, acts = capture(model, jnp.full(9, 5), ("attn.scores",))
+    scores = np.asarray(acts["attn.scores"][0])
+    for back in range(5):
+        diagonal = np.diagonal(scores, -back, axis1=1, axis2=2)
+        assert np.ptp(diagonal, axis=-1).max() < 1e-4
+
+
+def test_one_compilation_for_any_values():
+    traces = []
+
+    @jax.jit
+    def logits(model, tokens):
+        traces.append(None)
+        return model(tokens)
+
+    for seed in range(3):
+        logits(Transformer(toy("plain"), key=jr.key(seed)), some_tokens(2, 9) // 2)
+    assert len(traces) == 1
+
+
+def test_compile_time_hardly_grows_with_depth():
+    def seconds(n_layers: int) -> float:
+        config = TransformerConfig(
+            d_vocab=13, n_ctx=9, n_layers=n_layers, d_model=16, d_mlp=32
+        )
+        model, tokens = Transformer(config, key=jr.key(0)), some_tokens(2, 9)
+        gradient = jax.jit(jax.grad(lambda m, t: m(t).sum()))
+        began = time.perf_counter()
+        gradient.lower(model, tokens).compile()
+        return time.perf_counter() - began
+
+    enabled = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        seconds(4)
+        shallow = min(seconds(4) for _ in range(3))
+        deep = min(seconds(24) for _ in range(3))
+    finally:
+        jax.config.update("jax_enable_compilation_cache", enabled)
+    assert deep < 1.5 * shallow
+
+
+def test_bfloat16_runs_close_to_float32():
+    model, tokens = perturbed(toy("gemma2_like")), some_tokens(2, 9)
+    small = jax.tree.map(lambda x: x.astype(jnp.bfloat16), model)
+    logits = run(small, tokens)
+    assert logits.dtype == jnp.bfloat16
+    error = jnp.abs(logits.astype(jnp.float32) - run(model, tokens)).mean()
+    assert error < 0.1  # bfloat16 has 8 bits: 0.4% of logits up to 4, twice over layers
+
+
+def test_config_round_trips_through_json():
+    for name in TOYS:
+        config = toy(name)
+        data = json.loads(json.dumps(config.to_dict()))
+        assert TransformerConfig.from_dict(data) == config
+        assert hash(TransformerConfig.from_dict(data)) == hash(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n_heads": 5}, "does not divide"),
+        ({"n_heads": 0}, "at least 1"),
+        ({"n_kv_heads": 2}, "n_kv_heads"),
+        ({"positions": "rotary", "rotary_fraction": 0.3}, "even number"),
+        ({"window": (1, 2, 3)}, "3 entries for 2 layers"),
+    ],
+)
+def test_bad_configs_are_named(change, words):
+    base = {"d_vocab": 13, "n_ctx": 9, "n_layers": 2, "d_model": 12, "n_heads": 3}
+    with pytest.raises(ValueError, match=words):
+        TransformerConfig(**(base | change))
+
+
+def test_a_longer_sequence_than_learned_positions_is_refused():
+    model = perturbed(toy("plain"))
+    with pytest.raises(ValueError, match="got 10 tokens"):
+        model(jnp.zeros(10, int))

@@ -1,0 +1,124 @@
+import jax.random as jr
+import numpy as np
+import pytest
+
+from jaxcirc._core import find
+from jaxcirc.tasks import TASKS, ModAdd, Text
+
+
+def build(name, **options):
+    return find(TASKS, name, kind="task").build(**options)
+
+
+def test_mod_add_answers_are_right_for_every_pair():
+    task = build("mod_add", p=7)
+    seen = []
+    for split in ("train", "test"):
+        batch = task.examples(split)
+        for (a, b, equals), targets, mask in zip(
+            *(part.tolist() for part in batch), strict=True
+        ):
+            assert equals == 7
+            assert targets[-1] == (a + b) % 7
+            assert mask == [False, False, True]
+            seen.append((a, b))
+    assert sorted(seen) == [(a, b) for a in range(7) for b in range(7)]
+    assert len(task.train) == round(0.3 * 49)
+
+
+def test_mod_add_split_follows_its_seed():
+    one, same, other = (ModAdd(7, 0.3, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.train, same.train)
+    assert (one.train != other.train).any()
+
+
+def test_mod_add_corruption_always_changes_the_answer():
+    batch = build("mod_add", p=7).examples("train")
+    wrong = build("mod_add", p=7).corrupt(batch, key=jr.key(0))
+    assert (wrong.targets[:, -1] != batch.targets[:, -1]).all()
+    assert (wrong.tokens[:, 0] == batch.tokens[:, 0]).all()
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, 1.5])
+def test_mod_add_refuses_an_empty_split(fraction):
+    with pytest.raises(ValueError, match="leaves a split"):
+        build("mod_add", p=7, train_fraction=fraction)
+
+
+def test_induction_answers_follow_the_earlier_occurrence():
+    task = build("induction", n_symbols=12, n_ctx=16, shortest=3, longest=6)
+    batch = task.sample(50, key=jr.key(0))
+    lengths = set()
+    for tokens, targets, mask in zip(*(p.tolist() for p in batch), strict=True):
+        assert tokens[0] == 12
+        assert tokens[1:] + [targets[-1]] == targets
+        counted = [i for i in range(16) if mask[i]]
+        first = counted[0]
+        assert counted == list(range(first, 16))
+        for i in counted:
+            # By definition: what followed the last time this token was seen.
+            before = max(j for j in range(i) if tokens[j] == tokens[i])
+            assert targets[i] == tokens[before + 1]
+        # Nothing has repeated where the answer does not count.
+        assert len(set(tokens[:first])) == first
+        lengths.add(first - 1)
+    assert lengths == {3, 4, 5, 6}
+
+
+def test_induction_refuses_blocks_that_do_not_fit():
+    with pytest.raises(ValueError, match="do not fit"):
+        build("induction", n_symbols=12, n_ctx=8, shortest=3, longest=7)
+
+
+def test_text_reads_files_and_folders(tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "a.txt").write_text("abc" * 100)
+    (tmp_path / "b.py").write_text("xyz" * 100)
+    (tmp_path / "binary.bin").write_bytes(bytes([255, 254]) * 100)
+    (tmp_path / ".hidden").write_text("never" * 100)
+    task = build("text", paths=(str(tmp_path),), n_ctx=8)
+    corpus = bytes([*task.train.tolist(), *task.test.tolist()])
+    assert task.n_files == 2
+    assert set(corpus) == set(b"abcxyz\n")
+    assert len(task.test) == len(corpus) // 10
+    alone = build("text", paths=(str(tmp_path / "b.py"),), n_ctx=8)
+    assert bytes(alone.train.tolist()) == b"xyz" * 90
+
+
+def test_text_windows_come_from_their_split_alone():
+    corpus = b"a" * 900 + b"b" * 100
+    task = Text(corpus, n_ctx=8)
+    for split, letter in (("train", ord("a")), ("test", ord("b"))):
+        batch = task.sample(40, split=split, key=jr.key(0))
+        assert (batch.tokens == letter).all()
+        assert (batch.targets == letter).all()
+
+
+def test_text_targets_are_the_next_bytes():
+    corpus = bytes(range(200)) * 2
+    batch = Text(corpus, n_ctx=8).sample(20, key=jr.key(0))
+    assert ((batch.tokens + 1) % 200 == batch.targets).all()
+
+
+def test_text_defaults_to_the_standard_library():
+    task = build("text", n_ctx=16, max_bytes=50_000)
+    assert len(task.train) + len(task.test) == 50_000
+    assert b"def " in bytes(task.train.tolist())
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda folder: folder / "absent", "no such file or folder"),
+        (lambda folder: folder, "no readable UTF-8 text"),
+    ],
+)
+def test_text_names_what_cannot_be_read(tmp_path, make, words):
+    with pytest.raises(ValueError, match=words):
+        build("text", paths=(str(make(tmp_path)),))
+
+
+def test_text_refuses_too_little(tmp_path):
+    (tmp_path / "a.txt").write_text("short")
+    with pytest.raises(ValueError, match="too few"):
+        build("text", paths=(str(tmp_path),))
