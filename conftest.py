@@ -19,4 +19,7 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-hook = jaxtyping.install_import_hook(["jaxcirc"], "beartype.beartype")
+# An int where a float is expected is fine, as everywhere in Python.
+jaxtyping.install_import_hook(
+    ["jaxcirc"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)

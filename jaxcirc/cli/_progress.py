@@ -2,7 +2,6 @@
 
 import time
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -34,7 +33,7 @@ class RunProgress:
         self._training: TaskID | None = None
         self._measuring: TaskID | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "RunProgress":
         """Show the bars."""
         self._bars.start()
         # At once, since the first thing that happens is a compilation.

@@ -6,16 +6,17 @@ import os
 import sys
 
 
-def compilation_cache() -> str:
-    """Keep compiled programs in the user's cache folder; returns that folder."""
+def compilation_cache() -> None:
+    """Keep compiled programs in the user's cache folder, or where JAX was told to."""
     import jax
     import platformdirs
 
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
     folder = os.path.join(platformdirs.user_cache_dir("jaxcirc"), "xla")
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-    return folder
 
 
 def keep_memory() -> None:

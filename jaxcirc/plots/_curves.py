@@ -81,8 +81,11 @@ def developmental_curves(panels: Sequence[CurvePanel]) -> go.Figure:
                 col=1,
             )
         figure.update_yaxes(
-            title={"text": panel.title, "standoff": 8},
+            title={"text": panel.title, "standoff": 12},
             type="log" if panel.log else "linear",
+            # Decades alone: plotly would label 2 and 5 in between as bare digits.
+            dtick=1 if panel.log else None,
+            automargin=True,
             gridcolor=GRID,
             zeroline=False,
             exponentformat="power",

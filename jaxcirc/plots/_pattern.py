@@ -31,7 +31,11 @@ def attention_pattern(
     every = max(1, -(-size // 48))
     ticks = list(range(0, size, every))
     labels = [tokens[i].split(" ", 1)[-1] for i in ticks]
-    axis = {"tickvals": ticks, "ticktext": labels, "tickfont": {"size": 10}}
+    axis = {
+        "tickvals": ticks,
+        "ticktext": labels,
+        "tickfont": {"size": 13 if size <= 16 else 10},
+    }
     figure.update_xaxes(**axis, title={"text": "attended token"}, constrain="domain")
     figure.update_yaxes(
         **axis,

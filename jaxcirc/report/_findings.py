@@ -13,7 +13,7 @@ PASSED = 0.95
 def findings(tree: xr.DataTree) -> list[str]:
     """Sentences about a study's results, each with its numbers.
 
-    Steps are those of checkpoints: "from step 300" means that it holds at the
+    Steps are those of checkpoints: "first at step 300" means that it holds at the
     checkpoint of step 300 and did not at the one before.
     """
     sentences = []
@@ -35,7 +35,7 @@ def _performance(data: xr.Dataset) -> list[str]:
         start, final = (float(loss.sel(split=split).isel(step=i)) for i in (0, -1))
         sentences.append(
             f"On {split} examples the right answer comes first {_percent(end)} of the "
-            f"time at the end; it passes {PASSED:.0%} {_when(passed)}. "
+            f"time at the end, and first more than {PASSED:.0%} {_when(passed)}. "
             f"Loss goes from {start:.3g} to {final:.3g} nats."
         )
     train = _first_steps(rate.sel(split="train"), lambda x: x >= PASSED)
@@ -47,12 +47,13 @@ def _performance(data: xr.Dataset) -> list[str]:
             f"Test follows train {step_text(int(np.median(delays)))} steps later, at "
             f"{ratio:.1f} times the step."
         )
-    fall = -loss.sel(split="test").diff("step")
-    where = int(fall.argmax("step"))
-    before, after = (int(loss["step"][where + i]) for i in (0, 1))
+    rise = rate.sel(split="test").mean("seed").diff("step")
+    where = int(rise.argmax("step"))
+    before, after = (int(rate["step"][where + i]) for i in (0, 1))
     sentences.append(
-        f"Test loss falls most between the checkpoints of steps {step_text(before)} "
-        f"and {step_text(after)}: by {float(fall[where]):.2g} nats."
+        f"Right answers on test examples rise most between the checkpoints of steps "
+        f"{step_text(before)} and {step_text(after)}, by "
+        f"{_percent(float(rise[where]))}."
     )
     return sentences
 
@@ -69,8 +70,8 @@ def _attention(data: xr.Dataset) -> list[str]:
         half = _first_steps(series, lambda x, end=end: x >= end / 2)
         sentences.append(
             f"{head_label(layer, head)} is the strongest {kind} head at the end, with "
-            f"a score of {end:.2f} (uniform attention: {chance:.2f}); it has half of "
-            f"that {_when(half)}."
+            f"a score of {end:.2f} (uniform attention: {chance:.2f}); it first has "
+            f"half of that {_when(half)}."
         )
     return sentences
 
@@ -104,10 +105,10 @@ def _when(steps: list[int]) -> str:
     if not passed:
         return "at no checkpoint"
     if len(steps) == 1:
-        return f"from step {step_text(passed[0])}"
+        return f"at step {step_text(passed[0])}"
     low, middle, high = (step_text(int(f(passed))) for f in (min, np.median, max))
     who = f"{len(passed)} of {len(steps)} seeds"
-    return f"from step {middle} ({who}, {low} to {high})"
+    return f"at step {middle} ({who}, {low} to {high})"
 
 
 def _percent(share: float) -> str:

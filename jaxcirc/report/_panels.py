@@ -5,7 +5,7 @@ one needs nothing here.
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,9 @@ from ._series import head_label, strongest_head
 # Above this many bytes patterns are thinned out over steps, to keep the page light.
 MAX_PATTERN_BYTES = 6_000_000
 MAX_CURVES = 12
+
+
+Nodes = Mapping[str, xr.Dataset]
 
 
 class Section(NamedTuple):
@@ -53,7 +56,7 @@ def sections(tree: xr.DataTree) -> list[Section]:
         kind = str(data.attrs.get("measurement"))
         draw = _SECTIONS.get(kind, _curves_of)
         if kind not in _IN_OVERVIEW:
-            made += draw(name, data)
+            made += draw(name, nodes)
     return made
 
 
@@ -107,7 +110,8 @@ def _attention_panels(data: xr.Dataset) -> list[Panel]:
     return panels
 
 
-def _head_map(name: str, data: xr.Dataset) -> list[Section]:
+def _head_map(name: str, nodes: Nodes) -> list[Section]:
+    data = nodes[name]
     heads = [
         head_label(layer, head)
         for layer, head in np.ndindex(data.sizes["layer"], data.sizes["head"])
@@ -126,7 +130,8 @@ def _head_map(name: str, data: xr.Dataset) -> list[Section]:
     return [Section(name, "Heads", text, _json(figure))]
 
 
-def _pattern_explorer(name: str, data: xr.Dataset) -> list[Section]:
+def _pattern_explorer(name: str, nodes: Nodes) -> list[Section]:
+    data = nodes[name]
     array = data["pattern"].isel(seed=0).transpose("step", "layer", "head", ...)
     keep = max(1, -(-array.size // MAX_PATTERN_BYTES))
     # The last checkpoint is always shown.
@@ -144,12 +149,23 @@ def _pattern_explorer(name: str, data: xr.Dataset) -> list[Section]:
         "size": len(tokens),
         "values": base64.b64encode(values.tobytes()).decode(),
     }
-    figure = attention_pattern(array.values[-1, -1, -1], tokens)
+    layer, head = _interesting_head(nodes)
+    explorer["first_head"] = heads.index(head_label(layer, head))
+    figure = attention_pattern(array.values[-1, layer, head], tokens)
     text = "One test example. Rows attend to columns; move the sliders."
     return [Section(name, "Attention patterns", text, _json(figure), explorer)]
 
 
-def _weight_curves(name: str, data: xr.Dataset) -> list[Section]:
+def _interesting_head(nodes: Nodes) -> tuple[int, int]:
+    """The strongest induction head where heads have been scored, else the first."""
+    for data in nodes.values():
+        if data.attrs.get("measurement") == "attention":
+            return strongest_head(data["induction"])
+    return 0, 0
+
+
+def _weight_curves(name: str, nodes: Nodes) -> list[Section]:
+    data = nodes[name]
     groups = _weight_groups([str(part) for part in data["part"].values])
     steps = data["step"].values
     norms, ratios = [], []
@@ -187,7 +203,8 @@ def _weight_groups(parts: list[str]) -> dict[str, list[str]]:
     return groups
 
 
-def _curves_of(name: str, data: xr.Dataset) -> list[Section]:
+def _curves_of(name: str, nodes: Nodes) -> list[Section]:
+    data = nodes[name]
     panels = []
     for variable, array in data.data_vars.items():
         rest = [dim for dim in array.dims if dim not in ("seed", "step")]
@@ -221,7 +238,7 @@ _OVERVIEW: dict[str, Callable[[xr.Dataset], list[Panel]]] = {
     "performance": _performance_panels,
     "attention": _attention_panels,
 }
-_SECTIONS: dict[str, Callable[[str, xr.Dataset], list[Section]]] = {
+_SECTIONS: dict[str, Callable[[str, Nodes], list[Section]]] = {
     "attention": _head_map,
     "patterns": _pattern_explorer,
     "weights": _weight_curves,

@@ -110,33 +110,18 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> StudyConfig:
     text = path.read_text() if path else _read(source)
     try:
         config = OmegaConf.create(text)
-    except (yaml.YAMLError, omegaconf.errors.OmegaConfBaseException) as error:
+        if not isinstance(config, omegaconf.DictConfig):
+            raise StudyError(f"{source}: a study is a mapping of keys to values.")
+        # Written out first, so that overrides reach the options of every row.
+        plain = _write_out(OmegaConf.to_container(config))  # pyright: ignore
+        config = OmegaConf.create(plain)
+        for override in overrides:
+            _apply(config, override)
+        plain = _write_out(OmegaConf.to_container(config, resolve=True))  # pyright: ignore
+    except yaml.YAMLError as error:
         raise StudyError(f"{source} is not valid YAML: {error}") from error
-    if not isinstance(config, omegaconf.DictConfig):
-        raise StudyError(f"{source}: a study is a mapping of keys to values.")
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals or not key:
-            raise StudyError(
-                f"override {override!r} is not of the form key=value, such as "
-                "training.steps=500."
-            )
-        try:
-            parsed = OmegaConf.create(f"value: {value}")["value"]  # pyright: ignore
-            OmegaConf.update(config, key, parsed, merge=False)
-        except (
-            yaml.YAMLError,
-            omegaconf.errors.OmegaConfBaseException,
-            IndexError,
-            ValueError,
-            TypeError,
-        ) as error:
-            raise StudyError(f"override {override!r}: {error}") from error
-    try:
-        plain = OmegaConf.to_container(config, resolve=True)
     except omegaconf.errors.OmegaConfBaseException as error:
         raise StudyError(f"{source}: {error}") from error
-    plain = _shorthands(plain)  # pyright: ignore
     try:
         return StudyConfig.model_validate(plain)
     except pydantic.ValidationError as error:
@@ -165,7 +150,27 @@ def prepare(config: StudyConfig) -> Prepared:
     return Prepared(config, task, model, training, tuple(measurements))
 
 
-def _shorthands(plain: dict[str, Any]) -> dict[str, Any]:
+def _apply(config: omegaconf.DictConfig, override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise StudyError(
+            f"override {override!r} is not of the form key=value, such as "
+            "training.steps=500."
+        )
+    try:
+        parsed = OmegaConf.create(f"value: {value}")["value"]  # pyright: ignore
+        OmegaConf.update(config, key, parsed, merge=False)
+    except (
+        yaml.YAMLError,
+        omegaconf.errors.OmegaConfBaseException,
+        LookupError,
+        ValueError,
+        TypeError,
+    ) as error:
+        raise StudyError(f"override {override!r}: {error}") from error
+
+
+def _write_out(plain: dict[str, Any]) -> dict[str, Any]:
     """The same study written out.
 
     A measurement or a task without options may be just its name, and a section called

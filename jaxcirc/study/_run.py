@@ -2,7 +2,7 @@
 
 import posixpath
 import time
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..checkpoints import open_trajectory
 from ..training import TrainingDiverged, train
@@ -12,6 +12,7 @@ from ._provenance import provenance
 from ._store import Study
 
 
+@runtime_checkable
 class Progress(Protocol):
     """What a run tells whoever watches it."""
 

@@ -7,8 +7,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import optax
-from jax.sharding import PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, PyTree
 
 from .._core import fold_name, select_paths
@@ -84,9 +85,11 @@ def make_advance(training: Training) -> Advance:
             return loss_fn(eqx.combine(params, state.frozen), batch)
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
-        change, optimizer_state = optimizer.update(
-            gradient, state.optimizer, state.params
-        )
+        # optax mixes types, which users may have told JAX to refuse.
+        with jax.numpy_dtype_promotion("standard"):
+            change, optimizer_state = optimizer.update(
+                gradient, state.optimizer, state.params
+            )
         params = optax.apply_updates(state.params, change)
         return state._replace(
             params=params, optimizer=optimizer_state, step=state.step + 1
@@ -114,7 +117,7 @@ def make_advance(training: Training) -> Advance:
 
     n_devices = jax.device_count()
     if n_devices > 1 and training.seeds % n_devices == 0:
-        mesh = jax.make_mesh((n_devices,), ("seed",))
+        mesh = Mesh(np.array(jax.devices()), ("seed",))
         along, everywhere = PartitionSpec("seed"), PartitionSpec()
         all_seeds = jax.shard_map(
             all_seeds,

@@ -1,7 +1,6 @@
 """Attention patterns on one test example, to look at."""
 
 import equinox as eqx
-import jax
 from jaxtyping import Array, Key
 
 from ...models import TransformerConfig, capture
@@ -29,7 +28,7 @@ class Patterns(AbstractMeasurement):
     ) -> dict[str, list[str]]:
         """The tokens, each after its position so that no two are alike."""
         del config
-        tokens = jax.device_get(self._tokens(task, key))
+        tokens = self._tokens(task, key)
         labels = [f"{i} {token}" for i, token in enumerate(task.decode(tokens))]
         return {"query_pos": labels, "key_pos": labels}
 

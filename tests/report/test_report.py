@@ -1,0 +1,178 @@
+import csv
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from jaxcirc.plots import Curve, CurvePanel, developmental_curves, head_step_heatmap
+from jaxcirc.report import findings, render
+from jaxcirc.report._series import long_rows, step_text
+
+
+def performance(rates, seeds=1):
+    """A node with given rank-0 rates per split, for steps 0, 10, 20, …"""
+    steps = 10 * np.arange(len(rates["train"]))
+    values = np.stack([rates["train"], rates["test"]], axis=-1)
+    values = np.repeat(values[:, None], seeds, axis=1)
+    variables = {}
+    names = (
+        "rank_0_rate",
+        "loss",
+        "accuracy",
+        "answer_probability",
+        "logit_difference",
+    )
+    for name in names:
+        attrs = {"units": "share", "chance": 0.1}
+        data = 1.001 - values if name == "loss" else values
+        variables[name] = (("step", "seed", "split"), data, attrs)
+    coords = {"step": steps, "seed": range(seeds), "split": ["train", "test"]}
+    return xr.Dataset(variables, coords, {"measurement": "performance", "id": "p"})
+
+
+@pytest.fixture
+def tree():
+    rates = {"train": [0.0, 0.5, 0.96, 1.0], "test": [0.0, 0.1, 0.2, 0.97]}
+    attention = xr.Dataset(
+        {
+            name: (
+                ("step", "seed", "layer", "head"),
+                np.arange(4).reshape(4, 1, 1, 1) * np.array([[0.1, 0.3], [0.2, 0.0]]),
+                {"units": "attention", "chance": 0.05},
+            )
+            for name in ("induction", "previous_token", "duplicate_token", "entropy")
+        },
+        {"step": [0, 10, 20, 30], "seed": [0], "layer": [0, 1], "head": [0, 1]},
+        {"measurement": "attention", "id": "attention"},
+    )
+    tokens = ["0 a", "1 </script>", "2 b"]
+    patterns = xr.Dataset(
+        {
+            "pattern": (
+                ("step", "seed", "layer", "head", "query_pos", "key_pos"),
+                np.full((4, 1, 2, 2, 3, 3), 1 / 3),
+                {"units": "attention"},
+            )
+        },
+        {"step": [0, 10, 20, 30], "seed": [0], "query_pos": tokens, "key_pos": tokens},
+        {"measurement": "patterns", "id": "patterns"},
+    )
+    other = xr.Dataset(
+        {"rank": (("step", "seed"), np.ones((4, 1)), {"units": "directions"})},
+        {"step": [0, 10, 20, 30], "seed": [0]},
+        {"measurement": "something_new", "id": "something_new"},
+    )
+    made = xr.DataTree.from_dict(
+        {
+            "performance": performance(rates),
+            "attention": attention,
+            "patterns": patterns,
+            "something_new": other,
+        }
+    )
+    study = {"name": "<b>demo</b>", "about": "x & y", "model": {"family": "m"}}
+    training = {"steps": 30, "batch_size": None, "seed": 0, "seeds": 1}
+    training |= {"optimizer": "adamw", "learning_rate": 0.001}
+    made.attrs = {
+        "study": json.dumps(study),
+        "provenance": json.dumps(
+            {
+                "versions": {"jax": "1"},
+                "started": "now",
+                "device": "d",
+                "cores": 2,
+                "system": "s",
+                "python": "3",
+            }
+        ),
+        "identity": json.dumps(
+            {"training": training, "model": {"d_model": 8}, "data": "abc"}
+        ),
+        "timing": json.dumps({"training_s": 1.0, "measuring_s": 2.0, "cells": 8}),
+        "task": json.dumps({"problem": "p"}),
+    }
+    return made
+
+
+def test_findings_tell_the_steps_and_the_delay(tree):
+    text = " ".join(findings(tree))
+    assert "train examples the right answer comes first 100.0%" in text
+    assert "more than 95% at step 20" in text
+    assert "more than 95% at step 30" in text
+    assert "Test follows train 10 steps later, at 1.5 times the step" in text
+    assert "checkpoints of steps 20 and 30, by 77.0%" in text
+    assert (
+        "L0H1 is the strongest induction head at the end, with a score of 0.90" in text
+    )
+    assert "half of that at step 20" in text
+
+
+def test_findings_say_when_something_never_happens():
+    rates = {"train": [0.0, 0.5], "test": [0.0, 0.1]}
+    text = " ".join(findings(xr.DataTree.from_dict({"p": performance(rates)})))
+    assert "at no checkpoint" in text
+    assert "Test follows" not in text
+
+
+def test_findings_of_several_seeds_give_the_range():
+    rates = {"train": [0.0, 1.0], "test": [0.0, 1.0]}
+    text = " ".join(findings(xr.DataTree.from_dict({"p": performance(rates, 3)})))
+    assert "at step 10 (3 of 3 seeds, 10 to 10)" in text
+
+
+def test_the_page_is_whole_and_escapes_what_it_shows(tree):
+    page = render(tree)
+    assert "<b>demo</b>" not in page
+    assert "&lt;b&gt;demo&lt;/b&gt;" in page
+    assert "x &amp; y" in page
+    # Nothing but the page's own elements: no address is loaded.
+    own = re.sub(r"<script>.*?</script>", "", page, flags=re.S)
+    assert not re.search(r"""(src|href)=["']?http""", own)
+    # Every script element is closed by the page itself, never by its data.
+    assert page.count("<script") == page.count("</script>")
+    assert "rank (directions)" in page
+
+
+def test_every_number_is_in_the_long_table(tree):
+    rows = list(long_rows(tree))
+    kinds = {row[0] for row in rows}
+    assert kinds == {"p", "attention", "something_new"}
+    found = [row for row in rows if row[1:5] == ("induction", 30, 0, "layer=0 head=1")]
+    assert [row[5] for row in found] == ["0.9"]
+
+
+def test_step_zero_has_a_place_on_the_log_axis():
+    curve = Curve("a", np.array([0, 1, 100]), np.ones((1, 3)), 0)
+    figure = developmental_curves([CurvePanel("y", [curve], chance=0.5)])
+    x = figure.data[0].x
+    assert 0 < x[0] < x[1]
+    assert figure.layout.xaxis.ticktext[0] == "0"
+    assert figure.layout.xaxis.type == "log"
+
+
+def test_seeds_are_thin_lines_behind_their_mean():
+    curve = Curve("a", np.array([1, 2]), np.array([[0.0, 1.0], [1.0, 3.0]]), 0)
+    figure = developmental_curves([CurvePanel("y", [curve])])
+    assert len(figure.data) == 3
+    np.testing.assert_allclose(figure.data[0].y, [0.5, 2.0])
+
+
+def test_the_heat_map_has_a_button_for_each_score():
+    scores = {name: np.ones((2, 3)) for name in ("a", "b")}
+    figure = head_step_heatmap(scores, ["L0H0", "L0H1"], [0, 1, 2], {"a": "", "b": ""})
+    assert [trace.visible for trace in figure.data] == [True, False]
+    assert len(figure.layout.updatemenus[0].buttons) == 2
+
+
+def test_large_steps_are_readable():
+    assert step_text(143000) == "143,000"
+
+
+def test_csv_quotes_what_needs_it():
+    from jaxcirc.report._series import to_csv
+
+    text = to_csv(["a", "b"], [("x,y", 1)])
+    assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ["x,y", "1"]]

@@ -1,0 +1,146 @@
+import os
+
+import pytest
+
+from jaxcirc.study import PACKAGED, StudyError, load_config, new_study, prepare
+
+from .conftest import TINY
+
+
+@pytest.mark.parametrize("row", PACKAGED, ids=lambda row: row.name)
+def test_packaged_studies_are_valid_and_short(row):
+    prepared = prepare(
+        load_config(row.name, ["task.max_bytes=100000"] if row.name == "text" else [])
+    )
+    assert prepared.config.name == row.name
+    assert len(row.path.read_text().splitlines()) < 40
+    assert row.summary
+
+
+def test_the_template_is_valid(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(new_study("mine"))
+    assert prepare(load_config(str(path))).config.name == "mine"
+
+
+def test_overrides_reach_every_section(tiny):
+    prepared = prepare(
+        tiny(
+            "training.steps=20",
+            "training.learning_rate=1e-3",
+            "task.p=7",
+            "model.n_layers=1",
+            "measure[0].n_examples=4",
+            "training.batch_size=null",
+            "training.freeze=[W_E]",
+        )
+    )
+    assert prepared.training.steps == 20
+    assert prepared.training.learning_rate == 1e-3
+    assert prepared.training.batch_size is None
+    assert prepared.training.freeze == ("W_E",)
+    assert prepared.task.d_vocab == 8
+    assert prepared.model.n_layers == 1
+    assert prepared.measurements[0].options == {"n_examples": 4}
+
+
+def test_a_section_named_like_the_task_adds_to_its_options(tmp_path):
+    (tmp_path / "a.txt").write_text("some words " * 200)
+    config = load_config("text", [f"text.paths=[{tmp_path}]", "text.n_ctx=16"])
+    assert config.task["paths"] == [str(tmp_path)]
+    assert prepare(config).task.n_files == 1
+
+
+def test_vocabulary_and_context_come_from_the_task(tiny):
+    prepared = prepare(tiny())
+    assert (prepared.model.d_vocab, prepared.model.n_ctx) == (6, 3)
+    assert prepare(tiny("model.n_ctx=8")).model.n_ctx == 8
+
+
+def test_steps_may_be_a_range_with_both_ends_or_a_list(tiny):
+    every = prepare(tiny()).measurements[0].steps
+    assert every == (0, 1, 2, 4, 8)
+    some = prepare(tiny("steps={start: 0, end: 8, step: 4}")).measurements
+    assert [m.steps for m in some] == [(0, 4, 8)] * 2
+    own = prepare(tiny("measure[1].steps=[8, 0]")).measurements
+    assert [m.steps for m in own] == [every, (0, 8)]
+
+
+BAD = {
+    "unknown key": (
+        "trainig.steps=5",
+        "trainig: unknown key 'trainig'; did you mean 'training'",
+    ),
+    "unknown option": ("training.step=5", "did you mean 'steps'"),
+    "unknown task option": ("task.q=5", "task.q: unknown key 'q'"),
+    "wrong type": (
+        "training.steps=many",
+        "training.steps: input should be a valid integer",
+    ),
+    "unknown task": ("task.name=mod_ad", "did you mean 'mod_add'"),
+    "unknown family": ("model.family=atention_only", "did you mean 'attention_only'"),
+    "unknown measurement": ("measure=[performanse]", "did you mean 'performance'"),
+    "duplicate": ("measure=[weights, weights]", "'weights' is there already"),
+    "outside": ("steps=[9]", r"\[9\] is outside the run, which goes from 0 to 8"),
+    "range outside": ("steps={start: 0, end: 12, step: 4}", r"\[12\] is outside"),
+    "not a checkpoint": ("steps=[3]", "no checkpoint at steps .3.; the nearest"),
+    "heads": ("model.n_heads=3", "does not divide `d_model` = 8"),
+    "vocabulary": ("model.d_vocab=3", "the task needs at least 6"),
+    "unmeasurable": ("measure=[attention]", "need a context of at least 5"),
+    "schedule": ("training.checkpoints=al", "'all', 'linear'"),
+    "value": ("training.steps=0", "must be at least 1"),
+    "name": ("name=a/b", "name: string should match"),
+    "id": ("measure=[{name: weights, id: training}]", "cannot be an `id`"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_bad_input_is_named_with_what_is_allowed(tiny, fault):
+    override, words = BAD[fault]
+    with pytest.raises(StudyError, match=words):
+        prepare(tiny(override))
+
+
+def test_all_faults_are_told_at_once(tiny):
+    with pytest.raises(StudyError) as caught:
+        prepare(tiny("task.q=1", "training.stepz=2", "model.family=x"))
+    for words in ("task.q", "training.stepz", "task.q"):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: [", "not valid YAML"),
+        ("- a\n- b", "a mapping of keys"),
+        (TINY.replace("name: tiny", "name: a\nname: b"), "duplicate"),
+        (TINY.replace("task:", "tsk:"), "task: this key is required"),
+        (TINY + "x: ${nowhere}", "nowhere"),
+        (TINY + "x: !!python/object/apply:os.system ['touch /tmp/hacked']", "YAML"),
+    ],
+)
+def test_files_that_cannot_be_understood(tmp_path, text, words):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=words):
+        load_config(str(path))
+    assert not os.path.exists("/tmp/hacked")
+
+
+def test_a_misspelt_study_names_the_nearest():
+    with pytest.raises(StudyError, match="did you mean 'induction'"):
+        load_config("inducton")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("steps", "'steps' is not of the form key=value"),
+        ("=5", "'=5' is not of the form key=value"),
+        ("training.steps.x=1", "training.steps"),
+        ("steps=[", r"'steps=\['"),
+    ],
+)
+def test_malformed_overrides_are_named(tiny, override, words):
+    with pytest.raises(StudyError, match=words):
+        prepare(tiny(override))
