@@ -11,7 +11,7 @@ def compilation_cache() -> None:
     import jax
     import platformdirs
 
-    if jax.config.jax_compilation_cache_dir is not None:
+    if jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore
         return
     folder = os.path.join(platformdirs.user_cache_dir("jaxcirc"), "xla")
     jax.config.update("jax_compilation_cache_dir", folder)
