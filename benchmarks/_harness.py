@@ -11,6 +11,9 @@ from typing import Any
 
 import jax
 
+# Threads of the one before may spin on the cores for some milliseconds.
+SETTLE_S = 0.02
+
 
 def interleave(
     runs: Mapping[str, Callable[[], Any]], *, repeats: int = 7, warmup: int = 2
@@ -19,6 +22,7 @@ def interleave(
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(warmup + repeats):
         for name, run in runs.items():
+            time.sleep(SETTLE_S)
             began = time.perf_counter()
             run()
             if repeat >= warmup:

@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ._cache import compilation_cache
 from ._errors import guard
-from ._setup import compilation_cache, keep_memory
 
 # The libraries that do the work are imported by the commands that need them, so that
 # `--help` answers at once.
@@ -44,7 +44,7 @@ def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False)
         from .. import study as studies
         from ._progress import RunProgress
 
-        _prepare_process()
+        compilation_cache()
         prepared = studies.prepare(studies.load_config(study, overrides or ()))
         studies.check_memory(prepared)
         done = studies.Study(prepared.config.folder)
@@ -127,7 +127,7 @@ def plan(study: StudyArgument, overrides: Overrides = None, debug: Debug = False
     def work():
         from .. import study as studies
 
-        _prepare_process()
+        compilation_cache()
         prepared = studies.prepare(studies.load_config(study, overrides or ()))
         with console.status("asking the compiler for memory"):
             planned = studies.plan(prepared)
@@ -151,11 +151,6 @@ def plan(study: StudyArgument, overrides: Overrides = None, debug: Debug = False
 def main() -> None:
     """Entry point."""
     app()
-
-
-def _prepare_process() -> None:
-    compilation_cache()
-    keep_memory()
 
 
 def _write_report(folder: str) -> None:

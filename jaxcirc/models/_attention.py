@@ -1,27 +1,18 @@
 """Multi-head attention: full or windowed, causal or not, with grouped key heads."""
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from .._core import at_least_float32
 from ._config import TransformerConfig
+from ._constants import LayerConstants
 from ._linear import linear
 from ._norm import Norm
 from ._rotary import rotate
 from ._tape import Tape
-
-
-class LayerConstants(NamedTuple):
-    """What differs from layer to layer without being a parameter; scanned over."""
-
-    scale: Float[Array, ""]
-    window: Int[Array, ""] | None
-    inv_freq: Float[Array, " pair"] | None
 
 
 class Attention(eqx.Module):
@@ -60,10 +51,11 @@ class Attention(eqx.Module):
     ) -> Float[Array, "*batch pos d_model"]:
         """What attention computes from the residual stream `x`."""
         q, k, v = self._project(x, norm, tape)
-        if constants.inv_freq is not None:
+        cos, sin = constants.cos, constants.sin
+        if cos is not None and sin is not None:
             pairing = self.config.rotary_pairing
-            q = tape("attn.rot_q", rotate(q, constants.inv_freq, pairing))
-            k = tape("attn.rot_k", rotate(k, constants.inv_freq, pairing))
+            q = tape("attn.rot_q", rotate(q, cos, sin, pairing))
+            k = tape("attn.rot_k", rotate(k, cos, sin, pairing))
         pattern = self._pattern(q, k, constants, tape)
         z = tape("attn.z", _mix(pattern, v))
         return self._output(z, tape)
@@ -93,7 +85,7 @@ class Attention(eqx.Module):
         c = self.config
         scores = _scores(q, k)
         scores = at_least_float32(scores)
-        scores = scores * constants.scale.astype(scores.dtype)
+        scores = scores * jnp.asarray(constants.scale, scores.dtype)
         if c.attention_softcap is not None:
             scores = c.attention_softcap * jnp.tanh(scores / c.attention_softcap)
         mask = visible(scores.shape[-1], causal=c.causal, window=constants.window)
@@ -113,7 +105,7 @@ class Attention(eqx.Module):
         return out if self.b_O is None else out + _pad(self.b_O, out.ndim)
 
 
-def visible(n_pos: int, *, causal: bool, window: Array | None) -> Array | None:
+def visible(n_pos: int, *, causal: bool, window: int | Array | None) -> Array | None:
     """Which key position each query position may see; None when it is all of them."""
     if not causal and window is None:
         return None

@@ -4,8 +4,9 @@ import equinox as eqx
 import jax.random as jr
 from jaxtyping import Array, Float, Key
 
-from ._attention import Attention, LayerConstants
+from ._attention import Attention
 from ._config import TransformerConfig
+from ._constants import LayerConstants
 from ._mlp import MLP
 from ._norm import Norm, make_norm
 from ._tape import Tape

@@ -15,13 +15,13 @@ def capture(
     sites: Sequence[str],
     *,
     edits: Sequence[AbstractEdit] = (),
-    loop: Loop = "scan",
+    loop: Loop = "auto",
 ) -> tuple[Float[Array, "*batch pos d_vocab"], dict[str, Array]]:
     """Logits and the activations at `sites`; the logits do not depend on `sites`.
 
-    They are bit-equal to those without capture, but for sites that need another order
-    of operations: split inputs, per-head results and the divisors of norms change them
-    by rounding.
+    With the same `loop` they are bit-equal to those without capture, but for sites that
+    need another order of operations: split inputs, per-head results and the divisors of
+    norms change them by rounding.
 
     Args:
         model: The model.
@@ -29,7 +29,7 @@ def capture(
         sites: Names from `jaxcirc.models.sites`, or TransformerLens names such as
             `blocks.0.attn.hook_z`.
         edits: Changes to make on the way; sites show what edits leave.
-        loop: As for `Transformer.__call__`.
+        loop: As for `Transformer.__call__`; `auto` is `scan` here.
 
     Returns:
         Logits, and for each requested name its activation: with a leading `layer` axis

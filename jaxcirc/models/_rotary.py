@@ -3,29 +3,19 @@
 from typing import Literal
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
-
-
-def inverse_frequencies(rotary_dim: int, base: float) -> np.ndarray:
-    """Angle per position of each rotated pair: base ** (-2 i / rotary_dim)."""
-    return base ** (-np.arange(0, rotary_dim, 2, dtype=np.float64) / rotary_dim)
 
 
 def rotate(
     x: Float[Array, "*batch pos head d_head"],
-    inv_freq: Float[Array, " pair"],
+    cos: Float[Array, "pos pair"],
+    sin: Float[Array, "pos pair"],
     pairing: Literal["half", "interleaved"],
 ) -> Float[Array, "*batch pos head d_head"]:
-    """Turn the first 2·`pair` dimensions of each head by position × frequency.
-
-    Angles are computed in float32, since bfloat16 positions collide beyond 256.
-    """
-    n_pos, n_pairs = x.shape[-3], inv_freq.shape[0]
-    angle = jnp.arange(n_pos, dtype=jnp.float32)[:, None] * inv_freq[None, :]
+    """Turn the first 2·`pair` dimensions of each head by the angle of its position."""
+    n_pos, n_pairs = cos.shape
     shape = (1,) * (x.ndim - 3) + (n_pos, 1, n_pairs)
-    cos = jnp.cos(angle).reshape(shape).astype(x.dtype)
-    sin = jnp.sin(angle).reshape(shape).astype(x.dtype)
+    cos, sin = cos.reshape(shape).astype(x.dtype), sin.reshape(shape).astype(x.dtype)
     turned, rest = x[..., : 2 * n_pairs], x[..., 2 * n_pairs :]
     if pairing == "half":
         a, b = turned[..., :n_pairs], turned[..., n_pairs:]

@@ -8,26 +8,23 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import jax.tree_util as jtu
-import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from .._core import fold_name
-from ._attention import LayerConstants
 from ._block import Block
 from ._config import TransformerConfig
+from ._constants import layer_constants
 from ._edits import AbstractEdit
 from ._linear import linear
 from ._norm import Norm, make_norm
-from ._rotary import inverse_frequencies
 from ._sites import BLOCK_SITES, check_edits
 from ._tape import Tape
 
-# A rolled scan's gradient runs 1.2 to 1.6 times slower at 2 to 4 layers on a CPU;
+# A rolled scan's gradient runs up to 1.2 times slower at 2 to 4 layers on a CPU;
 # unrolling deeper models would cost compile time instead.
 UNROLL_UP_TO = 4
-FULL_WINDOW = 2**30
 
-Loop = Literal["scan", "python"]
+Loop = Literal["auto", "scan", "unrolled", "python"]
 
 
 class Transformer(eqx.Module):
@@ -75,14 +72,16 @@ class Transformer(eqx.Module):
         tokens: Int[Array, "*batch pos"],
         *,
         edits: Sequence[AbstractEdit] = (),
-        loop: Loop = "scan",
+        loop: Loop = "auto",
     ) -> Float[Array, "*batch pos d_vocab"]:
         """Logits at every position.
 
         Args:
             tokens: Ids in [0, d_vocab).
             edits: Changes to make on the way; see `Add`, `Replace` and `Scale`.
-            loop: `scan` compiles one block; `python` writes out every layer, which
+            loop: `scan` compiles one block for all layers; `unrolled` a copy for each,
+                which makes gradients of shallow models faster; `auto` chooses.
+                `python` writes the layers out without any loop, which
                 `jax.experimental.jet` needs.
 
         Raises:
@@ -97,7 +96,7 @@ def forward(
     tokens: Int[Array, "*batch pos"],
     edits: Sequence[AbstractEdit],
     want: Sequence[str],
-    loop: Loop = "scan",
+    loop: Loop = "auto",
 ) -> tuple[Array, dict[str, Array]]:
     """Logits and the wanted sites, those of the blocks stacked by layer.
 
@@ -136,15 +135,21 @@ def _run_blocks(
     want: list[str],
     loop: Loop,
 ) -> tuple[Array, dict[str, Array]]:
+    shared, varying = layer_constants(model.config, x.shape[-2])
+
     def layer(x, stacked):
-        block, constants, layer_edits = stacked
+        block, own, layer_edits = stacked
         tape = Tape(layer_edits, want)
-        return block(x, constants, tape), tape.recorded
+        return block(x, eqx.combine(own, shared), tape), tape.recorded
 
     n_layers = model.config.n_layers
-    stacked = (model.blocks, layer_constants(model.config), edits)
-    if loop == "scan":
-        unroll = n_layers if n_layers <= UNROLL_UP_TO else 1
+    stacked = (model.blocks, varying, edits)
+    if loop == "auto":
+        # What is captured is stacked by the rolled loop in place; unrolled, each layer
+        # writes it and then it is copied.
+        loop = "unrolled" if n_layers <= UNROLL_UP_TO and not want else "scan"
+    if loop != "python":
+        unroll = n_layers if loop == "unrolled" else 1
         return jax.lax.scan(layer, x, stacked, unroll=unroll)
     recorded = []
     for index in range(n_layers):
@@ -160,22 +165,3 @@ def _unembed(model: Transformer, x: Array, tape: Tape) -> Array:
     logits = linear(x, W_U, model.b_U)
     cap = model.config.logit_softcap
     return tape("logits", logits if cap is None else cap * jnp.tanh(logits / cap))
-
-
-def layer_constants(config: TransformerConfig) -> LayerConstants:
-    """The per-layer numbers that are not parameters, each with a `layer` axis."""
-    c, n = config, config.n_layers
-    scale = np.full(n, c.attention_scale, np.float32)
-    if c.scale_by_inverse_layer:
-        scale = scale / np.arange(1, n + 1, dtype=np.float32)
-    window = inv_freq = None
-    if c.window is not None:
-        reach = c.window if isinstance(c.window, tuple) else (c.window,) * n
-        reach = [FULL_WINDOW if r is None else r for r in reach]
-        window = jnp.asarray(np.array(reach, np.int32))
-    if c.positions == "rotary":
-        base = c.rotary_base
-        bases = base if isinstance(base, tuple) else (base,) * n
-        rows = [inverse_frequencies(c.rotary_dim, base) for base in bases]
-        inv_freq = jnp.asarray(np.stack(rows).astype(np.float32))
-    return LayerConstants(jnp.asarray(scale), window, inv_freq)

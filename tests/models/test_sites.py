@@ -48,13 +48,14 @@ def test_the_table_names_every_axis(name):
         assert len(row.axes) == len(row.shape), site
 
 
-@pytest.mark.parametrize("name", ["plain", "gemma2_like", "parallel"])
+@pytest.mark.parametrize("name", ["plain", "gemma2_like", "mqa", "scaled_scores"])
 def test_capture_leaves_logits_as_they_are(name):
     model, tokens = perturbed(toy(name)), some_tokens(2, 9)
     table = sites(model, tokens.shape)
     exact = tuple(site for site in table if bit_equal(site))
     logits, acts = capture(model, tokens, exact)
-    np.testing.assert_array_equal(logits, run(model, tokens))
+    np.testing.assert_array_equal(logits, run(model, tokens, loop="scan"))
+    np.testing.assert_allclose(logits, run(model, tokens), rtol=2e-5, atol=2e-5)
     rounded = tuple(site for site in table if not bit_equal(site))
     logits, more = capture(model, tokens, rounded)
     np.testing.assert_allclose(logits, run(model, tokens), rtol=2e-5, atol=2e-5)
@@ -209,7 +210,7 @@ def test_edits_with_transformer_lens_names_touch_one_layer(model):
     np.testing.assert_allclose(changed[0], clean[0] + 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("loop", ["scan", "python"])
+@pytest.mark.parametrize("loop", ["scan", "unrolled", "python"])
 def test_capture_and_edits_work_in_both_loops(model, loop):
     edit = Scale("mlp.post", jnp.full((2, 1, 20), 0.5))
     logits, acts = capture(

@@ -68,11 +68,23 @@ def test_equals_plain_numpy_and_gradients_reach_every_weight(name):
 
 
 @pytest.mark.parametrize("name", ["plain", "gemma2_like", "parallel"])
-def test_python_loop_equals_scan(name):
+def test_every_loop_gives_the_same(name):
     model, tokens = perturbed(toy(name)), some_tokens(2, 9)
-    np.testing.assert_allclose(
-        run(model, tokens), run(model, tokens, loop="python"), rtol=1e-5, atol=1e-5
-    )
+    expected = run(model, tokens, loop="scan")
+    for loop in ("unrolled", "python"):
+        got = run(model, tokens, loop=loop)
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_auto_unrolls_shallow_models_alone():
+    shallow, deep = toy("plain"), TransformerConfig(d_vocab=13, n_ctx=9, n_layers=6)
+    for config, loop in ((shallow, "unrolled"), (deep, "scan")):
+        model, tokens = Transformer(config, key=jr.key(0)), some_tokens(2, 9)
+        chosen, same = (
+            str(jax.make_jaxpr(lambda m, t, o=option: m(t, loop=o))(model, tokens))
+            for option in ("auto", loop)
+        )
+        assert chosen == same
 
 
 def test_batch_axes_may_be_any_and_equal_one_by_one():
