@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
-from plotly.subplots import make_subplots
 
 from ._style import COLOURS, FAINT, GRID, finish, step_axis, step_positions
 
@@ -52,51 +51,46 @@ def developmental_curves(panels: Sequence[CurvePanel]) -> go.Figure:
 
     Several seeds are drawn as thin lines with their mean.
     """
-    rows = max(len(panels), 1)
-    figure = make_subplots(rows, 1, shared_xaxes=True, vertical_spacing=0.11 / rows)
+    figure = go.Figure()
+    rows, gap = max(len(panels), 1), 0.12 / max(len(panels), 1)
+    height = (1 - gap * (rows - 1)) / rows
     every_step: set[int] = set()
     named: set[tuple[str, int]] = set()
-    for row, panel in enumerate(panels, start=1):
+    for row, panel in enumerate(panels):
+        # One x axis for all: only so does plotly read every panel under the pointer.
+        axis = f"y{row + 1}" if row else "y"
+        top = 1 - row * (height + gap)
         for curve in panel.curves:
             every_step.update(int(step) for step in curve.steps)
-            for trace in _traces(curve):
+            for trace in _traces(curve, panel.title.replace("<br>", " ")):
                 key = (curve.name, curve.colour)
-                trace.showlegend = bool(trace.showlegend) and key not in named
-                figure.add_trace(trace, row, 1)
+                trace.yaxis = axis
+                trace.showlegend = trace.showlegend is not False and key not in named
                 if trace.showlegend:
                     named.add(key)
+                figure.add_trace(trace)
         if panel.chance is not None:
-            line = {"color": FAINT, "dash": "dot", "width": 1}
-            note = {"text": "chance", "font": {"size": 11, "color": FAINT}}
-            figure.add_hline(panel.chance, row=row, col=1, line=line)  # pyright: ignore
-            figure.add_annotation(
-                **note,
-                x=1,
-                xref="x domain",
-                y=np.log10(panel.chance) if panel.log else panel.chance,
-                yanchor="bottom",
-                xanchor="right",
-                showarrow=False,
-                row=row,
-                col=1,
-            )
-        figure.update_yaxes(
-            title={"text": panel.title, "standoff": 12},
-            type="log" if panel.log else "linear",
+            _draw_chance(figure, panel.chance, axis, log=panel.log)
+        figure.layout[axis.replace("y", "yaxis")] = {
+            "domain": [max(top - height, 0), top],
+            "title": {"text": panel.title, "standoff": 12},
+            "type": "log" if panel.log else "linear",
             # Decades alone: plotly would label 2 and 5 in between as bare digits.
-            dtick=1 if panel.log else None,
-            automargin=True,
-            gridcolor=GRID,
-            zeroline=False,
-            exponentformat="power",
-            row=row,
-            col=1,
-        )
-    axis = step_axis(sorted(every_step))
-    title = axis.pop("title")
-    figure.update_xaxes(**axis, showspikes=True, spikethickness=1, spikecolor=FAINT)
-    figure.update_xaxes(title=title, row=rows, col=1)
+            "dtick": 1 if panel.log else None,
+            "automargin": True,
+            "gridcolor": GRID,
+            "zeroline": False,
+            "exponentformat": "power",
+        }
     figure.update_layout(
+        xaxis=step_axis(sorted(every_step))
+        | {
+            "anchor": f"y{rows}" if rows > 1 else "y",
+            "showspikes": True,
+            "spikemode": "across",
+            "spikethickness": 1,
+            "spikecolor": FAINT,
+        },
         hovermode="x unified",
         hoversubplots="axis",
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
@@ -104,7 +98,33 @@ def developmental_curves(panels: Sequence[CurvePanel]) -> go.Figure:
     return finish(figure, height=110 + 190 * rows)
 
 
-def _traces(curve: Curve) -> list[go.Scatter]:
+def _draw_chance(figure: go.Figure, chance: float, axis: str, *, log: bool) -> None:
+    line = {"color": FAINT, "dash": "dot", "width": 1}
+    figure.add_shape(
+        type="line",
+        xref="paper",
+        x0=0,
+        x1=1,
+        yref=axis,
+        y0=chance,
+        y1=chance,
+        line=line,
+    )
+    figure.add_annotation(
+        text="chance",
+        font={"size": 11, "color": FAINT},
+        xref="paper",
+        x=1,
+        xanchor="right",
+        yref=axis,
+        # Annotations, unlike shapes, are placed by exponent on a logarithmic axis.
+        y=np.log10(chance) if log else chance,
+        yanchor="bottom",
+        showarrow=False,
+    )
+
+
+def _traces(curve: Curve, title: str) -> list[go.Scatter]:
     colour = FAINT if curve.faint else COLOURS[curve.colour % len(COLOURS)]
     line = {"color": colour, "dash": "dash" if curve.dashed else "solid"}
     x = step_positions(curve.steps.tolist())
@@ -115,14 +135,15 @@ def _traces(curve: Curve) -> list[go.Scatter]:
         "name": curve.name,
         "mode": "lines",
         "legendgroup": curve.name,
-        "hovertemplate": "%{y:.4g}",
+        # One box lists all panels, so each number says what it is of.
+        "hovertemplate": f"%{{y:.4g}} {title}",
         "line": line | {"width": 1.2 if curve.faint else 2.2},
     }
-    traces = [go.Scatter(**thick, showlegend=not curve.faint)]
+    silent = {"hoverinfo": "skip", "hovertemplate": None, "showlegend": False}
+    if curve.faint:
+        thick |= silent
+    traces = [go.Scatter(**thick)]
     if len(values) > 1:
-        thin = {"hoverinfo": "skip", "showlegend": False, "opacity": 0.35}
-        traces += [
-            go.Scatter(**(thick | thin | {"y": row, "line": line | {"width": 1}}))
-            for row in values
-        ]
+        thin = silent | {"opacity": 0.35, "line": line | {"width": 1}}
+        traces += [go.Scatter(**(thick | thin | {"y": row})) for row in values]
     return traces

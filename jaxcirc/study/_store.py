@@ -71,7 +71,8 @@ class Study:
             create_folder(self.path)
         for row in prepared.measurements:
             self._claim_cells(row.id, {"name": row.name, "options": row.options})
-        config = yaml.safe_dump(prepared.config.model_dump(), sort_keys=False)
+        written = prepared.config.model_dump(exclude_defaults=True)
+        config = yaml.safe_dump(written, sort_keys=False)
         write_atomically(self._join("study.yaml"), config.encode())
         self.record({"identity": identity, "provenance": provenance})
 
@@ -187,7 +188,7 @@ class Study:
         there = {posixpath.basename(path) for path in self._ls(folder)}
         # In the study's own order; then those of earlier sittings that it has dropped.
         rows = yaml.safe_load(self._read_text("study.yaml"))["measure"]
-        named = [row["id"] or row["name"] for row in rows]
+        named = [row.get("id") or row["name"] for row in rows]
         return [*(n for n in named if n in there), *sorted(there.difference(named))]
 
     def _ls(self, folder: str) -> list[str]:

@@ -2,7 +2,7 @@
 const parse = (element) => JSON.parse(element.textContent);
 
 // Figures.
-const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+const config = { responsive: true, displaylogo: false, displayModeBar: window.innerWidth > 700 ? "hover" : false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
 for (const data of document.querySelectorAll(".figure-data")) {
   const figure = parse(data);
   Plotly.newPlot(data.dataset.for, figure.data, figure.layout, config);
@@ -43,10 +43,16 @@ for (const button of document.querySelectorAll("button[data-csv]")) {
   });
 }
 
-// Paper is narrower than the window.
+// Paper is narrower than the window, and a figure must fit on one sheet.
+const figures = () => [...document.querySelectorAll(".figure")];
 window.addEventListener("beforeprint", () => {
-  for (const figure of document.querySelectorAll(".figure")) Plotly.relayout(figure, { width: 680 });
+  for (const figure of figures()) {
+    figure.dataset.height = figure.layout.height;
+    Plotly.relayout(figure, { width: 680, height: Math.min(figure.layout.height, 860) });
+  }
 });
 window.addEventListener("afterprint", () => {
-  for (const figure of document.querySelectorAll(".figure")) Plotly.relayout(figure, { width: null, autosize: true });
+  for (const figure of figures()) {
+    Plotly.relayout(figure, { width: null, height: Number(figure.dataset.height), autosize: true });
+  }
 });
