@@ -42,19 +42,20 @@ def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False)
 
     def work():
         from .. import study as studies
+        from ..training import TrainingDiverged
         from ._progress import RunProgress
 
         compilation_cache()
         prepared = studies.prepare(studies.load_config(study, overrides or ()))
         studies.check_memory(prepared)
-        done = studies.Study(prepared.config.folder)
         try:
             with RunProgress(console, prepared.training.steps) as progress:
                 studies.run(prepared, progress)
-        finally:
-            # Whatever has been measured is worth reading, also after a divergence.
-            if done.has_cells():
-                _write_report(done.path)
+        except TrainingDiverged:
+            # What came before has been measured, and is worth reading.
+            _write_report(prepared.config.folder)
+            raise
+        _write_report(prepared.config.folder)
 
     guard(work, debug=debug)
 

@@ -108,10 +108,6 @@ class Study:
             int(n[5:-3]) for n in names if n.startswith("step_") and n.endswith(".nc")
         }
 
-    def has_cells(self) -> bool:
-        """Whether anything has been measured."""
-        return any(self.cell_steps(name) for name in self._measurements())
-
     def write_cell(self, measurement: str, step: int, cell: xr.Dataset) -> None:
         """Save what a measurement gave at a step."""
         data = cell.to_netcdf(engine="h5netcdf")

@@ -35,15 +35,19 @@ def test_run_writes_a_report_and_says_where(tmp_path):
     assert result.exit_code == 0, result.output
     assert "Report: runs/tiny/report.html" in result.output
     assert "On test examples the right answer comes first" in result.output
-    page = (tmp_path / "runs/tiny/report.html").read_text()
-    assert "<h1>tiny</h1>" in page
+    assert "<h1>tiny</h1>" in (tmp_path / "runs/tiny/report.html").read_text()
     # A second run does nothing again, and a report can be had on its own.
     again = call("run", "tiny.yaml")
     assert again.exit_code == 0
     assert "done before" in again.output
-    (tmp_path / "runs/tiny/report.html").unlink()
+    page = tmp_path / "runs/tiny/report.html"
+    page.unlink()
+    other = call("run", "tiny.yaml", "training.learning_rate=0.02")
+    assert other.exit_code == 2
+    assert "made with another config" in flat(other.output)
+    assert not page.exists()
     assert call("report", "runs/tiny").exit_code == 0
-    assert (tmp_path / "runs/tiny/report.html").exists()
+    assert page.exists()
 
 
 def test_plan_executes_nothing(tmp_path):
