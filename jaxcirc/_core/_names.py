@@ -10,9 +10,14 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
-def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
-    """One sentence for an unknown name: the nearest one first, then all of them."""
+def unknown(
+    kind: str, name: str, allowed: Iterable[str], *, aliases: Iterable[str] = ()
+) -> str:
+    """One sentence for an unknown name: the nearest one first, then all of them.
+
+    `aliases` may be the nearest too, but are not listed.
+    """
     allowed = list(allowed)
-    guess = nearest(name, allowed)
+    guess = nearest(name, [*allowed, *aliases])
     hint = f"did you mean {guess!r}? " if guess else ""
     return f"unknown {kind} {name!r}; {hint}Known: {', '.join(allowed)}."

@@ -89,7 +89,18 @@ class TrajectoryWriter:
         file = f"step_{step:08d}.safetensors"
         hashes = save_tensors(posixpath.join(self.path, file), model)
         entry = {"file": file, "hashes": hashes}
-        index = self._index | {"steps": self._index["steps"] | {str(step): entry}}
+        self._replace_steps(self._index["steps"] | {str(step): entry})
+
+    def discard(self, step: int) -> None:
+        """Remove a step, if it is there: a model that turned out to be broken."""
+        steps = dict(self._index["steps"])
+        if entry := steps.pop(str(step), None):
+            self._replace_steps(steps)
+            fs, root = fsspec.core.url_to_fs(self.path)
+            fs.rm_file(posixpath.join(root, entry["file"]))
+
+    def _replace_steps(self, steps: dict[str, Any]) -> None:
+        index = self._index | {"steps": steps}
         data = json.dumps(index, indent=1, sort_keys=True).encode()
         write_atomically(posixpath.join(self.path, INDEX), data)
         self._index = index

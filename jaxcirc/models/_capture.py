@@ -19,9 +19,10 @@ def capture(
 ) -> tuple[Float[Array, "*batch pos d_vocab"], dict[str, Array]]:
     """Logits and the activations at `sites`; the logits do not depend on `sites`.
 
-    With the same `loop` they are bit-equal to those without capture, but for sites that
-    need another order of operations: split inputs, per-head results and the divisors of
-    norms change them by rounding.
+    Reading a site does not change the arithmetic, except that split inputs
+    (`attn.q_in`, …) and `attn.result` take another order of operations. Once compiled,
+    logits with and without capture may still differ by rounding, since XLA fuses
+    operations around what it must keep.
 
     Args:
         model: The model.

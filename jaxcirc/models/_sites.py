@@ -142,7 +142,7 @@ def resolve(name: str, table: dict[str, SiteInfo]) -> tuple[str, int | None]:
         layer, own = int(match[1]), match[2]
     own = _FROM_TL.get(own, own)
     if own not in table:
-        raise ValueError(unknown("site", name, [*table, *_aliases(table)[:1]]))
+        raise ValueError(unknown("site", name, table, aliases=_aliases(table, layer)))
     if layer is not None:
         if own not in BLOCK_SITES:
             raise ValueError(f"site {name!r}: {own!r} is not inside the blocks.")
@@ -153,9 +153,9 @@ def resolve(name: str, table: dict[str, SiteInfo]) -> tuple[str, int | None]:
     return own, layer
 
 
-def _aliases(table: dict[str, SiteInfo]) -> list[str]:
-    hooks = [s.transformer_lens for n, s in table.items() if n in BLOCK_SITES]
-    return [f"blocks.0.{hook}" for hook in hooks]
+def _aliases(table: dict[str, SiteInfo], layer: int | None) -> list[str]:
+    hooks = [row.transformer_lens for name, row in table.items() if name in BLOCK_SITES]
+    return [f"blocks.{layer or 0}.{hook}" for hook in hooks]
 
 
 def check_edits(

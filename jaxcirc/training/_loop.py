@@ -119,7 +119,7 @@ def _advance_to_end(
             state, some = advance(task, state, jnp.int32(n))
             some = np.asarray(some)[:, :n]
             if not np.isfinite(some).all():
-                _report_divergence(some, step, state, writers)
+                _stop_at_divergence(some, step, state, writers)
             losses[:, step : step + n] = some
             step += n
             call_steps = _next_length(n, time.monotonic() - began)
@@ -146,6 +146,7 @@ def _save(
 ) -> None:
     # The state comes last: until it is there, a restart repeats what led to the rest.
     if checkpoint:
+        _require_finite(state, writers)
         step = int(state.step[0])
         for i, writer in enumerate(writers):
             writer.save(step, jax.tree.map(lambda x, i=i: x[i], state.model))
@@ -153,12 +154,23 @@ def _save(
     save_tensors(posixpath.join(folder, STATE), state)
 
 
-def _report_divergence(
+def _stop_at_divergence(
     some: np.ndarray, step: int, state: State, writers: list[TrajectoryWriter]
 ) -> None:
+    finite = np.isfinite(some)
     # Of several models, the first to go.
-    first_bad = np.argmin(np.isfinite(some), axis=1)
-    first_bad = np.where(np.isfinite(some).all(axis=1), some.shape[1], first_bad)
+    first_bad = np.where(finite.all(axis=1), some.shape[1], finite.argmin(axis=1))
     worst = int(first_bad.argmin())
-    seed = int(state.seed[worst])
-    raise TrainingDiverged(step + int(first_bad[worst]), seed, writers[0].steps[-1])
+    diverged = step + int(first_bad[worst])
+    # The checkpoint of this very step holds the weights that gave no finite loss.
+    for writer in writers:
+        writer.discard(diverged)
+    raise TrainingDiverged(diverged, int(state.seed[worst]), writers[0].steps[-1])
+
+
+def _require_finite(state: State, writers: list[TrajectoryWriter]) -> None:
+    # No loss follows the last update, so its weights are looked at themselves.
+    for i, seed in enumerate(state.seed.tolist()):
+        leaves = [leaf[i] for leaf in jax.tree.leaves(state.params)]
+        if not all(bool(jnp.isfinite(leaf).all()) for leaf in leaves):
+            raise TrainingDiverged(int(state.step[0]), seed, writers[0].steps[-1])

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 from jaxcirc._core import fold_name, named_leaves
-from jaxcirc.checkpoints import CheckpointError
+from jaxcirc.checkpoints import CheckpointError, open_trajectory
 from jaxcirc.models import Transformer, TransformerConfig
 from jaxcirc.tasks import Induction, ModAdd
 from jaxcirc.training import (
@@ -150,9 +150,16 @@ def test_divergence_names_the_step_and_keeps_what_was_good(tmp_path):
     with pytest.raises(TrainingDiverged, match="not finite at step") as caught:
         train(CONFIG, TASK, training, str(tmp_path))
     assert 0 < caught.value.step < 12
-    losses = read_losses(str(tmp_path), seeds=1, steps=12)
-    kept = int(np.isfinite(losses[0]).sum())
-    assert f"up to step {kept} are kept" in str(caught.value)
+    # The last good checkpoint is kept, and every one that is kept is good.
+    trajectory = open_trajectory(str(tmp_path / "seed_0"))
+    assert f"up to step {trajectory.steps[-1]} are kept" in str(caught.value)
+    assert trajectory.steps[-1] < caught.value.step
+    for step in trajectory.steps:
+        assert jnp.isfinite(loss_fn(trajectory.load(step), TASK.examples("train")))
+    # Trying again comes to the same end and loses nothing.
+    with pytest.raises(TrainingDiverged):
+        train(CONFIG, TASK, training, str(tmp_path))
+    assert open_trajectory(str(tmp_path / "seed_0")).steps == trajectory.steps
 
 
 def test_one_compilation_serves_calls_of_any_length():
