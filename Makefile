@@ -24,6 +24,7 @@ check: $(VENV)/installed-dev
 ci: check test
 
 bench: $(VENV)/installed-bench
+	$(BIN)/python benchmarks/gemm.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/capture.py
 
