@@ -47,6 +47,8 @@ def _performance(data: xr.Dataset) -> list[str]:
             f"Test follows train {step_text(int(np.median(delays)))} steps later, at "
             f"{ratio:.1f} times the step."
         )
+    if rate.sizes["step"] < 2:
+        return sentences  # nothing can rise with a single checkpoint
     rise = rate.sel(split="test").mean("seed").diff("step")
     where = int(rise.argmax("step"))
     before, after = (int(rate["step"][where + i]) for i in (0, 1))
