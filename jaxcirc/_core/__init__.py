@@ -4,10 +4,20 @@ from ._catalogue import find as find
 from ._dtypes import at_least_float32 as at_least_float32
 from ._files import create_folder as create_folder, write_atomically as write_atomically
 from ._keys import fold_name as fold_name
+from ._lanczos import Quadrature as Quadrature, lanczos as lanczos
+from ._memory import device_memory as device_memory
 from ._names import nearest as nearest, unknown as unknown
 from ._trees import (
     named_leaves as named_leaves,
     select_paths as select_paths,
     stack_trees as stack_trees,
     tree_bytes as tree_bytes,
+)
+from ._vectors import (
+    count as count,
+    inner as inner,
+    keep as keep,
+    linear_combination as linear_combination,
+    normal_like as normal_like,
+    squared_norm as squared_norm,
 )

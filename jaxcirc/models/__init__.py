@@ -10,6 +10,7 @@ from ._edits import (
     Scale as Scale,
 )
 from ._family import ModelSpec as ModelSpec
+from ._masks import head_masks as head_masks
 from ._sites import SiteInfo as SiteInfo, sites as sites
 from ._transformer import Transformer as Transformer
 

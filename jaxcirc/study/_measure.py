@@ -127,6 +127,10 @@ def _measure(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     if not some:
         return
+    if cell.row.measure.batched:
+        for step, shot in some:
+            yield step, cell.row.measure(shot, prepared.task, key=cell.key)
+        return
     # A short chunk is filled up with its last member: one shape, one compilation.
     padded = [shot for _, shot in some] + [some[-1][1]] * (at_once - len(some))
     stacked = jax.tree.map(lambda *xs: jnp.concatenate(xs), *padded)

@@ -1,13 +1,11 @@
 """What a study would do, without doing it."""
 
-import os
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.random as jr
 
-from .._core import named_leaves, tree_bytes
+from .._core import device_memory, named_leaves, tree_bytes
 from ..models import Transformer
 from ..training import training_memory
 from ._config import Prepared, StudyError
@@ -47,7 +45,7 @@ def check_memory(prepared: Prepared) -> None:
     model = eqx.filter_eval_shape(Transformer, prepared.model, key=jr.key(0))
     # Weights, gradients and the two moments of Adam.
     needed = 4 * tree_bytes(model) * prepared.training.seeds
-    available = _device_memory()
+    available = device_memory()
     if available is not None and needed > available:
         raise StudyError(
             f"{prepared.config.name}: {prepared.training.seeds} models of "
@@ -55,16 +53,6 @@ def check_memory(prepared: Prepared) -> None:
             f"train; this device has {available / 1e9:.3g} GB. Make the model smaller "
             "or lower training.seeds."
         )
-
-
-def _device_memory() -> int | None:
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        try:
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        except (AttributeError, ValueError, OSError):
-            return None
-    return (device.memory_stats() or {}).get("bytes_limit")
 
 
 def plan(prepared: Prepared) -> Plan:

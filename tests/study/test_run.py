@@ -206,7 +206,7 @@ def test_a_plan_says_what_a_run_does(tiny):
 def test_a_study_that_cannot_fit_says_the_number(tiny, monkeypatch):
     from jaxcirc.study import _plan, check_memory
 
-    monkeypatch.setattr(_plan, "_device_memory", lambda: 1000)
+    monkeypatch.setattr(_plan, "device_memory", lambda: 1000)
     with pytest.raises(StudyError, match="this device has 1e-06 GB"):
         check_memory(prepare(tiny()))
 

@@ -1,6 +1,14 @@
 """The catalogue of measurements: one file and one row each."""
 
-from . import _attention, _patterns, _performance, _weights
+from . import (
+    _attention,
+    _llc,
+    _llc_conformance,
+    _llc_grid,
+    _patterns,
+    _performance,
+    _weights,
+)
 from ._measurement import (
     AbstractMeasurement as AbstractMeasurement,
     MeasurementSpec as MeasurementSpec,
@@ -13,4 +21,7 @@ MEASUREMENTS = (
     _attention.SPEC,
     _patterns.SPEC,
     _weights.SPEC,
+    _llc.SPEC,
+    _llc_grid.SPEC,
+    _llc_conformance.SPEC,
 )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import numpy as np
 from jaxtyping import Array, Int, Key
 
 from ...models import Transformer, TransformerConfig
@@ -28,7 +29,7 @@ class Quantity(eqx.Module):
     `chance` is its value for a model that knows nothing, where that is defined.
     """
 
-    values: Array
+    values: Array | np.ndarray
     dims: tuple[str, ...] = eqx.field(static=True)
     units: str = eqx.field(static=True)
     meaning: str = eqx.field(static=True)
@@ -41,6 +42,15 @@ class AbstractMeasurement(eqx.Module):
     The key is the same at every checkpoint, so that a curve shows the model changing
     and not the sample.
     """
+
+    @property
+    def batched(self) -> bool:
+        """Whether it runs whole programs of its own.
+
+        It then gets the snapshot of one step with all seeds stacked, outside `jit`, and
+        returns NumPy arrays with a leading seed axis.
+        """
+        return False
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
         """Refuse a model or task that cannot be measured, before any work.

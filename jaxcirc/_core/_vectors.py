@@ -1,0 +1,72 @@
+"""Pytrees of arrays as vectors of one space."""
+
+import functools
+import operator
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, Key, PyTree
+
+from ._dtypes import at_least_float32
+
+Vector = TypeVar("Vector")
+
+
+def linear_combination(*terms: tuple[float | Array, PyTree]) -> PyTree:
+    """The sum of scalar × vector over `terms`, in each leaf's own type."""
+    scalars, vectors = zip(*terms, strict=True)
+
+    def leaf(*xs: Array) -> Array:
+        parts = (
+            jnp.asarray(c).astype(x.dtype) * x for c, x in zip(scalars, xs, strict=True)
+        )
+        return functools.reduce(operator.add, parts)
+
+    return jax.tree.map(leaf, *vectors)
+
+
+def squared_norm(vector: PyTree) -> Float[Array, ""]:
+    """Sum of squares over all leaves, accumulated in float32 or wider."""
+    return inner(vector, vector)
+
+
+def inner(a: PyTree, b: PyTree) -> Float[Array, ""]:
+    """Inner product over all leaves, accumulated in float32 or wider."""
+    leaves = jax.tree.leaves(
+        jax.tree.map(
+            lambda x, y: (at_least_float32(x) * at_least_float32(y)).sum(), a, b
+        )
+    )
+    widest = functools.reduce(jnp.promote_types, (leaf.dtype for leaf in leaves))
+    return functools.reduce(operator.add, (leaf.astype(widest) for leaf in leaves))
+
+
+def normal_like(key: Key[Array, ""], vector: Vector) -> Vector:
+    """Independent standard normal numbers in the shape of `vector`."""
+    leaves, treedef = jax.tree.flatten(vector)
+    keys = jr.split(key, len(leaves))
+    return jax.tree.unflatten(
+        treedef,
+        [jr.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)],
+    )
+
+
+def count(vector: PyTree, mask: PyTree | None = None) -> int | Float[Array, ""]:
+    """Coordinates of `vector`, or those that `mask` keeps."""
+    if mask is None:
+        return sum(leaf.size for leaf in jax.tree.leaves(vector))
+    kept = jax.tree.map(
+        lambda x, m: jnp.broadcast_to(m, x.shape).astype(jnp.float32).sum(),
+        vector,
+        mask,
+    )
+    return functools.reduce(operator.add, jax.tree.leaves(kept))
+
+
+def keep(vector: Vector, mask: PyTree | None) -> Vector:
+    """`vector` with zeros where `mask` is False; None keeps everything."""
+    if mask is None:
+        return vector
+    return jax.tree.map(lambda x, m: jnp.where(m, x, jnp.zeros_like(x)), vector, mask)

@@ -1,0 +1,193 @@
+"""Curvature and gradient noise where a chain is, and the bias they predict."""
+
+import math
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from .._core import keep, lanczos, squared_norm
+from ._chain import neighbourhood
+from ._problem import Problem
+from ._sampler import AbstractSampler
+
+# Largest ε (n_beta h_max + gamma); SGLD is stable below 4 on a quadratic, but the walls
+# of a singular minimum are steeper than their quadratics.
+MAX_STIFFNESS = 0.5
+# Batches that Hessian and gradient noise are measured on.
+NUM_BATCHES = 8
+
+
+class Curvature(NamedTuple):
+    """The loss around a place, in the metric of a sampler.
+
+    Args:
+        nodes: Of a quadrature of the Hessian's spectrum, after the sampler's
+            preconditioner has been multiplied in.
+        weights: Of the nodes; they sum to 1.
+        noise: Sum over coordinates of the variance of a minibatch gradient.
+        metric: Mean and largest entry of the preconditioner.
+        dimension: Sampled coordinates.
+    """
+
+    nodes: Float[np.ndarray, " node"]
+    weights: Float[np.ndarray, " node"]
+    noise: float
+    metric: tuple[float, float]
+    dimension: int
+
+    @property
+    def largest(self) -> float:
+        """The largest curvature."""
+        return float(self.nodes.max())
+
+    @property
+    def trace(self) -> float:
+        """Sum of the curvatures."""
+        return float(self.dimension * (self.weights * self.nodes).sum())
+
+    def predicted(
+        self, step_size: float, n_beta: float, gamma: float
+    ) -> tuple[float, float]:
+        """λ̂ of a quadratic with this spectrum, exactly and as SGLD would find it.
+
+        Minibatch noise is taken to be shared out like the curvature, as it is near a
+        minimum of a log-likelihood. The second is infinite beyond the stability bound.
+        """
+        h = np.maximum(self.nodes, 0)
+        pull, most = gamma * self.metric[0], gamma * self.metric[1]
+        own = n_beta * h / np.maximum(n_beta * h + pull, 1e-30)
+        share = self.dimension * self.weights / 2
+        left = 1 - step_size * (n_beta * h + most) / 4
+        if left.min() <= 0:
+            return float((share * own).sum()), math.inf
+        noise = self.noise * h / max(self.trace, 1e-30)
+        heat = 1 + step_size * n_beta**2 * noise / 4
+        return float((share * own).sum()), float((share * own * heat / left).sum())
+
+    def bias(self, step_size: float, n_beta: float, gamma: float) -> float:
+        """Relative error of λ̂ that step size and minibatch noise cause."""
+        exact, found = self.predicted(step_size, n_beta, gamma)
+        return found / exact - 1 if exact > 0 else 0.0
+
+    def step_size(self, bias: float, n_beta: float, gamma: float) -> float:
+        """The largest step size whose predicted bias is at most `bias`."""
+        stiff = n_beta * max(self.largest, 0) + gamma * self.metric[1]
+        high = MAX_STIFFNESS / max(stiff, 1e-30)
+        low = high * 1e-12
+        for _ in range(60):
+            middle = math.sqrt(low * high)
+            if self.bias(middle, n_beta, gamma) <= bias:
+                low = middle
+            else:
+                high = middle
+        return low
+
+
+@eqx.filter_jit
+def run_pilot(
+    problem: Problem,
+    sampler: AbstractSampler,
+    numbers: dict[str, Array],
+    model: PyTree,
+    mask: PyTree | None,
+    state: Any,
+    num_steps: Int[Array, ""],
+    key: Key[Array, ""],
+) -> Any:
+    """A chain's state after some more steps of burn-in; None to begin at w*."""
+    sampler = sampler.with_numbers(**numbers)
+    center = eqx.filter(model, eqx.is_inexact_array)
+
+    def body(i, state):
+        batch_key, own_key = jr.split(jr.fold_in(key, i))
+        local = neighbourhood(problem, model, mask, None, batch_key)
+        return sampler.step(state, local, adapt=jnp.array(True), key=own_key)[0]
+
+    if state is None:
+        first = neighbourhood(problem, model, mask, None, key)
+        state = sampler.init(center, first, key=key)
+    return jax.lax.fori_loop(0, num_steps, body, state)
+
+
+@eqx.filter_jit
+def measure(
+    problem: Problem,
+    sampler: AbstractSampler,
+    model: PyTree,
+    mask: PyTree | None,
+    state: Any,
+    num_nodes: int,
+    key: Key[Array, ""],
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Spectrum, gradient noise and metric where a state is."""
+    rest = eqx.filter(model, eqx.is_inexact_array, inverse=True)
+    w, metric = sampler.position(state), sampler.metric(state)
+    if metric is None:
+        metric = jax.tree.map(jnp.ones_like, w)
+    root = keep(jax.tree.map(jnp.sqrt, metric), mask)
+    batch_key, probe_key = jr.split(key)
+    keys = jr.split(batch_key, 1 if _is_full(problem) else NUM_BATCHES)
+
+    def gradient(w: PyTree, key: Key[Array, ""]) -> PyTree:
+        examples = problem.draw(key)[0]
+        return jax.grad(
+            lambda p: problem.losses(eqx.combine(p, rest), examples).mean()
+        )(w)
+
+    def matvec(v: PyTree) -> PyTree:
+        tangent = jax.tree.map(jnp.multiply, root, v)
+        products = jax.lax.map(
+            lambda k: jax.jvp(lambda p: gradient(p, k), (w,), (tangent,))[1], keys
+        )
+        return jax.tree.map(lambda r, x: r * x.mean(axis=0), root, products)
+
+    found = lanczos(
+        matvec,
+        w,
+        num_nodes=num_nodes,
+        num_probes=2,
+        mask=lambda v: keep(v, mask),
+        key=probe_key,
+    )
+    if _is_full(problem):
+        noise = jnp.zeros(())
+    else:
+        each = jax.lax.map(lambda k: gradient(w, k), keys)
+        away = jax.tree.map(lambda r, g: r * (g - g.mean(axis=0)), root, each)
+        noise = squared_norm(away) / (NUM_BATCHES - 1)
+    entries = jnp.concatenate([r.reshape(-1) ** 2 for r in jax.tree.leaves(root)])
+    active = jnp.maximum((entries > 0).sum(), 1).astype(entries.dtype)
+    return found.nodes, found.weights, noise, entries.sum() / active, entries.max()
+
+
+def curvature(
+    problem: Problem,
+    sampler: AbstractSampler,
+    model: PyTree,
+    mask: PyTree | None,
+    state: Any,
+    dimension: int,
+    *,
+    key: Key[Array, ""],
+) -> Curvature:
+    """Spectrum and noise around a state, on the host."""
+    num_nodes = min(24, dimension)
+    found = measure(problem, sampler, model, mask, state, num_nodes, key)
+    nodes, weights, noise, mean, most = (np.asarray(x, np.float64) for x in found)
+    probes = len(nodes)
+    return Curvature(
+        nodes.reshape(-1),
+        weights.reshape(-1) / probes,
+        float(noise),
+        (float(mean), float(most)),
+        dimension,
+    )
+
+
+def _is_full(problem: Problem) -> bool:
+    return problem.batch_size is None and problem.population is None

@@ -1,0 +1,140 @@
+"""Has a set of chains converged, and how well do they know their mean?
+
+In NumPy and float64: traces are small, and what they are compared with uses both.
+"""
+
+import numpy as np
+import scipy.special
+import scipy.stats
+from jaxtyping import Float
+
+Draws = Float[np.ndarray, "chain draw"]
+
+
+def split_rhat(draws: Draws) -> float:
+    """How much wider all half-chains together are than each: 1 when they agree.
+
+    Rank-normalised, the larger of that of the draws and of their distance from the
+    median (Vehtari et al. 2021, §3). In [1, inf) up to noise; NaN with fewer than four
+    draws per chain, or if nothing varies.
+
+    Args:
+        draws: Of one quantity.
+    """
+    if draws.shape[1] < 4 or not np.isfinite(draws).all():
+        return float("nan")
+    halves = _split(draws)
+    folded = np.abs(halves - np.median(halves))
+    return float(max(_rhat(_rank_normalize(halves)), _rhat(_rank_normalize(folded))))
+
+
+def bulk_ess(draws: Draws) -> float:
+    """Independent draws that would locate the bulk of the distribution as well.
+
+    Of rank-normalised half-chains (Vehtari et al. 2021, §4).
+
+    Args:
+        draws: Of one quantity.
+    """
+    if draws.shape[1] < 4 or not np.isfinite(draws).all():
+        return float("nan")
+    return _ess(_rank_normalize(_split(draws)))
+
+
+def mean_ess(draws: Draws) -> float:
+    """Independent draws whose mean would have the same variance as that of `draws`.
+
+    Args:
+        draws: Of one quantity.
+    """
+    if draws.shape[1] < 4 or not np.isfinite(draws).all():
+        return float("nan")
+    return _ess(_split(draws))
+
+
+def standard_error(draws: Draws) -> float:
+    """Standard error of the mean over all draws, from their autocorrelation time.
+
+    The variance is that of all chains together, so chains that disagree widen it.
+
+    Args:
+        draws: Of one quantity.
+    """
+    return float(draws.std(ddof=1) / np.sqrt(mean_ess(draws)))
+
+
+def geweke_z(
+    draws: Draws, first: float = 0.1, last: float = 0.5
+) -> Float[np.ndarray, " chain"]:
+    """How far the beginning of each chain is from its end, in standard errors.
+
+    Geweke (1992). The variance of both means is that of the end, with the
+    autocorrelation time there; a drift would inflate that of the whole. Standard normal
+    for a stationary chain, up to the noise of the autocorrelation time.
+
+    Args:
+        draws: Of one quantity.
+        first: Share of the draws that is the beginning.
+        last: Share that is the end.
+    """
+    n = draws.shape[1]
+    head, tail = draws[:, : max(int(first * n), 1)], draws[:, n - int(last * n) :]
+    if tail.shape[1] < 4:
+        return np.full(len(draws), np.nan)
+    z = []
+    for a, b in zip(head, tail, strict=True):
+        time = len(b) / _ess(b[None])
+        variance = b.var(ddof=1) * time * (1 / len(a) + 1 / len(b))
+        z.append((a.mean() - b.mean()) / np.sqrt(variance))
+    return np.asarray(z)
+
+
+def _split(draws: Draws) -> Draws:
+    half = draws.shape[1] // 2
+    return np.concatenate([draws[:, :half], draws[:, -half:]])
+
+
+def _rank_normalize(draws: Draws) -> Draws:
+    rank = scipy.stats.rankdata(draws, method="average").reshape(draws.shape)
+    return scipy.special.ndtri((rank - 0.375) / (draws.size + 0.25))
+
+
+def _rhat(draws: Draws) -> float:
+    n = draws.shape[1]
+    within = draws.var(axis=1, ddof=1).mean()
+    between = n * draws.mean(axis=1).var(ddof=1)
+    if within == 0:
+        return float("nan")
+    return float(np.sqrt(((n - 1) * within + between) / (n * within)))
+
+
+def _ess(draws: Draws) -> float:
+    """Effective sample size by Geyer's initial monotone sequence (Stan's rules)."""
+    chains, n = draws.shape
+    if np.ptp(draws) < np.finfo(float).resolution:
+        return float(draws.size)
+    autocovariance = _autocovariance(draws)
+    within = autocovariance[:, 0].mean() * n / (n - 1)
+    total = within * (n - 1) / n
+    if chains > 1:
+        total += draws.mean(axis=1).var(ddof=1)
+    rho = 1 - (within - autocovariance.mean(axis=0)) / total
+    rho[0] = 1
+    # Pairs of neighbouring lags are positive and fall for a reversible chain: the sum
+    # stops where they are no longer positive, and never rises before.
+    num_pairs = (n - 1) // 2
+    pairs = rho[: 2 * num_pairs].reshape(-1, 2).sum(axis=1)
+    negative = np.flatnonzero(pairs[1:] <= 0)
+    stop = 1 + int(negative[0]) if len(negative) else num_pairs - 1
+    time = -1 + 2 * np.minimum.accumulate(pairs[:stop]).sum() + max(rho[2 * stop], 0)
+    # Antithetic chains beat independent draws, but no estimate of that is this good.
+    time = max(time, 1 / np.log10(draws.size))
+    return float(draws.size / time)
+
+
+def _autocovariance(draws: Draws) -> Draws:
+    n = draws.shape[1]
+    size = 1 << (2 * n - 1).bit_length()
+    centered = draws - draws.mean(axis=1, keepdims=True)
+    spectrum = np.abs(np.fft.rfft(centered, size, axis=1)) ** 2
+    return np.fft.irfft(spectrum, size, axis=1)[:, :n] / n

@@ -1,0 +1,323 @@
+"""What a sweep will do, checked as a whole before any of it runs."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, Key, PyTree
+
+from .._core import count, named_leaves, tree_bytes, unknown
+from ._chain import Observables, Schedule
+from ._problem import LossFn, Problem, make_problem, number_dtype
+from ._program import Cells
+from ._sampler import AbstractSampler
+
+Baseline = Literal["paired", "full"] | float
+
+
+class Job(NamedTuple):
+    """A sweep that is ready to run.
+
+    Args:
+        problem: Loss and data.
+        sampler: With `n_beta` resolved.
+        models: Every array with a leading `checkpoint` axis.
+        masks: Every array with a leading `mask` axis; None to sample everything.
+        dimensions: Sampled coordinates under each mask.
+        observables: Functions of a model.
+        schedule: How long a chain runs.
+        axes: Labels of checkpoint, numbers of the sampler, mask, seed and chain.
+    """
+
+    problem: Problem
+    sampler: AbstractSampler
+    models: PyTree
+    masks: PyTree | None
+    dimensions: tuple[int, ...]
+    observables: Observables
+    schedule: Schedule
+    axes: dict[str, list[Any]]
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Length of every axis."""
+        return {name: len(labels) for name, labels in self.axes.items()}
+
+    @property
+    def model(self) -> PyTree:
+        """The first checkpoint."""
+        return jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, self.models)
+
+    def fixed_bytes(self, devices: int) -> int:
+        """Memory that a device holds whatever runs: models, data and traces."""
+        seen = eqx.filter_eval_shape(
+            lambda m: {name: of(m) for name, of in self.observables.items()}, self.model
+        )
+        numbers = 7 * number_dtype(self.model).itemsize
+        per_block = numbers + tree_bytes(seen)
+        chains = math.prod(self.lengths.values()) / devices
+        traces = chains * len(self.schedule.lengths) * per_block
+        return tree_bytes(self.models) + tree_bytes(self.problem.data) + int(traces)
+
+    def cells(self, key: Key[Array, ""]) -> Cells:
+        """Every chain of the product, in order of the axes.
+
+        A key is folded from step, seed and chain: never from a place in a list.
+        """
+        shape = tuple(self.lengths.values())
+        at = dict(
+            zip(self.axes, np.indices(shape).reshape(len(shape), -1), strict=True)
+        )
+        label = {name: np.asarray(self.axes[name])[at[name]] for name in self.axes}
+        dtype = number_dtype(self.model)
+        numbers = {
+            name: jnp.asarray(label.get(name, np.full(at["chain"].shape, value)), dtype)
+            for name, value in self.sampler.numbers().items()
+        }
+
+        def fold(step: Array, seed: Array, chain: Array) -> Array:
+            return jr.fold_in(jr.fold_in(jr.fold_in(key, step), seed), chain)
+
+        names = (label["checkpoint"], label["seed"], label["chain"])
+        keys = jax.vmap(fold)(*(jnp.asarray(x, jnp.uint32) for x in names))
+        return Cells(
+            checkpoint=jnp.asarray(at["checkpoint"], jnp.int32),
+            mask=jnp.asarray(at["mask"], jnp.int32),
+            numbers=numbers,
+            key=keys,
+        )
+
+
+def make_job(
+    loss_fn: LossFn,
+    params: PyTree,
+    data: PyTree,
+    sampler: AbstractSampler,
+    *,
+    steps: Sequence[int] | None,
+    grid: Mapping[str, Sequence[float]] | None,
+    masks: Mapping[str, PyTree] | None,
+    seeds: Sequence[int] | None,
+    num_chains: int,
+    schedule: Schedule,
+    batch_size: int | None,
+    observables: Mapping[str, Any] | None,
+) -> Job:
+    """Check what `sweep` was given; its docstring has the meanings.
+
+    Raises:
+        ValueError: an argument does not fit.
+    """
+    params, data = jax.tree.map(_on_device, (params, data))
+    models = params if steps is not None else jax.tree.map(_lead, params)
+    _check_models(models, steps)
+    model = jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, models)
+    problem = make_problem(loss_fn, data, batch_size, model)
+    sampler = _resolve_n_beta(sampler, problem)
+    _check_schedule(schedule, num_chains)
+    _check_sampler(sampler, problem, schedule)
+    stacked, dimensions = _stack_masks(masks, model)
+    axes = {
+        "checkpoint": list(steps) if steps is not None else [0],
+        **_check_grid(sampler, grid or {}),
+        "mask": list(masks) if masks is not None else ["all"],
+        "seed": list(seeds) if seeds is not None else [0],
+        "chain": list(range(num_chains)),
+    }
+    for name, labels in axes.items():
+        if not labels:
+            raise ValueError(f"llc: the axis {name!r} of the sweep is empty.")
+    watched = _as_functions(loss_fn, observables or {})
+    return Job(problem, sampler, models, stacked, dimensions, watched, schedule, axes)
+
+
+def stack_models(models: Sequence[PyTree]) -> PyTree:
+    """Models of equal shape as one, with a leading checkpoint axis.
+
+    Args:
+        models: In the order of the steps that will name them.
+
+    Raises:
+        ValueError: they differ in structure, shape or type; the message names the
+            first array that does.
+    """
+    if not models:
+        raise ValueError("llc: there is no model to stack.")
+    first = named_leaves(models[0])
+    for i, model in enumerate(models[1:], 1):
+        other = named_leaves(model)
+        for name in {**first, **other}:
+            a, b = first.get(name), other.get(name)
+            here = "nothing" if b is None else f"{b.dtype}{list(b.shape)}"
+            there = "nothing" if a is None else f"{a.dtype}{list(a.shape)}"
+            if here != there:
+                raise ValueError(
+                    f"llc: checkpoints must have equal shapes; {name!r} is {here} in "
+                    f"model {i} and {there} in model 0. Sweep them one by one."
+                )
+    # Whatever is no array is the same in all, and is taken from the first.
+    return jax.tree.map(
+        lambda *xs: jnp.stack(xs) if eqx.is_array(xs[0]) else xs[0], *models
+    )
+
+
+class DatasetLoss(eqx.Module):
+    """An observable: the loss of each example of a data set.
+
+    Args:
+        loss_fn: (weights, examples) -> the loss of each example.
+        data: The examples.
+    """
+
+    loss_fn: LossFn
+    data: PyTree
+
+    def __call__(self, params: PyTree) -> Float[Array, " example"]:
+        """The losses with some weights."""
+        return self.loss_fn(params, self.data)
+
+
+def _as_functions(loss_fn: LossFn, observables: Mapping[str, Any]) -> Observables:
+    functions: dict[str, Any] = {
+        name: o if callable(o) else DatasetLoss(loss_fn, o)
+        for name, o in observables.items()
+    }
+    return functions
+
+
+def _on_device(x: Any) -> Any:
+    return jnp.asarray(x) if isinstance(x, np.ndarray | np.generic) else x
+
+
+def _lead(x: Any) -> Any:
+    return x[None] if eqx.is_array(x) else x
+
+
+def _check_models(models: PyTree, steps: Sequence[int] | None) -> None:
+    leaves = named_leaves(models)
+    if not any(jnp.issubdtype(x.dtype, jnp.floating) for x in leaves.values()):
+        raise ValueError(
+            "llc: `params` holds no floating-point array, so there is nothing to "
+            "sample. Pass the weights, such as an Equinox module or a dict of arrays."
+        )
+    if steps is None:
+        return
+    if len(set(steps)) != len(steps):
+        raise ValueError(f"llc: `steps` names a checkpoint twice: {list(steps)}.")
+    for name, leaf in leaves.items():
+        if leaf.shape[:1] != (len(steps),):
+            raise ValueError(
+                f"llc: with {len(steps)} `steps`, every array of `params` needs a "
+                f"leading axis of {len(steps)} checkpoints; {name!r} is "
+                f"{list(leaf.shape)}. Stack the models with `llc.stack_models`."
+            )
+
+
+def _resolve_n_beta(sampler: AbstractSampler, problem: Problem) -> AbstractSampler:
+    if sampler.n_beta is not None:
+        return sampler
+    if problem.n is None or problem.n < 2:
+        raise ValueError(
+            f"llc: the default `n_beta` is n / ln n for n examples, and here n is "
+            f"{problem.n or 'not known'}. Give the sampler its `n_beta`."
+        )
+    return sampler.with_numbers(n_beta=problem.n / math.log(problem.n))
+
+
+def _check_schedule(schedule: Schedule, num_chains: int) -> None:
+    counts = {
+        "num_chains": (num_chains, 1),
+        "num_draws": (schedule.num_draws, 1),
+        "num_burnin": (schedule.num_burnin, 0),
+        "steps_between_draws": (schedule.steps_between_draws, 1),
+    }
+    for name, (value, least) in counts.items():
+        if value < least:
+            raise ValueError(f"llc: `{name}` must be at least {least}; got {value}.")
+
+
+def _check_sampler(
+    sampler: AbstractSampler, problem: Problem, schedule: Schedule
+) -> None:
+    who = type(sampler).__name__
+    if sampler.full_batch and (
+        problem.batch_size is not None or problem.population is not None
+    ):
+        raise ValueError(
+            f"llc: {who} tests its proposals and needs all examples at every step. "
+            "Leave out `batch_size`, and give the data themselves, not a function."
+        )
+    if sampler.needs_burnin and not schedule.num_burnin:
+        raise ValueError(
+            f"llc: {who} learns its preconditioner in burn-in and then keeps it; "
+            "give `num_burnin`, or the sampler frozen=False."
+        )
+
+
+def _check_grid(
+    sampler: AbstractSampler, grid: Mapping[str, Sequence[float]]
+) -> dict[str, list[float]]:
+    known = sampler.numbers()
+    for name, values in grid.items():
+        if name not in known:
+            what = f"number of {type(sampler).__name__} in `grid`"
+            raise ValueError(f"llc: {unknown(what, name, known)}")
+        for value in values:
+            # The sampler's own checks speak for every value.
+            sampler.with_numbers(**{name: float(value)})
+    return {name: [float(v) for v in values] for name, values in grid.items()}
+
+
+def _stack_masks(
+    masks: Mapping[str, PyTree] | None, model: PyTree
+) -> tuple[PyTree | None, tuple[int, ...]]:
+    params = eqx.filter(model, eqx.is_inexact_array)
+    if masks is None:
+        return None, (int(count(params)),)
+    whole, dimensions = [], []
+    for name, mask in masks.items():
+        spread = _spread(name, mask, params)
+        kept = sum(int(m.sum()) for m in jax.tree.leaves(spread))
+        if not kept:
+            raise ValueError(
+                f"llc: the mask {name!r} keeps no coordinate, so there is nothing to "
+                "sample. It is True where weights are sampled."
+            )
+        dimensions.append(kept)
+        whole.append(_compact(mask, params))
+    return jax.tree.map(lambda *xs: jnp.stack(xs), *whole), tuple(dimensions)
+
+
+def _compact(mask: PyTree, params: PyTree) -> PyTree:
+    """Booleans of the parameters' rank, with axes of length 1 where they may be."""
+    return jax.tree.map(
+        lambda x, m: jnp.asarray(m, bool).reshape(
+            (1,) * (x.ndim - jnp.ndim(m)) + jnp.shape(m)
+        ),
+        params,
+        _like(mask, params),
+    )
+
+
+def _spread(name: str, mask: PyTree, params: PyTree) -> PyTree:
+    try:
+        return jax.tree.map(
+            lambda x, m: np.broadcast_to(np.asarray(m, bool), x.shape),
+            params,
+            _like(mask, params),
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"llc: the mask {name!r} does not fit the weights: {error}. It has their "
+            "structure, with booleans that broadcast to each array."
+        ) from error
+
+
+def _like(mask: PyTree, params: PyTree) -> PyTree:
+    # The mask may have leaves where the parameters have none.
+    return jax.tree.map(lambda _, m: m, params, mask)

@@ -1,0 +1,146 @@
+"""A loss, its data, and how a step's examples are drawn."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, Key, PyTree
+
+from .._core import at_least_float32, named_leaves
+
+LossFn = Callable[[Any, Any], Array]
+
+
+class Problem(eqx.Module):
+    """A per-example loss with the examples it is meant for.
+
+    Args:
+        loss_fn: (weights, examples) -> the loss of each example.
+        data: A pytree whose arrays have a leading example axis; None for a population.
+        population: A function from a key to fresh examples; None for finite data.
+        n: Number of examples; None for a population.
+        batch_size: Examples per step; None for all of them.
+    """
+
+    loss_fn: LossFn
+    data: PyTree
+    population: Callable[[Key[Array, ""]], PyTree] | None
+    n: int | None = eqx.field(static=True)
+    batch_size: int | None = eqx.field(static=True)
+
+    def losses(self, params: PyTree, examples: PyTree) -> Float[Array, " example"]:
+        """The loss of each example, in float32 or wider."""
+        wide = at_least_float32(self.loss_fn(params, examples))
+        # With float64 weights everything is float64, whatever the loss was summed in.
+        return wide.astype(jnp.promote_types(wide.dtype, number_dtype(params)))
+
+    def draw(self, key: Key[Array, ""]) -> tuple[PyTree, Array | None]:
+        """A step's examples and their places in the data; None for all or fresh ones.
+
+        Places are drawn independently, with replacement, so that steps are independent
+        of each other.
+        """
+        if self.population is not None:
+            return self.population(key), None
+        if self.batch_size is None:
+            return self.data, None
+        assert self.n is not None
+        places = jr.randint(key, (self.batch_size,), 0, self.n)
+        return self.take(places), places
+
+    def take(self, places: Array) -> PyTree:
+        """The examples at some places."""
+        return jax.tree.map(lambda x: x[places], self.data)
+
+    def all_losses(self, params: PyTree) -> Float[Array, " example"]:
+        """The loss of every example, a batch at a time."""
+        if self.batch_size is None:
+            return self.losses(params, self.data)
+        assert self.n is not None
+        batches = -(-self.n // self.batch_size)
+        # The last batch is filled up from the front, and that part dropped again.
+        places = jnp.arange(batches * self.batch_size) % self.n
+        rows = places.reshape(batches, self.batch_size)
+        each = jax.lax.map(lambda row: self.losses(params, self.take(row)), rows)
+        return each.reshape(-1)[: self.n]
+
+
+def number_dtype(params: PyTree) -> jnp.dtype:
+    """Type of step sizes, losses and norms: float32, or float64 with such weights."""
+    leaves = jax.tree.leaves(eqx.filter(params, eqx.is_inexact_array))
+    wide = any(x.dtype == jnp.dtype("float64") for x in leaves)
+    return jnp.dtype("float64" if wide else "float32")
+
+
+def make_problem(
+    loss_fn: LossFn, data: PyTree, batch_size: int | None, params: PyTree
+) -> Problem:
+    """A problem, checked without running anything.
+
+    Args:
+        loss_fn: (weights, examples) -> the loss of each example.
+        data: Examples with a leading axis, or a function from a key to examples.
+        batch_size: Examples per step; None for all.
+        params: Weights, or their shapes, of one model.
+
+    Raises:
+        ValueError: the data have no common number of examples, the batch is larger than
+            that, or the loss is not one number per example.
+    """
+    if callable(data) and not eqx.is_array(data):
+        if batch_size is not None:
+            raise ValueError(
+                "llc: with `data` as a function that draws examples, it decides how "
+                f"many a step sees; leave out `batch_size` (got {batch_size})."
+            )
+        problem = Problem(loss_fn, None, data, None, None)
+        examples = jax.eval_shape(data, jr.key(0))
+    else:
+        n = _number_of_examples(data)
+        if batch_size is not None and not 1 <= batch_size <= n:
+            raise ValueError(
+                f"llc: `batch_size` must be between 1 and the {n} examples of `data`; "
+                f"got {batch_size}. Leave it out to use all of them at every step."
+            )
+        batch_size = None if batch_size == n else batch_size
+        problem = Problem(loss_fn, data, None, n, batch_size)
+        examples = jax.eval_shape(lambda: problem.draw(jr.key(0))[0])
+    _check_loss(problem, params, examples)
+    return problem
+
+
+def _number_of_examples(data: PyTree) -> int:
+    sizes = {name: leaf.shape[:1] for name, leaf in named_leaves(data).items()}
+    if not sizes or len(set(sizes.values())) > 1 or () in sizes.values():
+        raise ValueError(
+            "llc: every array of `data` must have the same leading example axis; got "
+            f"{ {k or 'data': v for k, v in sizes.items()} }. Pass arrays of equal "
+            "length, or a function from a key to a batch."
+        )
+    return next(iter(sizes.values()))[0]
+
+
+def _check_loss(problem: Problem, params: PyTree, examples: PyTree) -> None:
+    shapes = jax.tree.leaves(examples)
+    size = shapes[0].shape[0] if shapes and shapes[0].shape else None
+    got = eqx.filter_eval_shape(problem.loss_fn, params, examples)
+    good = (
+        isinstance(got, jax.ShapeDtypeStruct)
+        and got.ndim == 1
+        and got.shape[0] == size
+        and jnp.issubdtype(got.dtype, jnp.floating)
+    )
+    if not good:
+        what = (
+            f"{got.dtype}{list(got.shape)}"
+            if isinstance(got, jax.ShapeDtypeStruct)
+            else repr(got)
+        )
+        raise ValueError(
+            f"llc: `loss_fn(params, examples)` must return the loss of each example, "
+            f"float[{size}] here; got {what}. Leave out the mean over examples: it is "
+            "taken inside, and single losses pair each draw with the initial loss."
+        )

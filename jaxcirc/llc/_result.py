@@ -1,0 +1,237 @@
+"""An estimate that is never a bare number."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from ._diagnostics import bulk_ess, geweke_z, split_rhat, standard_error
+from ._status import Evidence, Status, Verdict, chain_verdicts, verdict
+
+if TYPE_CHECKING:
+    import arviz
+
+
+class LLCError(RuntimeError):
+    """Chains did not give a usable estimate, and the caller asked for an error."""
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class LLCEstimate:
+    """A local learning coefficient with all that is needed to judge it.
+
+    Of the chains that did not diverge: λ̂ = n_beta (E[L(w)] - L(w*)) (Lau et al. 2023),
+    dimensionless, between 0 and d/2 at a minimum. A draw is the mean over its
+    `steps_between_draws` steps.
+
+    Attributes:
+        value: λ̂; NaN if every chain diverged.
+        standard_error: Of `value`, from the autocorrelation time and the spread between
+            chains; an error of sampling only, not of `step_size` or finite n.
+        per_chain: λ̂ of each chain; NaN where it diverged.
+        n_beta: That was sampled at.
+        dimension: Sampled coordinates.
+        initial_loss: L(w*): over all the data, or over the examples of the draws.
+        trace: Draws of n_beta (L_B(w) - L_B(w*)).
+        loss: Mean minibatch loss of each draw.
+        burnin: The trace during burn-in, which enters no number here.
+        rhat: Rank-normalised split R-hat.
+        ess: Bulk effective sample size.
+        geweke: Geweke's z of each chain.
+        acceptance: Mean acceptance of each chain, of the sampler's own test or of the
+            one that was asked for; 1 where there is none.
+        gradient_norm: Length of the moves that the data asked for, by draw.
+        localization_norm: Length of the pull towards w*, by draw.
+        noise_norm: Length of the random moves, by draw.
+        distance: From w*, by draw.
+        below_initial: Share of draws with a loss below that of w*.
+        variance_reduction: How many times smaller the variance of a draw is for having
+            its initial loss on the same examples; 1 if that changes nothing.
+        status: Whether the number may be used.
+        sentence: Why.
+        chain_verdicts: The same of each chain.
+        observed: Observables at each draw.
+        observed_at_center: Observables at w*.
+        gradients: Gradient evaluations of all chains.
+    """
+
+    value: float
+    standard_error: float
+    per_chain: Float[np.ndarray, " chain"]
+    n_beta: float
+    dimension: int
+    initial_loss: float
+    trace: Float[np.ndarray, "chain draw"]
+    loss: Float[np.ndarray, "chain draw"]
+    burnin: Float[np.ndarray, "chain block"]
+    rhat: float
+    ess: float
+    geweke: Float[np.ndarray, " chain"]
+    acceptance: Float[np.ndarray, " chain"]
+    gradient_norm: Float[np.ndarray, "chain draw"]
+    localization_norm: Float[np.ndarray, "chain draw"]
+    noise_norm: Float[np.ndarray, "chain draw"]
+    distance: Float[np.ndarray, "chain draw"]
+    below_initial: float
+    variance_reduction: float
+    status: Status
+    sentence: str
+    chain_verdicts: Sequence[Verdict]
+    observed: Mapping[str, Num[np.ndarray, "chain draw ..."]]
+    observed_at_center: Mapping[str, Num[np.ndarray, "..."]]
+    gradients: int
+
+    def __repr__(self) -> str:
+        return (
+            f"LLC {self.value:.4g} ± {self.standard_error:.2g}, {self.status}: "
+            f"{self.sentence}"
+        )
+
+    @property
+    def num_diverged(self) -> int:
+        """Chains that are in no number."""
+        return sum(v.status is Status.DIVERGED for v in self.chain_verdicts)
+
+    def interval(self, z: float = 1.96) -> tuple[float, float]:
+        """`value` ± z standard errors; 95% by default."""
+        return (
+            self.value - z * self.standard_error,
+            self.value + z * self.standard_error,
+        )
+
+    def refined(self, name: str) -> tuple[float, float]:
+        """The LLC with another loss, and its standard error (Wang et al. 2024).
+
+        n_beta (E[L'(w)] - L'(w*)) over the draws of this estimate, L' being an
+        observable: a data-refined LLC where that is the mean loss of another data set.
+
+        Args:
+            name: An observable with one number per draw, or one per example.
+
+        Raises:
+            ValueError: there is no such observable.
+        """
+        draws = self.observable(name).reshape(*self.trace.shape, -1).mean(axis=-1)
+        at = float(np.mean(self.observed_at_center[name]))
+        excess = self.n_beta * (draws - at)
+        excess = excess[np.isfinite(excess).all(axis=1)]
+        if not len(excess):
+            return float("nan"), float("nan")
+        return float(excess.mean()), standard_error(excess)
+
+    def observable(self, name: str) -> Num[np.ndarray, "chain draw ..."]:
+        """What an observable gave at every draw.
+
+        Raises:
+            ValueError: there is no such observable.
+        """
+        if name not in self.observed:
+            raise ValueError(
+                f"LLCEstimate: no observable {name!r} was recorded; there are: "
+                f"{', '.join(self.observed) or 'none'}."
+            )
+        return self.observed[name]
+
+    def to_arviz(self) -> "arviz.InferenceData":
+        """The chains for ArviZ: posterior `llc`, and the norms as sample statistics.
+
+        Raises:
+            ImportError: ArviZ is not installed; it is in the extra `arviz`.
+        """
+        try:
+            import arviz
+        except ImportError as error:
+            raise ImportError(
+                "LLCEstimate.to_arviz needs ArviZ: pip install 'jaxcirc[arviz]'."
+            ) from error
+        stats = ("loss", "gradient_norm", "localization_norm", "noise_norm", "distance")
+        posterior = {"llc": self.trace} | {
+            name: values for name, values in self.observed.items()
+        }
+        return arviz.from_dict(
+            posterior=posterior, sample_stats={s: getattr(self, s) for s in stats}
+        )
+
+
+def summarize(
+    trace: Any,
+    *,
+    n_beta: float,
+    dimension: int,
+    num_draws: int,
+    initial_loss: float | None,
+    trivial_loss: float | None,
+    observed_at_center: Mapping[str, np.ndarray],
+    gradients: int,
+) -> LLCEstimate:
+    """Chains as an estimate.
+
+    Args:
+        trace: A `Trace` of NumPy arrays with a leading `chain` axis.
+        n_beta: That was sampled at.
+        dimension: Sampled coordinates.
+        num_draws: Blocks that are draws; those before are burn-in.
+        initial_loss: L(w*), or None for that of the examples of the draws.
+        trivial_loss: Loss of a model that knows nothing, or None.
+        observed_at_center: Observables at w*.
+        gradients: Gradient evaluations of all chains.
+    """
+    excess = np.asarray(trace.excess, np.float64)
+    loss = np.asarray(trace.loss, np.float64)[:, -num_draws:]
+    burnin, draws = n_beta * excess[:, :-num_draws], n_beta * excess[:, -num_draws:]
+    # A chain that diverged in burn-in is finite never after, but say so if it were.
+    good = np.asarray(np.isfinite(draws).all(axis=1) & np.isfinite(burnin).all(axis=1))
+    draws = np.where(good[:, None] | ~np.isfinite(draws), draws, np.nan)
+    kept = draws[good]
+    evidence = Evidence(draws, loss.mean(axis=1), dimension, trivial_loss)
+    chains = chain_verdicts(evidence)
+    whole = verdict(evidence, chains)
+    geweke = np.full(len(draws), np.nan)
+    if good.any():
+        geweke[good] = geweke_z(kept)
+    if initial_loss is None:
+        initial_loss = (
+            float((loss - draws / n_beta)[good].mean()) if good.any() else np.nan
+        )
+    none = float("nan")
+
+    def part(values: Any) -> np.ndarray:
+        return np.asarray(values)[:, -num_draws:]
+
+    return LLCEstimate(
+        value=float(kept.mean()) if good.any() else none,
+        standard_error=standard_error(kept) if good.any() else none,
+        per_chain=np.where(good, draws.mean(axis=1), np.nan),
+        n_beta=n_beta,
+        dimension=dimension,
+        initial_loss=initial_loss,
+        trace=draws,
+        loss=loss,
+        burnin=burnin,
+        rhat=split_rhat(kept) if good.any() else none,
+        ess=bulk_ess(kept) if good.any() else none,
+        geweke=geweke,
+        acceptance=part(trace.acceptance).mean(axis=1),
+        gradient_norm=part(trace.gradient_norm),
+        localization_norm=part(trace.localization_norm),
+        noise_norm=part(trace.noise_norm),
+        distance=part(trace.distance),
+        below_initial=float((kept < 0).mean()) if good.any() else none,
+        variance_reduction=_variance_reduction(loss[good], kept / n_beta),
+        status=whole.status,
+        sentence=whole.sentence,
+        chain_verdicts=chains,
+        observed={name: part(values) for name, values in trace.observed.items()},
+        observed_at_center=observed_at_center,
+        gradients=gradients,
+    )
+
+
+def _variance_reduction(loss: np.ndarray, excess: np.ndarray) -> float:
+    if loss.size == 0 or excess.var() == 0:
+        return float("nan")
+    # The mean of chains is not what pairing changes, so it is taken out.
+    centered = [x - x.mean(axis=1, keepdims=True) for x in (loss, excess)]
+    return float(centered[0].var() / centered[1].var())

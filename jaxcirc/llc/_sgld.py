@@ -1,0 +1,70 @@
+"""Stochastic gradient Langevin dynamics."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Key, PyTree
+
+from .._core import keep, linear_combination, normal_like
+from ._local import Local
+from ._sampler import AbstractSampler, Info, length
+
+
+class SGLD(AbstractSampler):
+    """w ← w - ε/2 (n_beta ∇L(w) + gamma (w - w*)) + √ε η (Welling & Teh 2011).
+
+    On a quadratic with curvature h it is stable for ε (n_beta h + gamma) < 4 and then
+    inflates the variance by 1 / (1 - ε (n_beta h + gamma) / 4);
+    `jaxcirc.llc.truth.quadratic` gives what it converges to, minibatch noise included.
+
+    Args:
+        step_size: ε.
+        n_beta: Inverse temperature times number of examples; n / ln n if None.
+        gamma: Strength of the localisation.
+        box: Half the side of a box around w*, at whose walls the chain is reflected.
+
+    Raises:
+        ValueError: `step_size`, `n_beta` or `box` is not positive, or `gamma` negative.
+    """
+
+    step_size: float
+    n_beta: float | None = None
+    gamma: float = 1.0
+    box: float | None = None
+
+    def __check_init__(self):
+        self._check_numbers()
+
+    def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> PyTree:
+        """The state is the position."""
+        del local, key
+        return position
+
+    def position(self, state: PyTree) -> PyTree:
+        """The state itself."""
+        return state
+
+    def step(
+        self,
+        state: PyTree,
+        local: Local,
+        *,
+        adapt: Bool[Array, ""],
+        key: Key[Array, ""],
+    ) -> tuple[PyTree, Info]:
+        """One Langevin step; its loss is that at the place it starts from."""
+        del adapt
+        at, away = local.evaluate(state), local.displacement(state)
+        noise = keep(normal_like(key, state), local.mask)
+        pull, drag = -0.5 * self.step_size * self._t, -0.5 * self.step_size
+        drag, kick = drag * self.gamma, jnp.sqrt(self.step_size)
+        w = linear_combination(
+            (1, state), (pull, at.gradient), (drag, away), (kick, noise)
+        )
+        info = Info(
+            at.loss,
+            at.excess,
+            length(at.gradient, pull),
+            length(away, drag),
+            length(noise, kick),
+            jnp.ones_like(at.loss),
+        )
+        return local.reflect(w, self.box), info

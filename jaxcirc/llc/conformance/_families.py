@@ -1,0 +1,184 @@
+"""Losses whose coefficients are known, stacked so that a family is one program."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from .. import truth
+
+
+class Family(NamedTuple):
+    """Cases of one shape.
+
+    Args:
+        name: Of the family.
+        labels: Of the cases.
+        loss_fn: (weights, a dummy example) -> the loss, exactly, without a sample.
+        params: Places w*, stacked; whole numbers in them say which case it is.
+        mask: What to sample.
+        stiffest: The case that a step size must suit.
+        n_beta: To sample at.
+        gamma: To localise with.
+        truths: What a perfect sampler gives, at this n_beta where that is known, else
+            the limit.
+        gradients: That a chain may spend.
+        chains: How many.
+    """
+
+    name: str
+    labels: Sequence[str]
+    loss_fn: Callable[[Any, Any], Array]
+    params: PyTree
+    mask: PyTree | None
+    stiffest: int
+    n_beta: float
+    gamma: float
+    truths: Sequence[float]
+    gradients: int
+    chains: int
+
+
+def quadratics(seed: int = 0, number: int = 8, d: int = 12) -> Family:
+    """Random spectra over three decades, at finite t and γ."""
+    rng = np.random.default_rng(seed)
+    h = np.exp(rng.uniform(np.log(1e-3), 0, (number, d)))
+    h[:, 0] = 1
+    t, gamma = 200.0, 1.0
+
+    def loss(p: PyTree, example: Array) -> Array:
+        return (jax.lax.stop_gradient(p["h"]) * p["w"] ** 2).sum() / 2 + 0 * example
+
+    return Family(
+        "quadratic",
+        [f"{d} curvatures, draw {i}" for i in range(number)],
+        loss,
+        {"w": jnp.zeros((number, d)), "h": jnp.asarray(h, jnp.float32)},
+        {"w": True, "h": False},
+        0,
+        t,
+        gamma,
+        [truth.quadratic(row, n_beta=t, gamma=gamma) for row in h],
+        40_000,
+        32,
+    )
+
+
+POWERS = ((0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3))
+
+
+def normal_crossings() -> Family:
+    """K = w1^(2 k1) w2^(2 k2), against the value at this t and γ by quadrature."""
+    t, gamma = 4 * 1000 / np.log(1000), 1.0
+
+    def loss(p: PyTree, example: Array) -> Array:
+        # As a product of squares: powers with a traced exponent have no second
+        # derivative at 0.
+        square, k = p["w"] ** 2, p["k"]
+        factors = [jnp.where(k > i, square, 1) for i in range(3)]
+        return jnp.prod(factors[0] * factors[1] * factors[2]) + 0 * example
+
+    n = len(POWERS)
+    return Family(
+        "normal crossing",
+        [f"w1^{2 * a} w2^{2 * b}" for a, b in POWERS],
+        loss,
+        {"w": jnp.zeros((n, 2)), "k": jnp.asarray(POWERS, jnp.int32)},
+        None,
+        0,
+        t,
+        gamma,
+        [truth.normal_crossing_at(k, n_beta=t, scale=gamma) for k in POWERS],
+        300_000,
+        32,
+    )
+
+
+def deep_linear(
+    widths: Sequence[int],
+    rank: int,
+    *,
+    seed: int = 0,
+    n_beta: float = 3e3,
+    gamma: float | None = None,
+    gradients: int = 40_000,
+    dtype: Any = jnp.float32,
+) -> Family:
+    """A deep linear network at its most singular minimum, with its population loss.
+
+    For inputs with unit covariance the loss is ½ |W_L ⋯ W_1 - P|². Every layer has the
+    rank of P, with singular values in [0.7, 1.3] and images that fit together, so what
+    is left over in every layer is 0: there the local coefficient is the least of all
+    minima, which is what the theorem gives. At minima with larger weights it is higher.
+
+    Args:
+        widths: Input, hidden layers, output.
+        rank: Of P.
+        seed: Of the weights.
+        n_beta: To sample at.
+        gamma: To localise with; a third of the mean width if None, so that the leftover
+            of a layer has a norm of about one.
+        gradients: That a chain may spend.
+        dtype: Of the weights.
+    """
+    gamma = sum(widths) / len(widths) / 3 if gamma is None else gamma
+    rng = np.random.default_rng(seed)
+    frames = [np.linalg.qr(rng.normal(size=(n, n)))[0][:, :rank] for n in widths]
+    layers = [
+        (b * rng.uniform(0.7, 1.3, rank)) @ a.T
+        for a, b in zip(frames, frames[1:], strict=False)
+    ]
+    target = layers[0]
+    for layer in layers[1:]:
+        target = layer @ target
+    P = jnp.asarray(target, dtype)
+
+    def loss(p: Sequence[Array], example: Array) -> Array:
+        product = p[0]
+        for layer in p[1:]:
+            product = layer @ product
+        return ((product - P) ** 2).sum() / 2 + 0 * example
+
+    return Family(
+        "reduced rank" if len(widths) == 3 else "deep linear",
+        [f"{'-'.join(map(str, widths))}, rank {rank}"],
+        loss,
+        [jnp.asarray(layer, dtype)[None] for layer in layers],
+        None,
+        0,
+        n_beta,
+        gamma,
+        [truth.deep_linear(widths, rank).value],
+        gradients,
+        8,
+    )
+
+
+def random_deep_linear(
+    number: int,
+    *,
+    seed: int = 0,
+    layers: tuple[int, int] = (2, 6),
+    width: tuple[int, int] = (5, 50),
+    **options: Any,
+) -> list[Family]:
+    """Deep linear networks of random depth, widths and rank.
+
+    Args:
+        number: How many.
+        seed: Of the draw.
+        layers: Least and most layers.
+        width: Least and largest width.
+        **options: As in `deep_linear`.
+    """
+    rng = np.random.default_rng(seed)
+    families = []
+    for i in range(number):
+        depth = rng.integers(layers[0], layers[1] + 1)
+        widths = rng.integers(width[0], width[1] + 1, depth + 1).tolist()
+        rank = int(rng.integers(1, min(widths) + 1))
+        families.append(deep_linear(widths, rank, seed=seed + i, **options))
+    return families

@@ -1,0 +1,24 @@
+"""Regular models: half a coefficient for every direction that matters."""
+
+from ._coefficient import LearningCoefficient
+
+
+def regular(d: int, symmetry: int = 0) -> LearningCoefficient:
+    """λ = (d - k) / 2, m = 1: a minimum with k flat directions and d - k curved ones.
+
+    Args:
+        d: Parameters.
+        symmetry: k, the dimension of the orbit of minima; 0 for an isolated one.
+
+    Raises:
+        ValueError: `symmetry` is not between 0 and `d`.
+
+    Example:
+        >>> regular(10, symmetry=4).value
+        3.0
+    """
+    if not 0 <= symmetry <= d:
+        raise ValueError(
+            f"truth.regular: `symmetry` is between 0 and d = {d}; got {symmetry}."
+        )
+    return LearningCoefficient((d - symmetry) / 2, 1)

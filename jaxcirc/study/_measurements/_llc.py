@@ -1,0 +1,240 @@
+"""The local learning coefficient of every checkpoint, with all that judges it."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from ..._core import find, fold_name
+from ...llc import (
+    SAMPLERS,
+    AbstractSampler,
+    LLCEstimate,
+    Schedule,
+    Status,
+    Sweep,
+    make_job,
+    sweep,
+)
+from ...metrics import cross_entropy
+from ...models import Transformer, TransformerConfig
+from ...tasks import AbstractTask, Batch
+from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+
+STATUSES = tuple(Status)
+# Draws of each chain that are kept to look at.
+MAX_TRACE = 200
+
+
+def example_losses(model: Transformer, batch: Batch) -> Float[Array, " example"]:
+    """Mean cross-entropy of each example over its positions that count, in nats."""
+    return jax.vmap(cross_entropy)(model(batch.tokens), batch.targets, batch.mask)
+
+
+def train_examples(task: AbstractTask, n: int, key: Key[Array, ""]) -> Batch:
+    """The whole train split if it has at most `n` examples, else `n` of it."""
+    batch = task.examples("train")
+    if batch is not None and len(batch.tokens) <= n:
+        return batch
+    return task.sample(n, split="train", key=fold_name(key, "examples"))
+
+
+class Sampling(eqx.Module):
+    """How chains are run; shared by the measurements that run them."""
+
+    sampler: AbstractSampler
+    batch_size: int | None = eqx.field(static=True)
+    num_chains: int = eqx.field(static=True)
+    num_draws: int = eqx.field(static=True)
+    num_burnin: int = eqx.field(static=True)
+    steps_between_draws: int = eqx.field(static=True)
+    n_examples: int = eqx.field(static=True)
+
+    def check(self, config: TransformerConfig, task: AbstractTask) -> None:
+        """Everything that `sweep` would refuse, found before any training."""
+        model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
+        examples = train_examples(task, self.n_examples, jr.key(0))
+        make_job(
+            example_losses,
+            jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), model),
+            examples,
+            self.sampler,
+            steps=None,
+            grid=None,
+            masks=None,
+            seeds=None,
+            num_chains=self.num_chains,
+            schedule=Schedule(
+                self.num_draws, self.num_burnin, self.steps_between_draws
+            ),
+            batch_size=self._batch_size(),
+            observables=None,
+        )
+
+    def _batch_size(self) -> int | None:
+        return None if self.sampler.full_batch else self.batch_size
+
+    def run(
+        self, models: Transformer, task: AbstractTask, key: Key[Array, ""], **more: Any
+    ) -> Sweep:
+        """The sweep over stacked models."""
+        number = len(jax.tree.leaves(models)[0])
+        return sweep(
+            example_losses,
+            models,
+            train_examples(task, self.n_examples, key),
+            self.sampler,
+            steps=list(range(number)),
+            batch_size=self._batch_size(),
+            num_chains=self.num_chains,
+            num_draws=self.num_draws,
+            num_burnin=self.num_burnin,
+            steps_between_draws=self.steps_between_draws,
+            trivial_loss=math.log(task.d_vocab),
+            key=key,
+            **more,
+        )
+
+
+class LocalLearningCoefficient(AbstractMeasurement):
+    """The LLC of the mean cross-entropy on train examples.
+
+    Chains are local where their loss stays below that of uniform guesses. The same keys
+    are used at every checkpoint, so errors of neighbours are alike.
+    """
+
+    sampling: Sampling
+
+    @property
+    def batched(self) -> bool:
+        """It runs a program of its own over all seeds."""
+        return True
+
+    def check(self, config: TransformerConfig, task: AbstractTask) -> None:
+        """Everything that sampling would refuse."""
+        self.sampling.check(config, task)
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """Numbers per seed; `per_chain` with a `chain` axis, `trace` also `draw`."""
+        found = self.sampling.run(snapshot.model, task, key).estimates
+        thin = max(1, -(-self.sampling.num_draws // MAX_TRACE))
+
+        def each(of, dims=(), units="", meaning="") -> Quantity:
+            values = np.stack([np.asarray(of(e), np.float32) for e in found])
+            return Quantity(values, dims, units, meaning)
+
+        codes = ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))
+        return {
+            "llc": each(lambda e: e.value, meaning="local learning coefficient"),
+            "standard_error": each(
+                lambda e: e.standard_error, meaning="of llc, from autocorrelation"
+            ),
+            "status": each(lambda e: STATUSES.index(e.status), meaning=codes),
+            "rhat": each(lambda e: e.rhat, meaning="rank-normalised split R-hat"),
+            "ess": each(lambda e: e.ess, (), "draws", "bulk effective sample size"),
+            "initial_loss": each(lambda e: e.initial_loss, (), "nats", "loss at w*"),
+            "sampled_loss": each(lambda e: np.nanmean(e.loss), (), "nats", "of draws"),
+            "n_beta": each(lambda e: e.n_beta, meaning="inverse temperature × n"),
+            "distance": each(lambda e: e.distance.mean(), meaning="of draws from w*"),
+            "per_chain": each(
+                lambda e: e.per_chain, ("chain",), meaning="llc by chain"
+            ),
+            "trace": each(
+                lambda e: _thinned(e, thin),
+                ("chain", "draw"),
+                meaning="n_beta (L(w) - L(w*)) of draws, thinned by averaging",
+            ),
+        }
+
+
+def _thinned(estimate: LLCEstimate, thin: int) -> np.ndarray:
+    chains, draws = estimate.trace.shape
+    whole = estimate.trace[:, : draws // thin * thin]
+    return whole.reshape(chains, -1, thin).mean(axis=-1)
+
+
+def make_sampling(
+    sampler: str,
+    step_size: float,
+    n_beta: float | None,
+    gamma: float,
+    batch_size: int | None,
+    num_chains: int,
+    num_draws: int,
+    num_burnin: int,
+    steps_between_draws: int,
+    n_examples: int,
+) -> Sampling:
+    """Sampling from the options of a study; see `llc`."""
+    build = find(SAMPLERS, sampler, kind="sampler").build
+    return Sampling(
+        build(step_size=step_size, n_beta=n_beta, gamma=gamma),
+        batch_size,
+        num_chains,
+        num_draws,
+        num_burnin,
+        steps_between_draws,
+        n_examples,
+    )
+
+
+def llc(
+    sampler: str = "sgld",
+    step_size: float = 1e-4,
+    n_beta: float | None = None,
+    gamma: float = 100.0,
+    batch_size: int | None = 256,
+    num_chains: int = 4,
+    num_draws: int = 200,
+    num_burnin: int = 200,
+    steps_between_draws: int = 1,
+    n_examples: int = 4096,
+) -> LocalLearningCoefficient:
+    """The local learning coefficient of every checkpoint.
+
+    Args:
+        sampler: `sgld`, `rmsprop_sgld`, `adam_sgld`, `sghmc`, `sgnht`, `mala`, `hmc`.
+        step_size: Of the sampler.
+        n_beta: Inverse temperature times number of examples; null for n / ln n.
+        gamma: Strength of the localisation.
+        batch_size: Examples per step; null for all.
+        num_chains: Chains at every checkpoint.
+        num_draws: Draws of each.
+        num_burnin: Steps before the first.
+        steps_between_draws: Steps to a draw.
+        n_examples: Train examples that make up the loss, at most.
+    """
+    return LocalLearningCoefficient(
+        make_sampling(
+            sampler,
+            step_size,
+            n_beta,
+            gamma,
+            batch_size,
+            num_chains,
+            num_draws,
+            num_burnin,
+            steps_between_draws,
+            n_examples,
+        )
+    )
+
+
+SPEC = MeasurementSpec(
+    name="llc",
+    summary="local learning coefficient with error bars and a status",
+    build=llc,
+    tiny={
+        "batch_size": 4,
+        "num_chains": 2,
+        "num_draws": 8,
+        "num_burnin": 4,
+        "n_examples": 8,
+    },
+)

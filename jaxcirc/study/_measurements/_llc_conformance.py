@@ -1,0 +1,106 @@
+"""What the samplers give where the coefficient is known exactly."""
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Key
+
+from ..._core import find
+from ...llc import SAMPLERS, conformance
+from ...models import TransformerConfig
+from ...tasks import AbstractTask
+from ._llc import STATUSES
+from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+
+
+class LLCConformance(AbstractMeasurement):
+    """Samplers against exact coefficients; the model has no part in it.
+
+    It belongs beside an LLC curve as the scale beside a photograph: this is how far the
+    same code is from the truth where there is one. Give it one step.
+    """
+
+    samplers: tuple[str, ...] = eqx.field(static=True)
+    effort: float = eqx.field(static=True)
+
+    @property
+    def batched(self) -> bool:
+        """It runs programs of its own."""
+        return True
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """With axes `sampler` and `case`."""
+        del task
+        seeds = len(jax.tree.leaves(snapshot.model)[0])
+        scores = [
+            conformance.run(
+                _sampler(name), families=_families(), effort=self.effort, key=key
+            ).scores
+            for name in self.samplers
+        ]
+
+        def each(of, units="", meaning="") -> Quantity:
+            values = np.array([[np.float64(of(s)) for s in row] for row in scores])
+            whole = np.broadcast_to(values, (seeds, *values.shape))
+            return Quantity(np.array(whole), ("sampler", "case"), units, meaning)
+
+        codes = ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))
+        return {
+            "exact": each(lambda s: s.truth, meaning="what a perfect sampler gives"),
+            "llc": each(lambda s: s.value, meaning="what this one gave"),
+            "standard_error": each(lambda s: s.standard_error, meaning="of llc"),
+            "error": each(lambda s: s.error, meaning="relative error"),
+            "status": each(lambda s: STATUSES.index(s.status), meaning=codes),
+            "gradients": each(lambda s: s.gradients, "gradients", "of one chain"),
+        }
+
+    def coords(
+        self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, list[str]]:
+        """Samplers and cases."""
+        del config, task, key
+        cases = [f"{f.name}: {label}" for f in _families() for label in f.labels]
+        return {"sampler": list(self.samplers), "case": cases}
+
+
+def _families() -> list[conformance.Family]:
+    return [
+        conformance.quadratics(),
+        conformance.normal_crossings(),
+        conformance.deep_linear((5, 3, 5), 2),
+        conformance.deep_linear((4, 3, 8), 1),
+        *conformance.random_deep_linear(2, seed=1, layers=(3, 4), width=(5, 12)),
+    ]
+
+
+def _sampler(name: str):
+    return find(SAMPLERS, name, kind="sampler").build(step_size=1.0)
+
+
+def llc_conformance(
+    samplers: tuple[str, ...] = ("sgld", "hmc"), effort: float = 1.0
+) -> LLCConformance:
+    """Samplers against exact coefficients.
+
+    Args:
+        samplers: Names as in `llc`.
+        effort: Factor on the number of steps.
+    """
+    for name in samplers:
+        find(SAMPLERS, name, kind="sampler")
+    if not samplers or not effort > 0:
+        raise ValueError(
+            "llc_conformance: needs at least one sampler and a positive `effort`; got "
+            f"{list(samplers)} and {effort}."
+        )
+    return LLCConformance(tuple(samplers), effort)
+
+
+SPEC = MeasurementSpec(
+    name="llc_conformance",
+    summary="samplers against coefficients that are known exactly",
+    build=llc_conformance,
+    tiny={"samplers": ("hmc",), "effort": 0.002},
+)

@@ -1,0 +1,145 @@
+"""Does the coefficient hold still over step sizes and temperatures?"""
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Key
+
+from ...llc import Status, find_plateau
+from ...models import TransformerConfig
+from ...tasks import AbstractTask
+from ._llc import STATUSES, Sampling, make_sampling
+from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+
+_LOCAL = (Status.CONVERGED, Status.TRANSIENT)
+
+
+class LLCGrid(AbstractMeasurement):
+    """LLCs over step sizes × n_betas, and the plateau among them if there is one."""
+
+    sampling: Sampling
+    step_sizes: tuple[float, ...] = eqx.field(static=True)
+    n_betas: tuple[float, ...] = eqx.field(static=True)
+
+    @property
+    def batched(self) -> bool:
+        """It runs a program of its own over all seeds."""
+        return True
+
+    def check(self, config: TransformerConfig, task: AbstractTask) -> None:
+        """Everything that sampling would refuse."""
+        self.sampling.check(config, task)
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """With axes `step_size` and `n_beta`; `plateau` and `beta_slope` without."""
+        grid = {"step_size": self.step_sizes, "n_beta": self.n_betas}
+        found = self.sampling.run(snapshot.model, task, key, grid=grid).estimates
+
+        def each(of) -> np.ndarray:
+            flat = [np.float64(of(e)) for e in found.flat]
+            return np.array(flat).reshape(found.shape)
+
+        values, errors = each(lambda e: e.value), each(lambda e: e.standard_error)
+        local = each(lambda e: e.status in _LOCAL).astype(bool)
+        plateaus = [
+            find_plateau(v, *grid.values(), usable=u, standard_errors=s)
+            for v, u, s in zip(values, local, errors, strict=True)
+        ]
+        dims = tuple(grid)
+        codes = ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))
+        return {
+            "llc": Quantity(values, dims, "", "local learning coefficient"),
+            "standard_error": Quantity(errors, dims, "", "of llc"),
+            "status": Quantity(
+                each(lambda e: STATUSES.index(e.status)), dims, "", codes
+            ),
+            "sampled_loss": Quantity(
+                each(lambda e: np.nanmean(e.loss)), dims, "nats", "of draws"
+            ),
+            "plateau": Quantity(
+                np.array([p.value for p in plateaus]),
+                (),
+                "",
+                "mean llc where it holds still; NaN if it does nowhere",
+            ),
+            "beta_slope": Quantity(
+                np.array([p.beta_slope for p in plateaus]),
+                (),
+                "",
+                "d ln llc / d ln n_beta; 0 on a plateau, 1 if the loss is not felt",
+            ),
+        }
+
+    def coords(
+        self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, list[str]]:
+        """The settings."""
+        del config, task, key
+        return {
+            "step_size": [f"{x:.3g}" for x in self.step_sizes],
+            "n_beta": [f"{x:.4g}" for x in self.n_betas],
+        }
+
+
+def llc_grid(
+    step_sizes: tuple[float, ...] = (1e-5, 3e-5, 1e-4, 3e-4),
+    n_betas: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0),
+    sampler: str = "sgld",
+    gamma: float = 100.0,
+    batch_size: int | None = 256,
+    num_chains: int = 2,
+    num_draws: int = 100,
+    num_burnin: int = 200,
+    steps_between_draws: int = 2,
+    n_examples: int = 4096,
+) -> LLCGrid:
+    """The calibration grid: LLCs over step sizes × n_betas.
+
+    Args:
+        step_sizes: Ascending.
+        n_betas: Ascending.
+        sampler: As in `llc`.
+        gamma: Strength of the localisation.
+        batch_size: Examples per step; null for all.
+        num_chains: Chains at every setting.
+        num_draws: Draws of each.
+        num_burnin: Steps before the first.
+        steps_between_draws: Steps to a draw.
+        n_examples: Train examples that make up the loss, at most.
+    """
+    for name, labels in (("step_sizes", step_sizes), ("n_betas", n_betas)):
+        ascending = all(a < b for a, b in zip(labels, labels[1:], strict=False))
+        if len(labels) < 2 or not ascending or labels[0] <= 0:
+            raise ValueError(
+                f"llc_grid: `{name}` needs at least two positive, ascending values; "
+                f"got {list(labels)}."
+            )
+    sampling = make_sampling(
+        sampler,
+        step_sizes[0],
+        n_betas[0],
+        gamma,
+        batch_size,
+        num_chains,
+        num_draws,
+        num_burnin,
+        steps_between_draws,
+        n_examples,
+    )
+    return LLCGrid(sampling, tuple(step_sizes), tuple(n_betas))
+
+
+SPEC = MeasurementSpec(
+    name="llc_grid",
+    summary="LLCs over step sizes and temperatures: is there a plateau?",
+    build=llc_grid,
+    tiny={
+        "step_sizes": (1e-4, 1e-3),
+        "n_betas": (1.0, 2.0),
+        "batch_size": 4,
+        "num_draws": 8,
+        "num_burnin": 4,
+        "n_examples": 8,
+    },
+)
