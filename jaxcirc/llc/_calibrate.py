@@ -144,7 +144,8 @@ def calibrate(
         observables=None,
     )
     found, proposal = settle(job, bias, gamma, max_steps, key)
-    n_beta = proposal.numbers()["n_beta"]
+    numbers = proposal.numbers()
+    n_beta, own_gamma = numbers["n_beta"], numbers["gamma"]
     half = max(max_steps // 2, 1)
     draws = min(500, half)
     grid = sweep(
@@ -153,7 +154,7 @@ def calibrate(
         data,
         proposal,
         grid={
-            "step_size": [f * proposal.step_size for f in step_factors],
+            "step_size": [f * numbers["step_size"] for f in step_factors],
             "n_beta": [f * n_beta for f in beta_factors],
         },
         masks=None if mask is None else {"given": mask},
@@ -167,8 +168,8 @@ def calibrate(
     )
     estimates = grid.estimates.reshape(len(step_factors), len(beta_factors))
     plateau = _plateau(grid, estimates)
-    squared = proposal.step_size ** (2 if proposal.has_momentum else 1)
-    exact, _ = found.predicted(squared, n_beta, proposal.gamma)
+    squared = numbers["step_size"] ** (2 if proposal.has_momentum else 1)
+    exact, _ = found.predicted(squared, n_beta, own_gamma)
     centre = estimates[
         int(np.argmin(np.abs(np.log(step_factors)))),
         int(np.argmin(np.abs(np.log(beta_factors)))),
@@ -178,7 +179,7 @@ def calibrate(
         proposal,
         half,
         *length,
-        predicted_bias=found.bias(squared, n_beta, proposal.gamma),
+        predicted_bias=found.bias(squared, n_beta, own_gamma),
         predicted_value=exact,
         curvature=found,
         plateau=plateau,
@@ -201,6 +202,7 @@ def settle(
     model, dtype = job.model, number_dtype(job.model)
     mask = None if job.masks is None else jax.tree.map(lambda m: m[0], job.masks)
     n_beta = job.sampler.numbers()["n_beta"]
+    blank = job.sampler.without_numbers()
     # A preconditioner needs some gradients before its metric means anything.
     tiny = job.sampler.with_numbers(step_size=1e-30, gamma=gamma or 1.0)
 
@@ -209,12 +211,9 @@ def settle(
     ) -> tuple[Any, Curvature]:
         numbers = {k: jnp.asarray(v, dtype) for k, v in sampler.numbers().items()}
         own = fold_name(key, name)
-        where = (job.problem, sampler, numbers, model, mask, state)
-        state = run_pilot(*where, jnp.int32(num_steps), own)
-        found = curvature(
-            job.problem, sampler, model, mask, state, job.dimensions[0], key=own
-        )
-        return state, found
+        where = (job.problem, blank, numbers, model, mask)
+        state = run_pilot(*where, state, jnp.int32(num_steps), own)
+        return state, curvature(*where, state, job.dimensions[0], key=own)
 
     def propose(found: Curvature) -> AbstractSampler:
         own = 1.0 if gamma is None else gamma

@@ -118,6 +118,7 @@ def run_pilot(
 def measure(
     problem: Problem,
     sampler: AbstractSampler,
+    numbers: dict[str, Array],
     model: PyTree,
     mask: PyTree | None,
     state: Any,
@@ -126,6 +127,7 @@ def measure(
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Spectrum, gradient noise and metric where a state is."""
     rest = eqx.filter(model, eqx.is_inexact_array, inverse=True)
+    sampler = sampler.with_numbers(**numbers)
     w, metric = sampler.position(state), sampler.metric(state)
     if metric is None:
         metric = jax.tree.map(jnp.ones_like, w)
@@ -158,7 +160,9 @@ def measure(
         noise = jnp.zeros(())
     else:
         each = jax.lax.map(lambda k: gradient(w, k), keys)
-        away = jax.tree.map(lambda r, g: r * (g - g.mean(axis=0)), root, each)
+        away = jax.tree.map(
+            lambda r, g: r[None] * (g - g.mean(axis=0, keepdims=True)), root, each
+        )
         noise = squared_norm(away) / (NUM_BATCHES - 1)
     entries = jnp.concatenate([r.reshape(-1) ** 2 for r in jax.tree.leaves(root)])
     active = jnp.maximum((entries > 0).sum(), 1).astype(entries.dtype)
@@ -168,6 +172,7 @@ def measure(
 def curvature(
     problem: Problem,
     sampler: AbstractSampler,
+    numbers: dict[str, Array],
     model: PyTree,
     mask: PyTree | None,
     state: Any,
@@ -177,7 +182,7 @@ def curvature(
 ) -> Curvature:
     """Spectrum and noise around a state, on the host."""
     num_nodes = min(24, dimension)
-    found = measure(problem, sampler, model, mask, state, num_nodes, key)
+    found = measure(problem, sampler, numbers, model, mask, state, num_nodes, key)
     nodes, weights, noise, mean, most = (np.asarray(x, np.float64) for x in found)
     probes = len(nodes)
     return Curvature(

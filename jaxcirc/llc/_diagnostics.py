@@ -68,9 +68,9 @@ def geweke_z(
 ) -> Float[np.ndarray, " chain"]:
     """How far the beginning of each chain is from its end, in standard errors.
 
-    Geweke (1992). The variance of both means is that of the end, with the
-    autocorrelation time there; a drift would inflate that of the whole. Standard normal
-    for a stationary chain, up to the noise of the autocorrelation time.
+    Geweke (1992). The variance of both means is that of the end about its own trend,
+    with the autocorrelation time there: a drift would inflate either and hide itself.
+    Standard normal for a stationary chain, up to the noise of that time.
 
     Args:
         draws: Of one quantity.
@@ -83,13 +83,16 @@ def geweke_z(
         return np.full(len(draws), np.nan)
     z = []
     for a, b in zip(head, tail, strict=True):
-        time = len(b) / _ess(b[None])
-        variance = b.var(ddof=1) * time * (1 / len(a) + 1 / len(b))
-        z.append((a.mean() - b.mean()) / np.sqrt(variance))
+        about = b - np.polyval(np.polyfit(np.arange(len(b)), b, 1), np.arange(len(b)))
+        time = len(b) / _ess(about[None])
+        variance = about.var(ddof=1) * time * (1 / len(a) + 1 / len(b))
+        gap = a.mean() - b.mean()
+        # A chain that never moves begins where it ends.
+        z.append(gap / np.sqrt(variance) if variance > 0 else gap and np.inf)
     return np.asarray(z)
 
 
-def _split(draws: Draws) -> Draws:
+def _split(draws: Draws) -> Float[np.ndarray, "half half_draw"]:
     half = draws.shape[1] // 2
     return np.concatenate([draws[:, :half], draws[:, -half:]])
 

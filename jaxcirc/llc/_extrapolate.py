@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 
 class Limit(NamedTuple):
@@ -24,9 +25,9 @@ class Limit(NamedTuple):
 
 
 def extrapolate(
-    n_betas: Sequence[float],
-    values: Sequence[float],
-    standard_errors: Sequence[float],
+    n_betas: Sequence[float] | Float[np.ndarray, " t"],
+    values: Sequence[float] | Float[np.ndarray, " t"],
+    standard_errors: Sequence[float] | Float[np.ndarray, " t"],
 ) -> Limit:
     """The learning coefficient in the limit t → ∞, from estimates at several t.
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,7 +17,7 @@ from ._problem import LossFn, Problem, make_problem, number_dtype
 from ._program import Cells
 from ._sampler import AbstractSampler
 
-Baseline = Literal["paired", "full"] | float
+Baseline = str | float
 
 
 class Job(NamedTuple):
@@ -290,7 +290,13 @@ def _stack_masks(
             )
         dimensions.append(kept)
         whole.append(_compact(mask, params))
-    return jax.tree.map(lambda *xs: jnp.stack(xs), *whole), tuple(dimensions)
+    return jax.tree.map(_stack_broadcast, *whole), tuple(dimensions)
+
+
+def _stack_broadcast(*masks: Array) -> Array:
+    # A mask may be one boolean where another has an axis.
+    shape = np.broadcast_shapes(*(m.shape for m in masks))
+    return jnp.stack([jnp.broadcast_to(m, shape) for m in masks])
 
 
 def _compact(mask: PyTree, params: PyTree) -> PyTree:

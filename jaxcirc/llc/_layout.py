@@ -1,7 +1,7 @@
 """Where chains run: one after the other, side by side, or on several devices."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,7 +13,7 @@ from .._core import device_memory, tree_bytes, unknown
 from ._problem import Problem
 from ._program import Layout
 
-Strategy = Literal["auto", "map", "vmap"] | Mapping[str, Literal["map", "vmap"]]
+Strategy = str | Mapping[str, str]
 STRATEGIES = ("auto", "map", "vmap")
 # Chains of a CPU run side by side while all of them fit its cache; past that, one
 # after the other is faster.

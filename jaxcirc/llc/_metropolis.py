@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from .._core import keep, linear_combination, normal_like, squared_norm
 from ._local import Evaluation, Local
-from ._sampler import AbstractSampler, Info, length
+from ._sampler import AbstractSampler, Info, Number, length
 
 
 class Tested(NamedTuple):
@@ -49,7 +49,7 @@ class _AbstractMetropolisSampler(AbstractSampler):
     In burn-in the step size is tuned to a mean acceptance, starting from `step_size`.
     """
 
-    target: eqx.AbstractVar[float | None]
+    target: eqx.AbstractVar[Number | None]
 
     def __check_init__(self):
         self._check_numbers()
@@ -138,25 +138,26 @@ class _AbstractMetropolisSampler(AbstractSampler):
 class MALA(_AbstractMetropolisSampler):
     """SGLD's proposal with a Metropolis test (Roberts & Tweedie 1996), on full batches.
 
-    Exact at every step size, once it is fixed.
+    Exact at every step size; too large a one rejects, and sticks where it is steep.
 
     Args:
-        step_size: ε, as in SGLD; where tuning begins.
+        step_size: ε, as in SGLD.
         n_beta: Inverse temperature times number of examples; n / ln n if None.
         gamma: Strength of the localisation.
         box: Half the side of a box around w*, outside which nothing is accepted.
-        target: Mean acceptance that burn-in tunes the step size to; 0.574 is best in
-            many dimensions (Roberts & Rosenthal 1998). None to keep `step_size`.
+        target: Mean acceptance that burn-in tunes the step size to; 0.574 is best for
+            a smooth posterior in many dimensions (Roberts & Rosenthal 1998), but the
+            arms of a singular one are steeper than its middle. None to keep it.
 
     Raises:
         ValueError: a number is out of range.
     """
 
-    step_size: float
-    n_beta: float | None = None
-    gamma: float = 1.0
-    box: float | None = None
-    target: float | None = 0.574
+    step_size: Number
+    n_beta: Number | None = None
+    gamma: Number = 1.0
+    box: Number | None = None
+    target: Number | None = None
 
     def step(
         self,
@@ -248,13 +249,13 @@ class HMC(_AbstractMetropolisSampler):
         ValueError: a number is out of range.
     """
 
-    step_size: float
-    n_beta: float | None = None
-    gamma: float = 1.0
-    box: float | None = None
+    step_size: Number
+    n_beta: Number | None = None
+    gamma: Number = 1.0
+    box: Number | None = None
     num_leapfrog: int = eqx.field(static=True, default=20)
-    jitter: float = 0.3
-    target: float | None = 0.8
+    jitter: Number = 0.3
+    target: Number | None = 0.8
 
     def __check_init__(self):
         if self.num_leapfrog < 1:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from .._core import count, keep, linear_combination, normal_like, squared_norm
 from ._local import Evaluation, Local
-from ._sampler import AbstractSampler, Info, length
+from ._sampler import AbstractSampler, Info, Number, length
 
 
 class Moving(NamedTuple):
@@ -32,7 +32,7 @@ class _AbstractMomentumSampler(AbstractSampler):
     SGLD with step size h² is the same chain with the momentum drawn anew at each step.
     """
 
-    friction: eqx.AbstractVar[float]
+    friction: eqx.AbstractVar[Number]
 
     def __check_init__(self):
         self._check_numbers()
@@ -104,11 +104,11 @@ class SGHMC(_AbstractMomentumSampler):
         ValueError: a number is out of range.
     """
 
-    step_size: float
-    n_beta: float | None = None
-    gamma: float = 1.0
-    box: float | None = None
-    friction: float = 1.0
+    step_size: Number
+    n_beta: Number | None = None
+    gamma: Number = 1.0
+    box: Number | None = None
+    friction: Number = 1.0
 
     def step(
         self,
@@ -150,11 +150,11 @@ class SGNHT(_AbstractMomentumSampler):
         ValueError: a number is out of range.
     """
 
-    step_size: float
-    n_beta: float | None = None
-    gamma: float = 1.0
-    box: float | None = None
-    friction: float = 1.0
+    step_size: Number
+    n_beta: Number | None = None
+    gamma: Number = 1.0
+    box: Number | None = None
+    friction: Number = 1.0
 
     def step(
         self,

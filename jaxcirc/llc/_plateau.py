@@ -37,8 +37,8 @@ class Plateau(NamedTuple):
 
 def find_plateau(
     values: Float[np.ndarray, "step_size n_beta"],
-    step_sizes: Sequence[float],
-    n_betas: Sequence[float],
+    step_sizes: Sequence[float] | Float[np.ndarray, " step_size"],
+    n_betas: Sequence[float] | Float[np.ndarray, " n_beta"],
     *,
     usable: Bool[np.ndarray, "step_size n_beta"] | None = None,
     standard_errors: Float[np.ndarray, "step_size n_beta"] | None = None,

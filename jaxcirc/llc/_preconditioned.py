@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from .._core import keep, linear_combination, normal_like
 from ._local import Local
-from ._sampler import AbstractSampler, Info, length
+from ._sampler import AbstractSampler, Info, Number, length
 
 
 class Moments(NamedTuple):
@@ -125,12 +125,12 @@ class RMSpropSGLD(_AbstractPreconditionedSGLD):
         ValueError: a number is out of range.
     """
 
-    step_size: float
-    n_beta: float | None = None
-    gamma: float = 1.0
-    box: float | None = None
-    decay: float = 0.99
-    floor: float = 0.1
+    step_size: Number
+    n_beta: Number | None = None
+    gamma: Number = 1.0
+    box: Number | None = None
+    decay: Number = 0.99
+    floor: Number = 0.1
     frozen: bool = eqx.field(static=True, default=True)
 
     def learn(self, state: Moments, gradient: PyTree) -> Moments:
@@ -169,13 +169,13 @@ class AdamSGLD(_AbstractPreconditionedSGLD):
         ValueError: a number is out of range.
     """
 
-    step_size: float
-    n_beta: float | None = None
-    gamma: float = 1.0
-    box: float | None = None
-    b1: float = 0.9
-    b2: float = 0.999
-    floor: float = 0.01
+    step_size: Number
+    n_beta: Number | None = None
+    gamma: Number = 1.0
+    box: Number | None = None
+    b1: Number = 0.9
+    b2: Number = 0.999
+    floor: Number = 0.01
     frozen: bool = eqx.field(static=True, default=True)
 
     def learn(self, state: Moments, gradient: PyTree) -> Moments:

@@ -155,6 +155,8 @@ class LLCEstimate:
         )
 
 
+# What a diverged chain leaves behind may overflow, and is set aside below.
+@np.errstate(over="ignore", invalid="ignore")
 def summarize(
     trace: Any,
     *,

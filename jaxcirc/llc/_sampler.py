@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,6 +10,9 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from .._core import inner
 from ._local import Local
+
+# A plain float outside the compiled program, an array inside.
+Number = float | Array
 
 
 class Info(NamedTuple):
@@ -41,10 +44,10 @@ class AbstractSampler(eqx.Module):
     The state of a chain is any pytree; `position` reads the weights from it.
     """
 
-    step_size: eqx.AbstractVar[float]
-    n_beta: eqx.AbstractVar[float | None]
-    gamma: eqx.AbstractVar[float]
-    box: eqx.AbstractVar[float | None]
+    step_size: eqx.AbstractVar[Number]
+    n_beta: eqx.AbstractVar[Number | None]
+    gamma: eqx.AbstractVar[Number]
+    box: eqx.AbstractVar[Number | None]
 
     @property
     def _t(self) -> Any:
@@ -109,7 +112,15 @@ class AbstractSampler(eqx.Module):
         named = {name: getattr(self, name) for name in free}
         return {k: float(v) for k, v in named.items() if v is not None}
 
-    def with_numbers(self, **numbers: Any) -> Self:
+    def without_numbers(self) -> "AbstractSampler":
+        """The same sampler with a placeholder for every number.
+
+        A compiled program that takes this one and the numbers as arrays serves all.
+        """
+        # In range for each of them.
+        return self.with_numbers(**dict.fromkeys(self.numbers(), 0.5))
+
+    def with_numbers(self, **numbers: Any) -> "AbstractSampler":
         """The same sampler with some of its numbers replaced."""
         return dataclasses.replace(self, **numbers)
 

@@ -5,7 +5,7 @@ from jaxtyping import Array, Bool, Key, PyTree
 
 from .._core import keep, linear_combination, normal_like
 from ._local import Local
-from ._sampler import AbstractSampler, Info, length
+from ._sampler import AbstractSampler, Info, Number, length
 
 
 class SGLD(AbstractSampler):
@@ -25,10 +25,10 @@ class SGLD(AbstractSampler):
         ValueError: `step_size`, `n_beta` or `box` is not positive, or `gamma` negative.
     """
 
-    step_size: float
-    n_beta: float | None = None
-    gamma: float = 1.0
-    box: float | None = None
+    step_size: Number
+    n_beta: Number | None = None
+    gamma: Number = 1.0
+    box: Number | None = None
 
     def __check_init__(self):
         self._check_numbers()

@@ -73,9 +73,10 @@ class Sweep:
                     f"Sweep.sel: {name} has no label {label!r}; it has "
                     f"{', '.join(map(str, axes[name]))}."
                 )
-            estimates = estimates.take(places[0], axis=list(axes).index(name))
+            estimates = np.take(estimates, places[0], axis=list(axes).index(name))
             del axes[name]
-        return Sweep(axes, estimates) if axes else estimates.item()
+        # Without an axis left, NumPy hands out the object itself.
+        return Sweep(axes, estimates) if axes else estimates  # pyright: ignore
 
     def to_xarray(self) -> "xarray.Dataset":
         """Values, errors, diagnostics and traces with the sweep's axes."""
@@ -86,6 +87,7 @@ class Sweep:
         variables: dict[str, Any] = {
             name: (dims, self._each(lambda e, n=name: getattr(e, n), float))
             for name in numbers
+            if name not in self.axes
         }
         variables["status"] = (dims, self._each(lambda e: str(e.status), object))
         for name in ("trace", "loss"):
@@ -202,7 +204,8 @@ def sweep(
     cells = job.cells(key)
     order = execution_order(job.lengths, strategy)
     cells = jax.tree.map(lambda x: x[order], cells)
-    inputs = (job.problem, job.sampler, job.models, job.masks, baselines, cells)
+    sampler = job.sampler.without_numbers()
+    inputs = (job.problem, sampler, job.models, job.masks, baselines, cells)
     placed = place((*inputs, job.observables), layout.mesh)
     trace = fetch(sample_cells(*placed, schedule, layout), layout.mesh)  # pyright: ignore
     trace = jax.tree.map(lambda x: x[np.argsort(order)], trace)

@@ -27,6 +27,7 @@ class Family(NamedTuple):
             the limit.
         gradients: That a chain may spend.
         chains: How many.
+        multiplicities: Where `truths` are limits, those of their coefficients.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Family(NamedTuple):
     truths: Sequence[float]
     gradients: int
     chains: int
+    multiplicities: Sequence[int] = ()
 
 
 def quadratics(seed: int = 0, number: int = 8, d: int = 12) -> Family:
@@ -154,6 +156,7 @@ def deep_linear(
         [truth.deep_linear(widths, rank).value],
         gradients,
         8,
+        [truth.deep_linear(widths, rank).multiplicity],
     )
 
 

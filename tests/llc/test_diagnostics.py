@@ -1,0 +1,124 @@
+import warnings
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from jaxcirc import llc
+from jaxcirc.llc import truth
+from jaxcirc.llc._diagnostics import (
+    bulk_ess,
+    geweke_z,
+    mean_ess,
+    split_rhat,
+    standard_error,
+)
+
+from .problems import ONE, W_ONLY, at_zero, quadratic, spectra
+
+
+def ar1(chains, n, rho, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(chains, n)) / np.sqrt(1 - rho**2)
+    for t in range(1, n):
+        x[:, t] = rho * x[:, t - 1] + rng.normal(size=chains)
+    return x
+
+
+@pytest.fixture(scope="module")
+def arviz():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("arviz")
+
+
+@pytest.mark.parametrize(
+    ("chains", "n", "rho"),
+    [(4, 100, 0.5), (8, 1000, 0.95), (2, 37, 0.8), (4, 500, -0.7), (3, 200, 0.999)],
+)
+def test_rhat_and_ess_are_those_of_arviz(arviz, chains, n, rho):
+    x = ar1(chains, n, rho)
+    assert split_rhat(x) == pytest.approx(float(arviz.rhat(x)), rel=1e-6)
+    assert bulk_ess(x) == pytest.approx(float(arviz.ess(x)), rel=1e-6)
+    expected = float(arviz.ess(x, method="mean"))
+    assert mean_ess(x) == pytest.approx(expected, rel=1e-6)
+    assert standard_error(x) == pytest.approx(float(arviz.mcse(x)), rel=1e-6)
+
+
+def test_an_estimate_opens_in_arviz(arviz):
+    found = llc.estimate(
+        quadratic,
+        at_zero(spectra(1, 3)[0]),
+        ONE,
+        llc.SGLD(1e-3, n_beta=10.0),
+        mask=W_ONLY,
+        observables={"w": lambda w: w["w"]},
+        num_chains=3,
+        num_draws=40,
+        key=jr.key(0),
+    )
+    data = found.to_arviz()
+    assert data.posterior["llc"].shape == (3, 40)
+    assert float(arviz.rhat(data)["llc"]) == pytest.approx(found.rhat, rel=1e-6)
+    assert float(arviz.ess(data)["llc"]) == pytest.approx(found.ess, rel=1e-6)
+    assert data.sample_stats["distance"].shape == (3, 40)
+
+
+def test_ess_of_a_known_process():
+    # AR(1): the autocorrelation time is (1 + ρ) / (1 - ρ).
+    x = ar1(8, 20_000, 0.8)
+    assert x.size / mean_ess(x) == pytest.approx(1.8 / 0.2, rel=0.1)
+
+
+def test_geweke_is_quiet_for_a_stationary_chain_and_loud_for_a_drift():
+    z = geweke_z(ar1(500, 400, 0.7))
+    assert np.mean(np.abs(z) > 4) < 0.02
+    drifting = ar1(20, 400, 0.7) + np.linspace(0, 12, 400)
+    assert (geweke_z(drifting) < -4).mean() > 0.9
+
+
+def test_constant_and_short_chains_have_answers():
+    constant = np.ones((2, 50))
+    assert np.isnan(split_rhat(constant))
+    assert standard_error(constant) == 0
+    assert (geweke_z(constant) == 0).all()
+    assert np.isnan(split_rhat(np.zeros((2, 3))))
+    assert np.isnan(geweke_z(np.zeros((2, 3)))).all()
+
+
+def test_the_95_per_cent_interval_covers_the_truth_as_often_as_it_says():
+    # 200 repeats as seeds of one sweep.
+    h, eps, t = spectra(1, 5)[0], 2e-2, 100.0
+    found = llc.sweep(
+        quadratic,
+        at_zero(h),
+        ONE,
+        llc.SGLD(eps, n_beta=t),
+        masks={"w": W_ONLY},
+        seeds=range(200),
+        num_chains=4,
+        num_draws=400,
+        num_burnin=1000,
+        steps_between_draws=5,
+        strategy="vmap",
+        key=jr.key(3),
+    )
+    exact = truth.quadratic(h, n_beta=t, gamma=1.0, step_size=eps)
+    intervals = [e.interval() for e in found.estimates.flat]
+    covered = np.mean([low <= exact <= high for low, high in intervals])
+    assert 0.90 <= covered <= 0.98
+    # And almost none of them is held to be anything but converged.
+    assert np.mean(found.statuses == llc.Status.CONVERGED) > 0.95
+
+
+def test_extrapolation_finds_limit_and_multiplicity():
+    n_betas = [1e6, 1e9, 1e12]
+    values = [truth.normal_crossing_at((1, 1), n_beta=t) for t in n_betas]
+    limit = llc.extrapolate(n_betas, values, [1e-3] * 3)
+    assert limit.value == pytest.approx(0.5, abs=0.01)
+    # The next term, of order (ln t)⁻², is still in the slope.
+    assert limit.slope == pytest.approx(1.0, abs=0.25)
+    with pytest.raises(ValueError, match="two or more different"):
+        llc.extrapolate([1e3, 1e3], [1.0, 1.0], [0.1, 0.1])
+    assert jnp.isfinite(limit.standard_error)

@@ -1,0 +1,240 @@
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from jaxcirc import llc
+from jaxcirc.llc import SAMPLERS, conformance, truth
+
+from .problems import ONE, W_ONLY, at_zero, quadratic, spectra
+
+T = 100.0
+
+
+def _over_spectra(sampler, h, grid=None, **options):
+    found = llc.sweep(
+        quadratic,
+        at_zero(h),
+        ONE,
+        sampler,
+        steps=list(range(len(h))),
+        grid=grid,
+        masks={"w": W_ONLY},
+        num_chains=64,
+        strategy="vmap",
+        key=jr.key(0),
+        **options,
+    )
+    return found.values.squeeze()
+
+
+def test_sgld_has_the_exact_value_at_finite_step_size_and_localisation():
+    h = spectra(5, 6)
+    grid = {"step_size": [2e-3, 1e-2], "gamma": [1.0, 20.0]}
+    found = _over_spectra(
+        llc.SGLD(1.0, n_beta=T),
+        h,
+        grid,
+        num_draws=1000,
+        num_burnin=4000,
+        steps_between_draws=40,
+    )
+    errors = []
+    for i, row in enumerate(h):
+        for j, eps in enumerate(grid["step_size"]):
+            for k, gamma in enumerate(grid["gamma"]):
+                exact = truth.quadratic(row, n_beta=T, gamma=gamma, step_size=eps)
+                errors.append(found[i, j, k] / exact - 1)
+    # 20 spectra and settings; the sampling error of each is about half a per cent.
+    assert len(errors) == 20
+    assert np.abs(errors).max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("sampler", "tolerance"),
+    [
+        (llc.MALA(1e-2, T), 0.02),
+        (llc.HMC(0.05, T, num_leapfrog=8), 0.02),
+        (llc.SGHMC(0.1, T, friction=2.0), 0.02),
+        (llc.SGNHT(0.05, T, friction=2.0), 0.02),
+        (llc.RMSpropSGLD(2e-4, T), 0.03),
+        (llc.AdamSGLD(2e-5, T), 0.03),
+    ],
+    ids=lambda x: type(x).__name__ if not isinstance(x, float) else "",
+)
+def test_other_samplers_have_the_posteriors_own_value(sampler, tolerance):
+    h = spectra(4, 6)
+    found = _over_spectra(
+        sampler, h, num_draws=1000, num_burnin=8000, steps_between_draws=16
+    )
+    exact = [truth.quadratic(row, n_beta=T, gamma=1.0) for row in h]
+    # The last two are discretised like SGLD, in a metric of their own: half a per cent.
+    assert np.abs(found / exact - 1).max() < tolerance
+
+
+@pytest.mark.parametrize("sampler", [llc.SGLD(2e-4), llc.MALA(2e-3)])
+def test_normal_crossings_by_quadrature(sampler):
+    family = conformance.normal_crossings()
+    n = 100 if sampler.full_batch else 400
+    found = llc.sweep(
+        family.loss_fn,
+        family.params,
+        ONE,
+        sampler.with_numbers(n_beta=family.n_beta, step_size=sampler.step_size / 2),
+        steps=list(range(9)),
+        num_chains=64,
+        num_draws=500,
+        num_burnin=100 * n,
+        steps_between_draws=n,
+        strategy="vmap",
+        key=jr.key(1),
+    )
+    assert np.abs(found.values / family.truths - 1).max() < 0.05
+
+
+def test_minibatch_noise_heats_sgld_as_the_formula_says_and_not_the_thermostat():
+    # Loss ½ (w - x)² over x ~ N(0, s²): the gradient's noise does not depend on w.
+    t, s, eps = 100.0, 0.3, 1e-2
+
+    def loss(w, x):
+        return (w - x) ** 2 / 2
+
+    def run(sampler):
+        return llc.estimate(
+            loss,
+            jnp.zeros(()),
+            lambda key: s * jr.normal(key, (1,)),
+            sampler,
+            num_chains=64,
+            num_draws=2000,
+            num_burnin=2000,
+            steps_between_draws=10,
+            key=jr.key(0),
+        ).value
+
+    h = np.ones(1)
+    exact = truth.quadratic(h, n_beta=t, gamma=1.0, step_size=eps, noise_variance=s**2)
+    assert run(llc.SGLD(eps, t)) == pytest.approx(exact, rel=0.02)
+    cool = truth.quadratic(h, n_beta=t, gamma=1.0)
+    # The kinetic temperature is right; the positions are within a few per cent.
+    heated = run(llc.SGHMC(0.02, t, friction=1.0)) / cool
+    held = run(llc.SGNHT(0.02, t, friction=1.0)) / cool
+    assert heated > 1.05
+    assert held == pytest.approx(1.0, abs=0.04)
+
+
+@pytest.mark.parametrize("spec", SAMPLERS, ids=lambda s: s.name)
+def test_masked_weights_do_not_move(spec):
+    seen = llc.estimate(
+        lambda w, x: ((w["a"] - 1) ** 2).sum() + ((w["b"] - 1) ** 2).sum() + 0 * x,
+        {"a": jnp.ones(3), "b": jnp.ones(4)},
+        ONE,
+        spec.build(step_size=1e-3, n_beta=50.0),
+        mask={"a": jnp.array([True, False, True]), "b": False},
+        observables={"a": lambda w: w["a"], "b": lambda w: w["b"]},
+        num_chains=2,
+        num_draws=5,
+        num_burnin=5,
+        key=jr.key(0),
+    )
+    assert seen.dimension == 2
+    assert (seen.observed["b"] == 1).all()
+    assert (seen.observed["a"][..., 1] == 1).all()
+    assert np.ptp(seen.observed["a"][..., 0]) > 0
+
+
+@pytest.mark.parametrize("spec", SAMPLERS, ids=lambda s: s.name)
+def test_a_box_is_a_uniform_prior(spec):
+    # Without data the density in the box is flat: E[w²] = box² / 3.
+    step = 0.05 if spec.name in ("sgld", "mala", "rmsprop_sgld", "adam_sgld") else 0.2
+    step = 0.005 if spec.name in ("rmsprop_sgld", "adam_sgld") else step
+    sampler = spec.build(step_size=step, n_beta=1.0, gamma=0.0, box=0.5)
+    seen = llc.estimate(
+        lambda w, x: 0 * w.sum() + 0 * x,
+        jnp.zeros(2),
+        ONE,
+        sampler,
+        observables={"w": lambda w: w},
+        num_chains=32,
+        num_draws=1000,
+        num_burnin=1000,
+        steps_between_draws=4,
+        key=jr.key(0),
+    )
+    w = seen.observed["w"]
+    assert np.abs(w).max() <= 0.5 + 1e-6
+    assert (w**2).mean() == pytest.approx(0.25 / 3, rel=0.04)
+
+
+def test_rescaling_loss_and_temperature_changes_nothing():
+    h = spectra(1, 4)[0]
+
+    def run(scale):
+        return llc.estimate(
+            lambda w, x: scale * quadratic(w, x),
+            at_zero(h),
+            ONE,
+            llc.SGLD(1e-3, n_beta=T / scale),
+            mask=W_ONLY,
+            num_chains=4,
+            num_draws=50,
+            num_burnin=50,
+            key=jr.key(0),
+        ).trace
+
+    np.testing.assert_allclose(run(1.0), run(8.0), rtol=1e-4, atol=1e-5)
+
+
+def test_an_orthogonal_change_of_coordinates_changes_nothing_but_the_draws():
+    h = np.array([1.0, 0.3, 0.1])
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    H = jnp.asarray(rotation @ np.diag(h) @ rotation.T, jnp.float32)
+    found = llc.estimate(
+        lambda w, x: w @ H @ w / 2 + 0 * x,
+        jnp.zeros(3),
+        ONE,
+        llc.SGLD(1e-2, n_beta=T),
+        num_chains=64,
+        num_draws=1000,
+        num_burnin=2000,
+        steps_between_draws=10,
+        key=jr.key(0),
+    )
+    exact = truth.quadratic(h, n_beta=T, gamma=1.0, step_size=1e-2)
+    assert found.value == pytest.approx(exact, rel=0.02)
+
+
+def test_oracles_run_in_float64():
+    with jax.enable_x64(True):
+        found = llc.estimate(
+            lambda w, x: (w**2).sum() / 2 + 0 * x,
+            jnp.zeros(4, jnp.float64),
+            jnp.zeros(1, jnp.float64),
+            llc.HMC(1e-5, n_beta=1e10, num_leapfrog=8),
+            observables={"w": lambda w: w},
+            num_chains=8,
+            num_draws=300,
+            num_burnin=200,
+            key=jr.key(0),
+        )
+    assert found.observed["w"].dtype == np.float64
+    assert found.value == pytest.approx(2.0, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: llc.SGLD(0.0), "`step_size` must be positive"),
+        (lambda: llc.SGLD(1e-3, n_beta=-1.0), "`n_beta` must be positive"),
+        (lambda: llc.SGLD(1e-3, gamma=-1.0), "`gamma` must be at least 0"),
+        (lambda: llc.SGLD(1e-3, box=0.0), "`box` must be positive"),
+        (lambda: llc.SGHMC(1e-3, friction=0.0), "`friction` must be positive"),
+        (lambda: llc.HMC(1e-3, num_leapfrog=0), "`num_leapfrog` must be at least 1"),
+        (lambda: llc.HMC(1e-3, jitter=1.5), r"`jitter` must be in \[0, 1\)"),
+        (lambda: llc.MALA(1e-3, target=1.5), "an acceptance in"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
