@@ -20,6 +20,8 @@ class Curve(NamedTuple):
         colour: Number of its colour.
         dashed: Draw it dashed, to tell it from its pair without colour.
         faint: Draw it in the background.
+        errors: Half the length of an error bar at every value.
+        notes: A word for every value; points with a word stand out.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Curve(NamedTuple):
     colour: int
     dashed: bool = False
     faint: bool = False
+    errors: Float[np.ndarray, "seed step"] | None = None
+    notes: Sequence[Sequence[str]] | None = None
 
 
 class CurvePanel(NamedTuple):
@@ -142,8 +146,44 @@ def _traces(curve: Curve, title: str) -> list[go.Scatter]:
     silent = {"hoverinfo": "skip", "hovertemplate": None, "showlegend": False}
     if curve.faint:
         thick |= silent
+    if curve.errors is not None or curve.notes is not None:
+        return _with_error_bars(curve, thick, colour)
     traces = [go.Scatter(**thick)]
     if len(values) > 1:
         thin = silent | {"opacity": 0.35, "line": line | {"width": 1}}
         traces += [go.Scatter(**(thick | thin | {"y": row})) for row in values]
+    return traces
+
+
+def _with_error_bars(curve: Curve, thick: dict, colour: str) -> list[go.Scatter]:
+    """A line for each seed; what has a note is an open mark, without a line through."""
+    traces = []
+    for i, row in enumerate(np.asarray(curve.values, float)):
+        notes = [""] * len(row) if curve.notes is None else list(curve.notes[i])
+        name = curve.name if len(curve.values) == 1 else f"{curve.name}, seed {i}"
+        errors = None
+        if curve.errors is not None:
+            bars = np.nan_to_num(np.asarray(curve.errors[i], float))
+            errors = {"array": bars, "thickness": 1, "width": 2, "color": colour}
+        traces.append(
+            go.Scatter(
+                **thick
+                | {
+                    "y": row,
+                    "name": name,
+                    "mode": "lines+markers",
+                    "error_y": errors,
+                    "line": thick["line"] | {"width": 1.5},
+                    "text": notes,
+                    "hovertemplate": thick["hovertemplate"] + " %{text}",
+                    "marker": {
+                        "size": [9 if note else 5 for note in notes],
+                        "symbol": ["x-thin-open" if n else "circle" for n in notes],
+                        "color": ["#D55E00" if n else colour for n in notes],
+                        "line": {"width": 2},
+                    },
+                    "showlegend": True,
+                }
+            )
+        )
     return traces

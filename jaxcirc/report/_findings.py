@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
+from ._llc import STATUSES, conformance_sentence, grid_sentence
 from ._series import head_label, step_text, strongest_head
 
 PASSED = 0.95
@@ -88,10 +89,37 @@ def _weights(data: xr.Dataset) -> list[str]:
     ]
 
 
+def _llc(data: xr.Dataset) -> list[str]:
+    llc, error = data["llc"].mean("seed"), data["standard_error"]
+    codes = data["status"].transpose("seed", "step").values
+    good = int((codes == STATUSES.index("converged")).sum())
+    sentences = []
+    if bool(np.isfinite(llc).any()):
+        top = int(llc.argmax("step"))
+        seeds = data.sizes["seed"]
+        end = 2 * float(error.isel(step=-1).mean()) / np.sqrt(seeds)
+        sentences.append(
+            f"The local learning coefficient is highest at step "
+            f"{step_text(int(llc['step'][top]))}, with {float(llc[top]):.3g}, and "
+            f"{float(llc[-1]):.3g} ± {end:.2g} at the end."
+        )
+    others = [
+        f"{n} {word.replace('_', ' ')}"
+        for i, word in enumerate(STATUSES)
+        if word != "converged" and (n := int((codes == i).sum()))
+    ]
+    rest = f"; the others: {', '.join(others)}" if others else ""
+    sentences.append(f"{good} of {codes.size} LLC estimates are converged{rest}.")
+    return sentences
+
+
 _DESCRIBE: dict[str, Callable[[xr.Dataset], list[str]]] = {
     "performance": _performance,
     "attention": _attention,
     "weights": _weights,
+    "llc": _llc,
+    "llc_grid": lambda data: [grid_sentence(data)],
+    "llc_conformance": lambda data: [conformance_sentence(data)],
 }
 
 

@@ -18,7 +18,17 @@ from ..plots import (
     developmental_curves,
     head_step_heatmap,
 )
-from ._series import head_label, strongest_head
+from ._llc import (
+    conformance_figure,
+    conformance_sentence,
+    conformance_table,
+    grid_figure,
+    grid_sentence,
+    llc_panel,
+    trace_explorer,
+    trace_figure,
+)
+from ._series import head_label, step_text, strongest_head
 
 # Above this many bytes patterns are thinned out over steps, to keep the page light.
 MAX_PATTERN_BYTES = 6_000_000
@@ -29,13 +39,14 @@ Nodes = Mapping[str, xr.Dataset]
 
 
 class Section(NamedTuple):
-    """A part of the page: a heading, a sentence, a figure, and data for sliders."""
+    """A part of the page: heading, sentence, figure, data for sliders, a table."""
 
     id: str
     title: str
     text: str
     figure: str
     explorer: dict[str, Any] | None = None
+    table: tuple[list[str], list[tuple]] | None = None
 
 
 def sections(tree: xr.DataTree) -> list[Section]:
@@ -144,6 +155,7 @@ def _pattern_explorer(name: str, nodes: Nodes) -> list[Section]:
         for layer, head in np.ndindex(array.sizes["layer"], array.sizes["head"])
     ]
     explorer = {
+        "kind": "patterns",
         "steps": array["step"].values.tolist(),
         "heads": heads,
         "size": len(tokens),
@@ -203,6 +215,37 @@ def _weight_groups(parts: list[str]) -> dict[str, list[str]]:
     return groups
 
 
+def _llc_traces(name: str, nodes: Nodes) -> list[Section]:
+    data = nodes[name]
+    text = (
+        "Every draw of each chain at one checkpoint: flat and mixed where the estimate "
+        "can be used. Move the slider, or click a point of the LLC curve above; a "
+        "cross there is an estimate that is not converged."
+    )
+    figure = _json(trace_figure(data))
+    return [Section(name, "LLC chains", text, figure, trace_explorer(data))]
+
+
+def _llc_grid(name: str, nodes: Nodes) -> list[Section]:
+    data = nodes[name]
+    step = int(data["step"].values[-1])
+    text = f"At step {step_text(step)}. {grid_sentence(data)}"
+    return [Section(name, "LLC calibration grid", text, _json(grid_figure(data)))]
+
+
+def _conformance(name: str, nodes: Nodes) -> list[Section]:
+    data = nodes[name]
+    return [
+        Section(
+            name,
+            "LLC conformance",
+            conformance_sentence(data),
+            _json(conformance_figure(data)),
+            table=conformance_table(data),
+        )
+    ]
+
+
 def _curves_of(name: str, nodes: Nodes) -> list[Section]:
     data = nodes[name]
     panels = []
@@ -237,9 +280,13 @@ _IN_OVERVIEW = frozenset({"performance", "training"})
 _OVERVIEW: dict[str, Callable[[xr.Dataset], list[Panel]]] = {
     "performance": _performance_panels,
     "attention": _attention_panels,
+    "llc": lambda data: [llc_panel(data)],
 }
 _SECTIONS: dict[str, Callable[[str, Nodes], list[Section]]] = {
     "attention": _head_map,
     "patterns": _pattern_explorer,
     "weights": _weight_curves,
+    "llc": _llc_traces,
+    "llc_grid": _llc_grid,
+    "llc_conformance": _conformance,
 }

@@ -10,7 +10,8 @@ for (const data of document.querySelectorAll(".figure-data")) {
 
 // Attention patterns: [step][head][query][key], a byte each.
 const explorers = parse(document.getElementById("explorers"));
-for (const [id, data] of Object.entries(explorers)) {
+const ofKind = (kind) => Object.entries(explorers).filter(([, data]) => data.kind === kind);
+for (const [id, data] of ofKind("patterns")) {
   const bytes = Uint8Array.from(atob(data.values), (c) => c.charCodeAt(0));
   const section = document.getElementById(id);
   const [step, head] = ["step", "head"].map((name) => section.querySelector(`input.${name}`));
@@ -28,6 +29,34 @@ for (const [id, data] of Object.entries(explorers)) {
   };
   step.addEventListener("input", show);
   head.addEventListener("input", show);
+  show();
+}
+
+// Chains: [step][chain][draw]. The slider and a click on the curves choose the step.
+for (const [id, data] of ofKind("traces")) {
+  const section = document.getElementById(id);
+  const step = section.querySelector("input.step");
+  const chains = data.values[0].length;
+  const show = () => {
+    const s = Number(step.value);
+    const mean = [data.means[s], data.means[s]];
+    const every = Array.from({ length: chains + 1 }, (_, i) => i);
+    step.previousElementSibling.textContent = data.steps[s].toLocaleString("en");
+    section.querySelector(".sentence").textContent = data.sentences[s];
+    Plotly.restyle(`figure-${id}`, { y: [...data.values[s], mean] }, every);
+  };
+  step.addEventListener("input", show);
+  const curves = document.getElementById("figure-development");
+  if (curves) {
+    curves.on("plotly_click", (event) => {
+      // Step 0 has a place of its own on a logarithmic axis.
+      const at = event.points[0].x < 1 ? 0 : event.points[0].x;
+      const nearest = data.steps.reduce((best, s, i) =>
+        Math.abs(s - at) < Math.abs(data.steps[best] - at) ? i : best, 0);
+      step.value = nearest;
+      show();
+    });
+  }
   show();
 }
 

@@ -32,7 +32,7 @@ class LLCGrid(AbstractMeasurement):
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, Quantity]:
-        """With axes `step_size` and `n_beta`; `plateau` and `beta_slope` without."""
+        """With axes `step_size` and `n_beta`; `beta_slope` without."""
         grid = {"step_size": self.step_sizes, "n_beta": self.n_betas}
         found = self.sampling.run(snapshot.model, task, key, grid=grid).estimates
 
@@ -57,11 +57,11 @@ class LLCGrid(AbstractMeasurement):
             "sampled_loss": Quantity(
                 each(lambda e: np.nanmean(e.loss)), dims, "nats", "of draws"
             ),
-            "plateau": Quantity(
-                np.array([p.value for p in plateaus]),
-                (),
+            "inside": Quantity(
+                np.stack([p.inside for p in plateaus]).astype(np.float32),
+                dims,
                 "",
-                "mean llc where it holds still; NaN if it does nowhere",
+                "1 where llc holds still among its neighbours, else 0",
             ),
             "beta_slope": Quantity(
                 np.array([p.beta_slope for p in plateaus]),
