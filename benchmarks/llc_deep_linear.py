@@ -17,6 +17,7 @@ import jax
 SAMPLER, NUMBER = sys.argv[1], int(sys.argv[2])
 LAYERS = tuple(map(int, sys.argv[3].split("-"))) if len(sys.argv) > 3 else (2, 6)
 WIDTH = tuple(map(int, sys.argv[4].split("-"))) if len(sys.argv) > 4 else (5, 50)
+START = int(sys.argv[5]) if len(sys.argv) > 5 else 0
 if SAMPLER == "hmc":
     jax.config.update("jax_enable_x64", True)
 
@@ -48,7 +49,9 @@ def main():
         dtype=dtype,
     )
     rows = []
-    for family in families:
+    for family in families[START:]:
+        # Every network is a program of its own, and compiled code is never unloaded.
+        jax.clear_caches()
         began = time.monotonic()
         score = conformance.run(sampler, families=[family], key=jr.key(0)).scores[0]
         row = {

@@ -26,13 +26,15 @@ def step_text(step: int) -> str:
 
 
 def long_rows(tree: xr.DataTree) -> Iterator[tuple]:
-    """Every number but attention patterns: (measurement, quantity, step, seed, …)."""
+    """Every number but patterns and draws: (measurement, quantity, step, seed, …)."""
     for node in tree.children.values():
         dataset = node.to_dataset()
         name = dataset.attrs.get("id", dataset.attrs.get("measurement"))
         if dataset.attrs.get("measurement") == "patterns":
             continue
         for variable, array in dataset.data_vars.items():
+            if "draw" in array.dims:
+                continue
             array = array.transpose("step", "seed", ...)
             rest = array.dims[2:]
             steps, seeds = array["step"].values, array["seed"].values

@@ -56,7 +56,8 @@ def browser(tmp_path):
 def page(tiny, tmp_path):  # noqa: F811
     config = tiny(
         "task={name: induction, n_symbols: 12, n_ctx: 16, shortest: 3, longest: 6}",
-        "measure=[{name: performance, n_examples: 8}, attention, patterns, weights]",
+        "measure=[{name: performance, n_examples: 8}, attention, patterns, weights, "
+        "{name: llc, batch_size: 4, num_draws: 8, num_burnin: 4, n_examples: 8}]",
     )
     path = tmp_path / "report.html"
     path.write_text(render(run(prepare(config)).open()))
@@ -95,6 +96,19 @@ def test_the_page_in_a_browser(browser, page, tmp_path):
     after = browser.execute_script(shown)
     assert after != before
     assert sum(after) == pytest.approx(1, abs=0.05)
+
+    # A click on the curves shows the chains of that checkpoint, as the slider does.
+    chain = "return document.getElementById('figure-llc').data[0].y"
+    last = browser.execute_script(chain)
+    click = """
+        const curves = document.getElementById('figure-development');
+        curves.emit('plotly_click', { points: [{ x: 0.4 }] });
+        return document.querySelector('#llc input.step').value;
+    """
+    assert browser.execute_script(click) == "0"
+    assert browser.execute_script(chain) != last
+    said = "return document.querySelector('#llc .sentence').textContent"
+    assert "split R-hat" in browser.execute_script(said)
 
     # The table downloads as CSV.
     browser.find_element("css selector", "button[data-csv='table-csv']").click()

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from jaxcirc.plots import Curve, CurvePanel, developmental_curves, head_step_heatmap
-from jaxcirc.report import findings, render
+from jaxcirc.report import _llc, findings, render
 from jaxcirc.report._series import long_rows, step_text
 
 
@@ -176,3 +176,66 @@ def test_csv_quotes_what_needs_it():
 
     text = to_csv(["a", "b"], [("x,y", 1)])
     assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ["x,y", "1"]]
+
+
+@pytest.fixture
+def llc_nodes():
+    rng = np.random.default_rng(0)
+    steps, seeds, chains, draws = [0, 10, 100], [0, 1], 2, 5
+    shape = (len(steps), len(seeds))
+    llc = np.array([[1.0, 2], [5, 6], [3, np.nan]])
+    status = np.array([[4, 1], [0, 0], [0, 3]], float)
+    names = ("standard_error", "rhat", "ess", "initial_loss", "sampled_loss")
+    trace = rng.normal(size=(*shape, chains, draws))
+    trace[2, 1] = np.nan
+    variables = {
+        "llc": (("step", "seed"), llc, {"units": ""}),
+        "status": (("step", "seed"), status, {"units": ""}),
+        "trace": (("step", "seed", "chain", "draw"), trace, {"units": ""}),
+        **{n: (("step", "seed"), np.full(shape, 0.5), {"units": ""}) for n in names},
+    }
+    coords = {"step": steps, "seed": seeds, "chain": range(chains)}
+    curve = xr.Dataset(variables, coords, {"measurement": "llc", "id": "llc"})
+    dims = ("step", "seed", "step_size", "n_beta")
+    values = np.array([[3.0, 3.1], [3.0, np.nan]])[None, None]
+    grid = xr.Dataset(
+        {
+            "llc": (dims, values),
+            "status": (dims, np.array([[0, 0.0], [0, 3]])[None, None]),
+            "inside": (dims, np.array([[1.0, 1], [0, 0]])[None, None]),
+            "beta_slope": (("step", "seed"), np.array([[0.02]])),
+        },
+        {"step": [100], "seed": [0], "step_size": ["1e-05", "1e-04"]}
+        | {"n_beta": ["10", "30"]},
+        {"measurement": "llc_grid", "id": "llc_grid"},
+    )
+    return {"llc": curve, "llc_grid": grid}
+
+
+def test_llc_estimates_are_drawn_with_error_bars_and_marks(llc_nodes):
+    panel = _llc.llc_panel(llc_nodes["llc"])
+    (curve,) = panel.curves
+    assert curve.notes[0] == ["below initial loss", "", ""]
+    assert curve.notes[1] == ["transient", "", "diverged"]
+    figure = developmental_curves([panel])
+    one, two = figure.data
+    assert list(one.error_y.array) == [1.0, 1.0, 1.0]
+    assert [s == "x-thin-open" for s in two.marker.symbol] == [True, False, True]
+    explorer = _llc.trace_explorer(llc_nodes["llc"])
+    assert explorer["steps"] == [0, 10, 100]
+    assert np.shape(explorer["values"]) == (3, 2, 5)
+    assert "LLC 5 ± 1, converged" in explorer["sentences"][1]
+    json.dumps(explorer, allow_nan=False)
+
+
+def test_a_plateau_is_outlined_and_said(llc_nodes):
+    figure = _llc.grid_figure(llc_nodes["llc_grid"])
+    assert len(figure.layout.shapes) == 2
+    assert figure.data[0].text[1][1] == "–<br>diverged"
+    assert "near 3.05, over 2 of 4" in _llc.grid_sentence(llc_nodes["llc_grid"])
+    none = llc_nodes["llc_grid"].assign(inside=0 * llc_nodes["llc_grid"]["inside"])
+    assert "no plateau" in _llc.grid_sentence(none)
+    said = " ".join(findings(xr.DataTree.from_dict(llc_nodes)))
+    assert "highest at step 10, with 5.5" in said
+    assert "3 of 6 LLC estimates are converged" in said
+    assert "1 transient, 1 diverged, 1 below initial loss" in said
