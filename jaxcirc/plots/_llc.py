@@ -34,8 +34,10 @@ def chain_traces(trace: Float[np.ndarray, "chain draw"], mean: float) -> go.Figu
     figure.update_yaxes(
         title={"text": "n_beta (L(w) − L(w*))"}, gridcolor=GRID, zerolinecolor=FAINT
     )
-    figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"})
-    return finish(figure, height=340)
+    figure.update_layout(
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+    )
+    return finish(figure, height=340).update_layout(margin={"t": 56})
 
 
 def calibration_grid(

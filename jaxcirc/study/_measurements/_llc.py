@@ -186,14 +186,14 @@ def make_sampling(
 
 def llc(
     sampler: str = "sgld",
-    step_size: float = 1e-4,
+    step_size: float = 3e-5,
     n_beta: float | None = None,
-    gamma: float = 100.0,
+    gamma: float = 300.0,
     batch_size: int | None = 256,
     num_chains: int = 4,
     num_draws: int = 200,
-    num_burnin: int = 200,
-    steps_between_draws: int = 1,
+    num_burnin: int = 600,
+    steps_between_draws: int = 4,
     n_examples: int = 4096,
 ) -> LocalLearningCoefficient:
     """The local learning coefficient of every checkpoint.

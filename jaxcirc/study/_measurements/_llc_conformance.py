@@ -71,7 +71,8 @@ def _families() -> list[conformance.Family]:
         conformance.normal_crossings(),
         conformance.deep_linear((5, 3, 5), 2),
         conformance.deep_linear((4, 3, 8), 1),
-        *conformance.random_deep_linear(2, seed=1, layers=(3, 4), width=(5, 12)),
+        conformance.deep_linear((12, 9, 14), 4),
+        conformance.deep_linear((16, 10, 14, 12), 5),
     ]
 
 

@@ -83,15 +83,15 @@ class LLCGrid(AbstractMeasurement):
 
 
 def llc_grid(
-    step_sizes: tuple[float, ...] = (1e-5, 3e-5, 1e-4, 3e-4),
-    n_betas: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0),
+    step_sizes: tuple[float, ...] = (1e-5, 3e-5, 1e-4),
+    n_betas: tuple[float, ...] = (30.0, 100.0, 300.0),
     sampler: str = "sgld",
-    gamma: float = 100.0,
+    gamma: float = 300.0,
     batch_size: int | None = 256,
     num_chains: int = 2,
     num_draws: int = 100,
-    num_burnin: int = 200,
-    steps_between_draws: int = 2,
+    num_burnin: int = 600,
+    steps_between_draws: int = 4,
     n_examples: int = 4096,
 ) -> LLCGrid:
     """The calibration grid: LLCs over step sizes × n_betas.
