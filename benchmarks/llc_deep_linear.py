@@ -2,7 +2,8 @@
 
     python benchmarks/llc_deep_linear.py hmc 40 > docs/results/deep_linear_hmc.jsonl
 
-Networks of 2 to 6 layers, widths 5 to 50, every layer reduced to the rank of the whole.
+Networks of 2 to 6 layers, widths 5 to 50, every layer reduced to the rank of the whole;
+other ranges, and only some of them by number, with 2-6 5-50 0,3,17 as further words.
 HMC runs in float64, the others in float32 with the step size that `calibrate` proposes.
 Where theory says that the multiplicity is above 1, HMC also runs at a tenth of n_beta,
 and the extrapolation to the limit is reported if its slope is twice its error.
@@ -17,7 +18,7 @@ import jax
 SAMPLER, NUMBER = sys.argv[1], int(sys.argv[2])
 LAYERS = tuple(map(int, sys.argv[3].split("-"))) if len(sys.argv) > 3 else (2, 6)
 WIDTH = tuple(map(int, sys.argv[4].split("-"))) if len(sys.argv) > 4 else (5, 50)
-START = int(sys.argv[5]) if len(sys.argv) > 5 else 0
+ONLY = list(map(int, sys.argv[5].split(","))) if len(sys.argv) > 5 else range(NUMBER)
 if SAMPLER == "hmc":
     jax.config.update("jax_enable_x64", True)
 
@@ -49,7 +50,7 @@ def main():
         dtype=dtype,
     )
     rows = []
-    for family in families[START:]:
+    for family in (families[i] for i in ONLY):
         # Every network is a program of its own, and compiled code is never unloaded.
         jax.clear_caches()
         began = time.monotonic()
