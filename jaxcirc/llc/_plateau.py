@@ -62,9 +62,8 @@ def find_plateau(
                 f"find_plateau: `{name}` needs at least two ascending values; got "
                 f"{list(labels)}."
             )
-    good = np.isfinite(values) & (values > 0)
-    if usable is not None:
-        good &= usable
+    positive = np.isfinite(values) & (values > 0)
+    good = positive if usable is None else positive & usable
     spread = np.zeros_like(values) if standard_errors is None else standard_errors
     steps = _slopes(values, spread, np.log(step_sizes), good, axis=0)
     betas = _slopes(values, spread, np.log(n_betas), good, axis=1)
@@ -74,8 +73,10 @@ def find_plateau(
     inside = np.zeros_like(good)
     for i, j in zip(*np.nonzero(block), strict=True):
         inside[i : i + 2, j : j + 2] = True
-    beta_slope = _median(_slopes(values, 0 * spread, np.log(n_betas), good, axis=1))
-    step_slope = _median(_slopes(values, 0 * spread, np.log(step_sizes), good, axis=0))
+    beta_slope = _median(_slopes(values, 0 * spread, np.log(n_betas), positive, axis=1))
+    step_slope = _median(
+        _slopes(values, 0 * spread, np.log(step_sizes), positive, axis=0)
+    )
     if inside.any():
         value = float(values[inside].mean())
         sentence = (

@@ -33,9 +33,9 @@ def quadratic(
         >>> import numpy as np
         >>> h = np.array([1, 0.3, 0.1, 0.01])
         >>> round(quadratic(h, n_beta=100, gamma=1), 3)
-        1.684
+        1.683
         >>> round(quadratic(h, n_beta=100, gamma=1, step_size=1e-2), 3)
-        1.906
+        1.905
     """
     h = np.asarray(curvature, np.float64)
     stiffness = n_beta * h + gamma

@@ -135,8 +135,10 @@ SPEC = MeasurementSpec(
     summary="LLCs over step sizes and temperatures: is there a plateau?",
     build=llc_grid,
     tiny={
-        "step_sizes": (1e-4, 1e-3),
+        # Noise enough that the loss rises around a model that has learnt nothing.
+        "step_sizes": (0.01, 0.03),
         "n_betas": (1.0, 2.0),
+        "gamma": 1.0,
         "batch_size": 4,
         "num_draws": 8,
         "num_burnin": 4,
