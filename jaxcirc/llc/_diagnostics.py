@@ -55,12 +55,14 @@ def mean_ess(draws: Draws) -> float:
 def standard_error(draws: Draws) -> float:
     """Standard error of the mean over all draws, from their autocorrelation time.
 
-    The variance is that of all chains together, so chains that disagree widen it.
+    The variance is that of all chains together, so chains that disagree widen it. NaN
+    with fewer than four draws per chain.
 
     Args:
         draws: Of one quantity.
     """
-    return float(draws.std(ddof=1) / np.sqrt(mean_ess(draws)))
+    ess = mean_ess(draws)
+    return float("nan") if np.isnan(ess) else float(draws.std(ddof=1) / np.sqrt(ess))
 
 
 def geweke_z(

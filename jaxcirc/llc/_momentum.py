@@ -74,16 +74,18 @@ class _AbstractMomentumSampler(AbstractSampler):
         )
         return momentum, info
 
-    def _bounce(self, w: PyTree, momentum: PyTree, local: Local) -> Moving:
+    def _bounce(
+        self, w: PyTree, momentum: PyTree, local: Local
+    ) -> tuple[PyTree, PyTree]:
         """Reflection at the walls turns the momentum round as well."""
         if self.box is None:
-            return Moving(w, momentum, jnp.zeros(()))
+            return w, momentum
         inside = local.reflect(w, self.box)
         # One reflection is all that a stable step can need.
         turned = jax.tree.map(
             lambda p, a, b: jnp.where(a == b, p, -p), momentum, w, inside
         )
-        return Moving(inside, turned, jnp.zeros(()))
+        return inside, turned
 
 
 class SGHMC(_AbstractMomentumSampler):
@@ -128,7 +130,7 @@ class SGHMC(_AbstractMomentumSampler):
         fresh = jnp.sqrt(-jnp.expm1(-2 * self.friction * h))
         momentum = linear_combination((forget, momentum), (fresh, noise))
         w = linear_combination((1, w), (h / 2, momentum))
-        after = self._bounce(w, momentum, local)._replace(friction=state.friction)
+        after = Moving(*self._bounce(w, momentum, local), state.friction)
         return after, info._replace(noise_norm=length(noise, fresh * h))
 
 
@@ -181,7 +183,7 @@ class SGNHT(_AbstractMomentumSampler):
         momentum = linear_combination((forget, momentum), (fresh, noise))
         friction = friction + h / 2 * _excess_heat(momentum, free)
         w = linear_combination((1, w), (h / 2, momentum))
-        after = self._bounce(w, momentum, local)._replace(friction=friction)
+        after = Moving(*self._bounce(w, momentum, local), friction)
         return after, info._replace(noise_norm=length(noise, fresh * h))
 
 

@@ -94,7 +94,8 @@ def verdict(evidence: Evidence, chains: list[Verdict]) -> Verdict:
             f"chains disagree (split R-hat {rhat:.2f}); run them longer, with more "
             "burn-in.",
         )
-    if ess < MIN_ESS_PER_CHAIN * n:
+    # So that too few draws to tell, which give NaN, count as too few.
+    if not ess >= MIN_ESS_PER_CHAIN * n:
         return Verdict(
             Status.TRANSIENT,
             f"{llc.size:,} draws are worth {ess:.0f} independent ones; raise "
@@ -118,6 +119,8 @@ def _of_chain(evidence: Evidence, i: int, drift: float) -> Verdict:
     found = _place(evidence, float(llc.mean()), error, float(evidence.loss[i]))
     if found is not None:
         return found
+    if np.isnan(drift):
+        return Verdict(Status.TRANSIENT, "too short to judge; raise `num_draws`.")
     if abs(drift) > MAX_DRIFT:
         return _drifting(drift, "it")
     return Verdict(Status.CONVERGED, f"begins where it ends (Geweke z {drift:.1f}).")

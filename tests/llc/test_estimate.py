@@ -173,6 +173,15 @@ def test_every_status_is_given_where_it_is_due():
         _status(_flat, jnp.zeros(3), llc.SGLD(1.0, n_beta=100.0), throw=True)
 
 
+@pytest.mark.parametrize("num_draws", [1, 3, 7])
+def test_too_few_draws_to_judge_are_never_converged(num_draws):
+    short = _status(
+        _flat, jnp.zeros(3), llc.SGLD(1e-3, n_beta=100.0), num_draws=num_draws
+    )
+    assert short.status is Status.TRANSIENT
+    assert all(v.status is Status.TRANSIENT for v in short.chain_verdicts)
+
+
 def test_drift_parts_are_those_of_the_update():
     # One step from w*: no pull, no gradient; noise √(ε d) on average.
     d, eps = 4000, 1e-3

@@ -7,7 +7,7 @@ import pytest
 from jaxcirc import llc
 from jaxcirc.models import Transformer, TransformerConfig, head_masks
 
-from ..models.toys import TOYS, toy
+from ..models.toys import toy
 
 H = np.array([1.0, 0.5, 0.2])
 CENTRES = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0.5, -1, 2]])
@@ -141,4 +141,3 @@ def test_head_and_path_masks_sample_what_they_say():
     assert np.ptp(found.sel(mask="L1H0").observed["W_E"], axis=(0, 1)).max() == 0
     with pytest.raises(ValueError, match="did you mean"):
         llc.path_mask(model, ["W_EE"])
-    assert "gqa" in TOYS
