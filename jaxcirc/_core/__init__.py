@@ -7,6 +7,7 @@ from ._keys import fold_name as fold_name
 from ._lanczos import Quadrature as Quadrature, lanczos as lanczos
 from ._memory import device_memory as device_memory
 from ._names import nearest as nearest, unknown as unknown
+from ._safe import ratio as ratio, root as root, unit_scale as unit_scale
 from ._trees import (
     named_leaves as named_leaves,
     select_paths as select_paths,

@@ -24,6 +24,24 @@ def attention_entropy(
     return jsp.entr(wide).sum(axis=-1).mean()  # entr(0) is 0: masked keys are ordinary
 
 
+def attention_distance(
+    pattern: Float[Array, "query_pos key_pos"],
+) -> Float[Array, ""]:
+    """How far back a head looks: mean over rows of Σ A (query - key), in positions.
+
+    Negative where it looks ahead; 0 if every position attends to itself, half of the
+    position's number for uniform causal attention.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(attention_distance(jnp.eye(4)))
+        0.0
+    """
+    wide = at_least_float32(pattern)
+    query, key = (jnp.arange(n, dtype=wide.dtype) for n in pattern.shape)
+    return (wide * (query[:, None] - key[None, :])).sum(axis=-1).mean()
+
+
 def previous_token_score(
     pattern: Float[Array, "query_pos key_pos"],
 ) -> Float[Array, ""]:
@@ -63,3 +81,20 @@ def induction_score(
 def _diagonal(pattern: Array, *, back: int, first: int) -> Array:
     rows = jnp.arange(first, pattern.shape[-2])
     return pattern[rows, rows - back].mean()
+
+
+def in_context_score(
+    losses: Float[Array, "*example pos"], *, early: int, late: int
+) -> Float[Array, ""]:
+    """Mean loss at a late position minus that at an early one, in nats.
+
+    Negative where context helps, 0 for a model that does not use it. Olsson et al.
+    (2022) take positions 49 and 499, counted from 0.
+
+    Args:
+        losses: Loss of each token.
+        early: The earlier position.
+        late: The later one.
+    """
+    wide = at_least_float32(losses)
+    return (wide[..., late] - wide[..., early]).mean()

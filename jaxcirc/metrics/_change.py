@@ -1,0 +1,138 @@
+"""How an array differs from what it was at another time."""
+
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float
+
+from .._core import at_least_float32, unit_scale
+from ._norms import frobenius_norm
+from ._spec import Known, MetricSpec
+
+
+def update_ratio(
+    new: Float[Array, "*shape"], old: Float[Array, "*shape"]
+) -> Float[Array, ""]:
+    """How far an array moved, relative to where it was: ‖new - old‖ / ‖old‖.
+
+    In [0, inf), dimensionless; unchanged by a common scale or rotation. NaN from a zero
+    `old` to itself, infinite from a zero `old` to anything else.
+    """
+    return frobenius_norm(new - old) / frobenius_norm(old)
+
+
+def cosine_similarity(
+    new: Float[Array, "*shape"], old: Float[Array, "*shape"]
+) -> Float[Array, ""]:
+    """Cosine of the angle between two arrays, each taken as one vector.
+
+    In [-1, 1]: 1 for the same direction, 0 for unrelated ones; NaN if either is zero.
+    Unchanged by the scale of either. Of gradients it is their similarity.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([1.0, 2.0])
+        >>> round(float(cosine_similarity(3 * x, x)), 4)
+        1.0
+    """
+    a, b = (_unit(at_least_float32(v)) for v in (new, old))
+    return jnp.clip((a * b).sum(), -1, 1)
+
+
+def wasserstein(
+    new: Float[Array, "*shape"], old: Float[Array, "*shape"]
+) -> Float[Array, ""]:
+    """1-Wasserstein distance between the distributions of entries.
+
+    The mean distance between sorted entries, in [0, inf), in the units of the entries:
+    how much the histogram moved, whichever entry is where. Unchanged by the order of
+    either; a common shift by c gives |c|.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(wasserstein(jnp.array([3.0, 1.0]), jnp.array([0.0, 2.0])))
+        1.0
+    """
+    a, b = (jnp.sort(at_least_float32(v).ravel()) for v in (new, old))
+    return jnp.abs(a - b).mean()
+
+
+def sign_flips(
+    new: Float[Array, "*shape"], old: Float[Array, "*shape"]
+) -> Float[Array, ""]:
+    """Share of entries whose sign is another, in [0, 1]; 1/2 for unrelated arrays.
+
+    Zero is a sign of its own. Unchanged by the scale of either.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(sign_flips(jnp.array([1.0, -1.0]), jnp.array([2.0, 2.0])))
+        0.5
+    """
+    return (jnp.sign(new) != jnp.sign(old)).astype(jnp.float32).mean()
+
+
+def _unit(x: Array) -> Array:
+    # A zero array gives NaN: it has no direction.
+    near = x / unit_scale(x)
+    return near / jnp.sqrt(jnp.square(near).sum())
+
+
+_PAIR = lambda: (jnp.array([1.0, 2.0, 3.0]), jnp.array([1.0, 2.0, -3.0]))
+
+UPDATE_RATIO = MetricSpec(
+    name="update_ratio",
+    summary="distance moved, relative to the length there",
+    fn=update_ratio,
+    kind="change",
+    bounds=(0.0, None),
+    units="",
+    paper="",
+    invariant_to=frozenset({"common_scale"}),
+    known=(
+        Known(lambda: (jnp.full((3, 3), 1.1), jnp.ones((3, 3))), 0.1, 1e-4),
+        Known(lambda: (jnp.ones(3), jnp.ones(3)), 0.0),
+    ),
+)
+COSINE_SIMILARITY = MetricSpec(
+    name="cosine_similarity",
+    summary="cosine of the angle between an array and itself at the reference",
+    fn=cosine_similarity,
+    kind="change",
+    bounds=(-1.0, 1.0),
+    units="",
+    paper="",
+    invariant_to=frozenset({"common_scale"}),
+    known=(
+        Known(_PAIR, -4 / 14),
+        Known(lambda: (jnp.ones(3), jnp.full(3, 7.0)), 1.0),
+        Known(lambda: tuple(jr.normal(jr.key(0), (2, 40_000))), 0.0, 0.02),
+    ),
+)
+WASSERSTEIN = MetricSpec(
+    name="wasserstein",
+    summary="how much the histogram of entries moved",
+    fn=wasserstein,
+    kind="change",
+    bounds=(0.0, None),
+    units="",
+    paper="Vaserstein 1969",
+    invariant_to=frozenset({"exchange"}),
+    known=(
+        Known(lambda: (jnp.arange(6.0)[::-1], jnp.arange(6.0)), 0.0),
+        Known(lambda: (jnp.arange(6.0) + 2, jnp.arange(6.0)), 2.0),
+    ),
+)
+SIGN_FLIPS = MetricSpec(
+    name="sign_flips",
+    summary="share of entries whose sign is another",
+    fn=sign_flips,
+    kind="change",
+    bounds=(0.0, 1.0),
+    units="share",
+    paper="",
+    invariant_to=frozenset({"common_scale", "exchange"}),
+    known=(
+        Known(_PAIR, 1 / 3),
+        Known(lambda: tuple(jr.normal(jr.key(0), (2, 20_000))), 0.5, 0.02),
+    ),
+)
