@@ -11,7 +11,8 @@ from ._edits import (
 )
 from ._family import ModelSpec as ModelSpec
 from ._masks import head_masks as head_masks
-from ._sites import SiteInfo as SiteInfo, sites as sites
-from ._transformer import Transformer as Transformer
+from ._rotary_turn import rotary_turn as rotary_turn
+from ._sites import SiteInfo as SiteInfo, resolve as resolve_site, sites as sites
+from ._transformer import Transformer as Transformer, unembed as unembed
 
 MODELS = (_attention_only.SPEC, _grokking.SPEC, _gpt2.SPEC, _llama.SPEC)

@@ -158,6 +158,13 @@ def _run_blocks(
     return x, jtu.tree_map(lambda *xs: jnp.stack(xs), *recorded)
 
 
+def unembed(
+    model: Transformer, x: Float[Array, "*batch d_model"]
+) -> Float[Array, "*batch d_vocab"]:
+    """The logits that a residual stream stands for: final norm, then unembedding."""
+    return _unembed(model, x, Tape((), ()))
+
+
 def _unembed(model: Transformer, x: Array, tape: Tape) -> Array:
     if model.ln_final is not None:
         x = model.ln_final(x, tape, "ln_final")

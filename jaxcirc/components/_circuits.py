@@ -1,0 +1,114 @@
+"""What a head writes and what it attends by, as factored matrices.
+
+Rows are vectors of the residual stream: a head reads x and writes x W_V W_O, and its
+score of a query and a key is x_query W_Q W_Kᵀ x_keyᵀ, before scaling.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ..metrics import cross_entropy
+from ..models import Add, Transformer, capture, rotary_turn
+from ..tasks import Batch
+from ._factored import Factored
+
+
+def ov(model: Transformer) -> Factored:
+    """What every head writes when it attends: W_V W_O, [layer, head, d_model, d_model].
+
+    Heads that share a value head (grouped-query attention) each have their own product
+    (Elhage et al. 2021).
+    """
+    attn = model.blocks.attn
+    return Factored(_per_head(attn.W_V, model), attn.W_O)
+
+
+def qk(model: Transformer, *, offset: int = 0) -> Factored:
+    """What every head attends by: W_Q W_Kᵀ, [layer, head, d_model, d_model].
+
+    With rotary positions the product depends on how far back the key lies: queries are
+    turned by `offset` (Su et al. 2021). Without them `offset` changes nothing. Score
+    scale and soft caps are left out.
+
+    Args:
+        model: Whose heads.
+        offset: Positions from key to query; 0 is a position itself.
+    """
+    attn = model.blocks.attn
+    queries = rotary_turn(model.config, _heads_first(attn.W_Q), offset)
+    keys = _per_head(attn.W_K, model)
+    return Factored(queries, jnp.swapaxes(keys, -1, -2))
+
+
+def ov_velocity(model: Transformer, gradient: Transformer) -> Factored:
+    """How fast W_V W_O moves under gradient flow: -(dW_V W_O + W_V dW_O).
+
+    Of rank at most 2 d_head. With grouped-query attention dW_V is the sum over the
+    heads of a group, so they move together.
+
+    Args:
+        model: The weights.
+        gradient: Gradients of the loss, in the structure of the model.
+    """
+    attn, d_attn = model.blocks.attn, gradient.blocks.attn
+    left = [-_per_head(d_attn.W_V, model), -_per_head(attn.W_V, model)]
+    right = [attn.W_O, d_attn.W_O]
+    return Factored(jnp.concatenate(left, axis=-1), jnp.concatenate(right, axis=-2))
+
+
+def ov_gradient(
+    model: Transformer, batch: Batch
+) -> Float[Array, "layer head d_model d_model"]:
+    """dL/d(W_V W_O) of every head: the gradient at a matrix of zeros added to each.
+
+    Not what gradients of W_V and W_O alone say: dL/dW_V is this times W_Oᵀ, and dL/dW_O
+    is W_Vᵀ times this (biases aside). L is the mean cross-entropy of the batch, in
+    nats.
+
+    Args:
+        model: Whose heads.
+        batch: Examples.
+    """
+    normed_site = "resid_pre" if model.blocks.ln1 is None else "ln1.normalized"
+    _, acts = capture(model, batch.tokens, (normed_site, "attn.pattern"))
+    pattern, normed = acts["attn.pattern"], acts[normed_site]
+    read = jnp.einsum("l...hqk,l...km->l...hqm", pattern, normed)
+    read = read.reshape(len(read), -1, *read.shape[-3:])
+    written = result_gradient(model, batch)
+    written = written.reshape(len(written), -1, *written.shape[-2:])
+    return jnp.einsum("lbhqm,lbqn->lhmn", read, written)
+
+
+def result_gradient(
+    model: Transformer, batch: Batch
+) -> Float[Array, "layer *example pos d_model"]:
+    """Gradient of the loss at what the heads of each layer write together."""
+    c = model.config
+    shape = (c.n_layers, *batch.tokens.shape, 1, c.d_model)
+
+    def loss(delta: Array) -> Array:
+        # One delta for all heads, so its gradient is that of the sum, once per head.
+        logits = model(batch.tokens, edits=(Add("attn.result", delta),))
+        return cross_entropy(logits, batch.targets, batch.mask)
+
+    return jax.grad(loss)(jnp.zeros(shape, model.W_E.dtype))[..., 0, :] / c.n_heads
+
+
+def weight_gradients(model: Transformer, batch: Batch) -> PyTree:
+    """Gradients of the mean cross-entropy of a batch, in the structure of the model."""
+
+    def loss(model: Transformer) -> Array:
+        return cross_entropy(model(batch.tokens), batch.targets, batch.mask)
+
+    return jax.grad(loss)(model)
+
+
+def _heads_first(x: Array) -> Array:
+    return jnp.swapaxes(x, 1, 2)
+
+
+def _per_head(x: Float[Array, "layer d_model kv_head d_head"], model: Transformer):
+    """One matrix for every query head, [layer, head, d_model, d_head]."""
+    group = model.config.n_heads // model.config.n_kv_heads
+    return jnp.repeat(_heads_first(x), group, axis=1)

@@ -1,0 +1,49 @@
+"""Products of two thin matrices, which are never formed unless asked for."""
+
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..metrics import singular_values
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+
+class Factored(eqx.Module):
+    """left @ right, of inner size `rank`, with any leading axes such as layer and head.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> circuit = Factored(jnp.ones((5, 2)), jnp.ones((2, 5)))
+        >>> [round(s, 4) for s in circuit.singular_values().tolist()]
+        [10.0, 0.0]
+    """
+
+    left: Float[Array, "*lead row rank"]
+    right: Float[Array, "*lead rank column"]
+
+    def dense(self) -> Float[Array, "*lead row column"]:
+        """The product."""
+        return jnp.matmul(self.left, self.right, precision=_HIGHEST)
+
+    def core(self) -> Float[Array, "*lead rank_left rank_right"]:
+        """A small matrix with the singular values of the product.
+
+        Its sides are those of the factors' triangles: at most `rank`.
+        """
+        left = jnp.linalg.qr(self.left, mode="r")
+        right = jnp.linalg.qr(jnp.swapaxes(self.right, -1, -2), mode="r")
+        return jnp.matmul(left, jnp.swapaxes(right, -1, -2), precision=_HIGHEST)
+
+    def singular_values(
+        self, method: Literal["svd", "gram", "auto"] = "svd"
+    ) -> Float[Array, "*lead rank"]:
+        """The singular values that are not zero by construction, descending."""
+        core = self.core()
+        lead = core.shape[:-2]
+        flat = core.reshape(-1, *core.shape[-2:])
+        found = jax.lax.map(lambda x: singular_values(x, method=method), flat)
+        return found.reshape(*lead, found.shape[-1])

@@ -1,0 +1,125 @@
+"""The residual stream read as logits, and logits taken apart."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from ..models import Transformer, capture, unembed
+
+
+def logit_lens(
+    model: Transformer, tokens: Int[Array, "*batch pos"]
+) -> Float[Array, "layer *batch pos d_vocab"]:
+    """What each layer's residual stream would answer: unembed(ln_final(resid_post)).
+
+    The last layer's are the model's own logits, bit for bit when run eagerly
+    (nostalgebraist 2020).
+
+    Args:
+        model: The model.
+        tokens: Ids, with any leading batch axes.
+    """
+    _, acts = capture(model, tokens, ("resid_post",))
+    return unembed(model, acts["resid_post"])
+
+
+class LogitAttribution(NamedTuple):
+    """What each part of a model adds to a logit; they sum to it.
+
+    Args:
+        embed: Of token embeddings.
+        positions: Of learned positions; zeros without.
+        heads: Of every attention head.
+        mlps: Of every MLP; None without.
+        biases: Of biases that no head or MLP owns: b_O, those of the final norm and of
+            the logits.
+    """
+
+    embed: Float[Array, "*batch pos"]
+    positions: Float[Array, "*batch pos"]
+    heads: Float[Array, "layer head *batch pos"]
+    mlps: Float[Array, "layer *batch pos"] | None
+    biases: Float[Array, "*batch pos"]
+
+    def total(self) -> Float[Array, "*batch pos"]:
+        """The logit."""
+        parts = self.embed + self.positions + self.heads.sum(axis=(0, 1)) + self.biases
+        return parts if self.mlps is None else parts + self.mlps.sum(axis=0)
+
+
+def direct_logit_attribution(
+    model: Transformer,
+    tokens: Int[Array, "*batch pos"],
+    targets: Int[Array, "*batch pos"],
+) -> LogitAttribution:
+    """How much each head and MLP adds to the logits of given tokens, directly.
+
+    The final norm's scale is held at its value, which makes logits a sum over
+    everything that was written (Elhage et al. 2021, "logit attribution").
+
+    Args:
+        model: The model.
+        tokens: Ids, with any leading batch axes.
+        targets: Whose logits, one per position.
+
+    Raises:
+        ValueError: the model normalises what sub-layers write, or caps its logits, so
+            that logits are no sum over heads.
+    """
+    c = model.config
+    if c.norm_position != "before" or c.logit_softcap is not None:
+        raise ValueError(
+            "direct_logit_attribution: logits must be a sum of what heads and MLPs "
+            f"write; this model has norm_position={c.norm_position!r} and "
+            f"logit_softcap={c.logit_softcap}."
+        )
+    wanted = ["embed", "attn.result", "resid_post"]
+    wanted += ["pos_embed"] if c.positions == "learned" else []
+    wanted += ["mlp.out"] if c.d_mlp else []
+    wanted += ["ln_final.scale"] if c.norm != "none" else []
+    _, acts = capture(model, tokens, wanted)
+    direction = _target_directions(model, targets)
+    scale = acts.get("ln_final.scale")
+    final = model.ln_final
+
+    def share(x: Float[Array, "*lead d_model"]) -> Array:
+        """What a piece of the residual stream adds, through the frozen norm."""
+        if final is not None:
+            if final.kind == "layer":
+                x = x - x.mean(axis=-1, keepdims=True)
+            assert scale is not None
+            weight = 1 + final.weight if final.kind == "rms_plus_one" else final.weight
+            x = x / _align(scale, x) * _align(weight, x)
+        return (x * _align(direction, x)).sum(axis=-1)
+
+    per_head = jnp.moveaxis(acts["attn.result"], -2, 1)
+    zeros = jnp.zeros(targets.shape, direction.dtype)
+    biases = zeros
+    if model.blocks.attn.b_O is not None:
+        everywhere = jnp.zeros((*targets.shape, c.d_model), direction.dtype)
+        total = model.blocks.attn.b_O.sum(axis=0)
+        biases = biases + share(everywhere + _align(total, everywhere))
+    if final is not None and final.bias is not None:
+        biases = biases + (direction * _align(final.bias, direction)).sum(axis=-1)
+    if model.b_U is not None:
+        biases = biases + model.b_U[targets]
+    learned = c.positions == "learned"
+    return LogitAttribution(
+        embed=share(acts["embed"]),
+        positions=share(jnp.broadcast_to(acts["pos_embed"], acts["embed"].shape))
+        if learned
+        else zeros,
+        heads=share(per_head),
+        mlps=share(acts["mlp.out"]) if c.d_mlp else None,
+        biases=biases,
+    )
+
+
+def _target_directions(model: Transformer, targets: Array) -> Array:
+    W_U = model.W_E.T if model.W_U is None else model.W_U
+    return W_U.T[targets]
+
+
+def _align(x: Array, like: Array) -> Array:
+    return x.reshape((1,) * (like.ndim - x.ndim) + x.shape)
