@@ -157,10 +157,10 @@ def main() -> None:
 def _write_report(folder: str) -> None:
     from .._core import write_atomically
     from ..report import findings, render
-    from ..study import Study
+    from ..study import Study, with_changes
 
     with console.status("writing the report"):
-        tree = Study(folder).open()
+        tree = with_changes(Study(folder).open())
         path = f"{folder.rstrip('/')}/report.html"
         write_atomically(path, render(tree).encode())
     for sentence in findings(tree):

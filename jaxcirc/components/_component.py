@@ -36,6 +36,7 @@ class Component(eqx.Module):
         layers: Only these layers; None for all.
         offset: For `qk`: positions from key to query, which matter with rotary ones.
         number: For `induction_heads`: how many of the highest score.
+        pico: For `ov`: what Pico Analyze computes under this name instead.
     """
 
     name: str = eqx.field(static=True)
@@ -45,6 +46,7 @@ class Component(eqx.Module):
     layers: tuple[int, ...] | None = eqx.field(static=True, default=None)
     offset: int = eqx.field(static=True, default=0)
     number: int = eqx.field(static=True, default=1)
+    pico: bool = eqx.field(static=True, default=False)
 
     @property
     def label(self) -> str:
@@ -71,6 +73,7 @@ def component(
     layers: tuple[int, ...] | None = None,
     offset: int = 0,
     number: int = 1,
+    pico: bool = False,
 ) -> Component:
     """A component by name, known to be there.
 
@@ -82,7 +85,7 @@ def component(
             of that kind, layer or position.
     """
     found = Component(
-        name, data or _data(name, config), position, heads, layers, offset, number
+        name, data or _data(name, config), position, heads, layers, offset, number, pico
     )
     if name in CIRCUITS:
         if found.data not in CIRCUITS[name]:
@@ -121,7 +124,7 @@ def weight_paths(name: str, config: TransformerConfig) -> list[str]:
 
 
 def site_of(name: str, config: TransformerConfig) -> tuple[str, int | None] | None:
-    """A site's own name, with the layer that a TransformerLens name gives, if it is one.
+    """A site's own name, and the layer that a TransformerLens name gives; or None.
 
     Raises:
         ValueError: the name gives a layer that the model lacks.

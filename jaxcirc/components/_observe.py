@@ -15,6 +15,7 @@ from ._circuits import ov, ov_gradient, ov_velocity, qk, weight_gradients
 from ._component import Component, site_of, weight_paths
 from ._factored import Factored
 from ._heads import induction_heads
+from ._pico import pico_ov
 
 
 class Part(eqx.Module):
@@ -24,15 +25,25 @@ class Part(eqx.Module):
         values: Dense, or factored.
         dims: Names of the leading axes, such as `layer` and `head`.
         data: Weights, activations or gradients. Rows of activations are examples.
+        layers: Which layers these are, of how many; None if all.
     """
 
     values: Array | Factored
     dims: tuple[str, ...] = eqx.field(static=True)
     data: str = eqx.field(static=True)
+    layers: tuple[tuple[int, ...], int] | None = eqx.field(static=True, default=None)
 
     def dense(self) -> Array:
         """The matrices, multiplied out where they are factored."""
         return self.values.dense() if isinstance(self.values, Factored) else self.values
+
+    def on_every_layer(self, results: Array) -> Array:
+        """Results for these matrices, with NaN at layers that were not asked for."""
+        if self.layers is None:
+            return results
+        chosen, number = self.layers
+        whole = jnp.full((number, *results.shape[1:]), jnp.nan, results.dtype)
+        return whole.at[jnp.array(chosen)].set(results)
 
 
 def observe(
@@ -170,6 +181,8 @@ def _of_weights(c: Component, model: Transformer, tree) -> dict[str, Part]:
 
 
 def _of_ov(c: Component, model: Transformer, batch: Batch, acts: dict) -> Part:
+    if c.pico:
+        return Part(pico_ov(model, batch, c.data, c.position), _HEAD, c.data)
     if c.data == "weights":
         return Part(ov(model), _HEAD, c.data)
     if c.data == "gradients":
@@ -200,5 +213,6 @@ def _written(c: Component, result: Array) -> Array:
 def _choose_layers(part: Part, layers: tuple[int, ...] | None) -> Part:
     if layers is None or "layer" not in part.dims:
         return part
-    index = jnp.array(layers)
-    return Part(jax.tree.map(lambda x: x[index], part.values), part.dims, part.data)
+    number = jax.tree.leaves(part.values)[0].shape[0]
+    chosen = jax.tree.map(lambda x: x[jnp.array(layers)], part.values)
+    return Part(chosen, part.dims, part.data, (layers, number))

@@ -12,7 +12,7 @@ from ._edits import (
 from ._family import ModelSpec as ModelSpec
 from ._masks import head_masks as head_masks
 from ._rotary_turn import rotary_turn as rotary_turn
-from ._sites import SiteInfo as SiteInfo, resolve as resolve_site, sites as sites
+from ._sites import SiteInfo as SiteInfo, resolve_site as resolve_site, sites as sites
 from ._transformer import Transformer as Transformer, unembed as unembed
 
 MODELS = (_attention_only.SPEC, _grokking.SPEC, _gpt2.SPEC, _llama.SPEC)

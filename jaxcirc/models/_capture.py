@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Array, Float, Int
 
 from ._edits import AbstractEdit
-from ._sites import check_edits, resolve, sites as site_table
+from ._sites import check_edits, resolve_site, sites as site_table
 from ._transformer import Loop, Transformer, forward
 
 
@@ -50,7 +50,7 @@ def capture(
         ((3, 2, 8, 4, 16), (2, 4, 8, 8))
     """
     table = site_table(model, tokens.shape)
-    resolved = {name: resolve(name, table) for name in sites}
+    resolved = {name: resolve_site(name, table) for name in sites}
     checked = check_edits(model, tokens, edits)
     want = tuple(dict.fromkeys(own for own, _ in resolved.values()))
     logits, recorded = forward(model, tokens, checked, want, loop)

@@ -131,7 +131,7 @@ def _site_table(
     return table
 
 
-def resolve(name: str, table: dict[str, SiteInfo]) -> tuple[str, int | None]:
+def resolve_site(name: str, table: dict[str, SiteInfo]) -> tuple[str, int | None]:
     """A site's own name, and the layer where a TransformerLens name gives one.
 
     Raises:
@@ -174,7 +174,7 @@ def check_edits(
     table = sites(model, tokens.shape)
     checked = []
     for edit in edits:
-        name, layer = resolve(edit.site, table)
+        name, layer = resolve_site(edit.site, table)
         if layer is not None:
             edit = edit.at_layer(name, layer, model.config.n_layers)
         elif name != edit.site:

@@ -1,5 +1,11 @@
 """Studies: one YAML file -> a trained trajectory, measured at every checkpoint."""
 
+from ._changes import (
+    Change as Change,
+    change_table as change_table,
+    changes as changes,
+    with_changes as with_changes,
+)
 from ._config import (
     Prepared as Prepared,
     StudyConfig as StudyConfig,

@@ -18,8 +18,10 @@ from ..models import MODELS, TransformerConfig
 from ..tasks import TASKS, AbstractTask
 from ..training import Training
 from ._measurements import MEASUREMENTS, AbstractMeasurement
+from ._metrics_section import gather_metrics
 from ._options import check_options, explain
 from ._packaged import packaged_path
+from ._reference import check_reference
 
 
 class StudyError(ValueError):
@@ -58,7 +60,7 @@ class StudyConfig(pydantic.BaseModel, extra="forbid", frozen=True):
     task: dict[str, Any]
     model: dict[str, Any]
     training: dict[str, Any] = {}
-    measure: list[MeasureConfig]
+    measure: list[MeasureConfig] = []
     steps: Steps = None
     out: str = ""
 
@@ -118,6 +120,7 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> StudyConfig:
         for override in overrides:
             _apply(config, override)
         plain = _write_out(OmegaConf.to_container(config, resolve=True))  # pyright: ignore
+        plain = gather_metrics(plain)
     except yaml.YAMLError as error:
         raise StudyError(f"{source} is not valid YAML: {error}") from error
     except omegaconf.errors.OmegaConfBaseException as error:
@@ -294,6 +297,12 @@ def _build_measurements(
         )
         if measure is not None:
             _try(lambda m=measure: m.check(model, task), faults)
+            _try(
+                lambda m=measure: check_reference(
+                    m.reference, training.checkpoint_steps
+                ),
+                faults,
+            )
             measurements.append(Measurement(own_id, row.name, checked, steps, measure))
     return measurements
 

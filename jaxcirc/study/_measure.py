@@ -17,6 +17,7 @@ from ..checkpoints import Trajectory
 from ._config import Measurement, Prepared
 from ._measurements import Quantity, Snapshot
 from ._provenance import provenance
+from ._reference import Target, observe_target
 from ._store import Study, config_hash
 
 OnCell = Callable[[str, int], None]
@@ -29,6 +30,7 @@ class _Cells(NamedTuple):
     missing: frozenset[int]
     compiled: Callable[..., dict[str, Quantity]]
     key: jax.Array
+    target: Target
 
 
 def missing_cells(prepared: Prepared, study: Study) -> list[tuple[str, int]]:
@@ -74,8 +76,7 @@ def measure_missing(
     while chunk := list(itertools.islice(stream, at_once)):
         for cell in cells:
             some = [(step, shot) for step, shot in chunk if step in cell.missing]
-            for step, measured in _measure(cell, prepared, some, at_once):
-                labelled = _label(measured, cell, prepared, origin)
+            for step, labelled in _labelled(cell, prepared, some, at_once, origin):
                 study.write_cell(cell.row.id, step, labelled)
                 if on_cell is not None:
                     on_cell(cell.row.id, step)
@@ -101,7 +102,11 @@ def _prepare_cells(
         # As in training: a CPU keeps one model in cache, an accelerator has room.
         return jax.lax.map(measure, shots) if one else jax.vmap(measure)(shots)
 
-    return _Cells(row, frozenset(missing), compiled, key)
+    wanted = [step for step in row.steps if step in there]
+    target = Target()
+    if missing:
+        target = observe_target(row.measure, wanted, trajectories, prepared.task, key)
+    return _Cells(row, frozenset(missing), compiled, key, target)
 
 
 def _snapshots(
@@ -122,6 +127,27 @@ def _snapshots(
         previous = model
 
 
+def _labelled(
+    cell: _Cells,
+    prepared: Prepared,
+    some: list[tuple[int, Snapshot]],
+    at_once: int,
+    origin: dict[str, str],
+) -> Iterator[tuple[int, xr.Dataset]]:
+    """Cells; one that cannot be measured says why, and the study goes on."""
+    about = {"measurement": cell.row.name, "id": cell.row.id, **origin}
+    try:
+        for step, measured in _measure(cell, prepared, some, at_once):
+            labelled = _label(measured, cell, prepared, about)
+            failure = cell.row.measure.failure(measured)
+            if failure is not None:
+                labelled.attrs["failed"] = failure
+            yield step, labelled
+    except (ValueError, jax.errors.JaxRuntimeError) as error:
+        for step, _ in some:
+            yield step, xr.Dataset(attrs=about | {"failed": str(error)})
+
+
 def _measure(
     cell: _Cells, prepared: Prepared, some: list[tuple[int, Snapshot]], at_once: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -132,7 +158,8 @@ def _measure(
             yield step, cell.row.measure(shot, prepared.task, key=cell.key)
         return
     # A short chunk is filled up with its last member: one shape, one compilation.
-    padded = [shot for _, shot in some] + [some[-1][1]] * (at_once - len(some))
+    shots = [shot._replace(target=cell.target.observed) for _, shot in some]
+    padded = shots + [shots[-1]] * (at_once - len(some))
     stacked = jax.tree.map(lambda *xs: jnp.concatenate(xs), *padded)
     measured = jax.device_get(cell.compiled(stacked, prepared.task, cell.key))
     n_seeds = prepared.training.seeds
@@ -142,13 +169,15 @@ def _measure(
 
 
 def _label(
-    measured: dict[str, Any], cell: _Cells, prepared: Prepared, origin: dict[str, str]
+    measured: dict[str, Any], cell: _Cells, prepared: Prepared, attrs: dict[str, str]
 ) -> xr.Dataset:
     seeds = range(
         prepared.training.seed, prepared.training.seed + prepared.training.seeds
     )
     labels = cell.row.measure.coords(prepared.model, prepared.task, key=cell.key)
     coords: dict[str, Any] = {"seed": list(seeds), **labels}
+    if cell.target.steps:
+        coords["reference_step"] = list(cell.target.steps)
     variables = {}
     for name, quantity in measured.items():
         dims = ("seed", *quantity.dims)
@@ -158,5 +187,4 @@ def _label(
         variables[name] = (dims, quantity.values, about)
         for dim, size in zip(dims, quantity.values.shape, strict=True):
             coords.setdefault(dim, np.arange(size))
-    attrs = {"measurement": cell.row.name, "id": cell.row.id, **origin}
     return xr.Dataset(variables, coords, attrs)

@@ -149,9 +149,9 @@ class Study:
         nodes = {"training": _training_node(losses, seeds)}
         for measurement in self._measurements():
             steps = sorted(self.cell_steps(measurement))
-            cells = [self.read_cell(measurement, step) for step in steps]
+            cells = {step: self.read_cell(measurement, step) for step in steps}
             if cells:
-                nodes[measurement] = _concat(cells, steps)
+                nodes[measurement] = _concat(cells)
         tree = xr.DataTree.from_dict(nodes)
         tree.attrs = {
             "study": json.dumps(yaml.safe_load(self._read_text("study.yaml"))),
@@ -216,11 +216,24 @@ def _training_node(losses: np.ndarray, seeds: list[int]) -> xr.Dataset:
     return xr.Dataset({"loss": loss}, attrs={"measurement": "training"})
 
 
-def _concat(cells: list[xr.Dataset], steps: list[int]) -> xr.Dataset:
-    step = xr.DataArray(steps, dims="step", name="step")
-    return xr.concat(
-        cells, step, data_vars="all", join="exact", combine_attrs="override"
-    )
+def _concat(cells: dict[int, xr.Dataset]) -> xr.Dataset:
+    """Cells in one; those without a number are left out, and why is kept."""
+    failed = {k: c.attrs.pop("failed") for k, c in cells.items() if "failed" in c.attrs}
+    whole = {step: cell for step, cell in cells.items() if cell.data_vars}
+    if whole:
+        step = xr.DataArray(list(whole), dims="step", name="step")
+        made = xr.concat(
+            list(whole.values()),
+            step,
+            data_vars="all",
+            join="exact",
+            combine_attrs="override",
+        )
+    else:
+        made = xr.Dataset(attrs=next(iter(cells.values())).attrs)
+    if failed:
+        made.attrs["failed"] = json.dumps(failed)
+    return made
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:

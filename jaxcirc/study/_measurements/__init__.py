@@ -2,17 +2,24 @@
 
 from . import (
     _attention,
+    _circuits,
+    _curvature,
+    _gradients,
     _llc,
     _llc_conformance,
     _llc_grid,
+    _logit_lens,
+    _metrics,
     _patterns,
     _performance,
     _weights,
 )
 from ._measurement import (
+    AT_HAND as AT_HAND,
     AbstractMeasurement as AbstractMeasurement,
     MeasurementSpec as MeasurementSpec,
     Quantity as Quantity,
+    Reference as Reference,
     Snapshot as Snapshot,
 )
 
@@ -21,6 +28,11 @@ MEASUREMENTS = (
     _attention.SPEC,
     _patterns.SPEC,
     _weights.SPEC,
+    _metrics.SPEC,
+    _circuits.SPEC,
+    _logit_lens.SPEC,
+    _gradients.SPEC,
+    _curvature.SPEC,
     _llc.SPEC,
     _llc_grid.SPEC,
     _llc_conformance.SPEC,

@@ -5,23 +5,24 @@ import functools
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
+from ...components import repeated_patterns
 from ...metrics import (
+    attention_distance,
     attention_entropy,
     duplicate_token_score,
     induction_score,
     previous_token_score,
 )
-from ...models import Transformer, TransformerConfig, capture
+from ...models import TransformerConfig
 from ...tasks import AbstractTask
 from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
 
 
 class AttentionScores(AbstractMeasurement):
-    """Previous-token, duplicate-token and induction score, and entropy, per head.
+    """Previous-token, duplicate-token, induction score, entropy and distance, per head.
 
     The input is `[x] + r + r`: random tokens `r`, as long as fit the context twice,
     behind one more random token (Olsson et al. 2022). It does not come from the task,
@@ -46,7 +47,7 @@ class AttentionScores(AbstractMeasurement):
     ) -> dict[str, Quantity]:
         """Each with axes `layer` and `head`."""
         del task
-        pattern, period = _on_repeats(snapshot.model, self.n_sequences, key)
+        pattern, period = repeated_patterns(snapshot.model, self.n_sequences, key)
         scores = {
             "induction": (
                 functools.partial(induction_score, period=period),
@@ -68,6 +69,11 @@ class AttentionScores(AbstractMeasurement):
                 "nats",
                 "how widely attention is spread; uniform is highest",
             ),
+            "distance": (
+                attention_distance,
+                "positions",
+                "how far back attention looks",
+            ),
         }
         uniform = np.tril(np.ones(pattern.shape[-2:], np.float32))
         uniform /= uniform.sum(axis=-1, keepdims=True)
@@ -82,16 +88,6 @@ class AttentionScores(AbstractMeasurement):
         return measured
 
 
-def _on_repeats(
-    model: Transformer, n: int, key: Key[Array, ""]
-) -> tuple[Float[Array, "layer sequence head query_pos key_pos"], int]:
-    config = model.config
-    period = (config.n_ctx - 1) // 2
-    random = jr.randint(key, (n, period + 1), 0, config.d_vocab)
-    tokens = jnp.concatenate([random, random[:, 1:]], axis=1)
-    return capture(model, tokens, ("attn.pattern",))[1]["attn.pattern"], period
-
-
 def attention(n_sequences: int = 16) -> AttentionScores:
     """What every head attends to.
 
@@ -103,7 +99,7 @@ def attention(n_sequences: int = 16) -> AttentionScores:
 
 SPEC = MeasurementSpec(
     name="attention",
-    summary="previous-token, duplicate-token, induction score and entropy of each head",
+    summary="previous-token, duplicate-token, induction score, entropy of each head",
     build=attention,
     tiny={"n_sequences": 2},
 )

@@ -5,22 +5,30 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Int, Key, PyTree
 
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask
+
+# A step, `first`, `last`, `previous`, `all` (every measured step), `layers` (those of
+# the same checkpoint), or another run: `runs/NAME`, `runs/NAME@STEP`.
+Reference = int | str | None
+# References that need no other checkpoint than those of a snapshot.
+AT_HAND = (None, "previous", "layers")
 
 
 class Snapshot(NamedTuple):
     """One checkpoint as a measurement sees it.
 
     `previous` is the checkpoint before it in the trajectory and `gap` the steps between
-    them; the first checkpoint is its own previous, with a gap of 0.
+    them; the first checkpoint is its own previous, with a gap of 0. `target` is what
+    the measurement has observed at its reference, if it has one.
     """
 
     model: Transformer
     previous: Transformer
     gap: Int[Array, ""]
+    target: PyTree = None
 
 
 class Quantity(eqx.Module):
@@ -51,6 +59,21 @@ class AbstractMeasurement(eqx.Module):
         returns NumPy arrays with a leading seed axis.
         """
         return False
+
+    @property
+    def reference(self) -> Reference:
+        """What checkpoints are compared with; see `Reference`."""
+        return None
+
+    def observe(
+        self, model: Transformer, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> PyTree:
+        """What of a checkpoint is compared; the runner keeps that of the reference."""
+        raise NotImplementedError
+
+    def failure(self, measured: Mapping[str, "Quantity"]) -> str | None:
+        """Why what was measured cannot be used, if it cannot."""
+        del measured
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
         """Refuse a model or task that cannot be measured, before any work.

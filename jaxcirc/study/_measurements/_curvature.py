@@ -1,0 +1,128 @@
+"""Curvature of the loss, Fisher information and the tangent kernel."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from ..._core import fold_name
+from ...metrics import (
+    cross_entropy,
+    empirical_fisher_trace,
+    empirical_ntk,
+    fisher_trace,
+    hessian_top_eigenvalues,
+    hessian_trace,
+    kernel_alignment,
+    kernel_velocity,
+)
+from ...models import Transformer
+from ...tasks import AbstractTask, Batch
+from ._gradients import example_loss
+from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+
+
+class Curvature(AbstractMeasurement):
+    """Hessian trace and largest eigenvalue, Fisher traces, tangent kernel.
+
+    The kernel is that of the logit of the right answer minus the mean logit, at each
+    example's last position that counts.
+    """
+
+    n_examples: int = eqx.field(static=True)
+    n_kernel: int = eqx.field(static=True)
+    num_probes: int = eqx.field(static=True)
+    num_nodes: int = eqx.field(static=True)
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """Each a number per checkpoint."""
+        batch = task.sample(
+            self.n_examples, split="train", key=fold_name(key, "examples")
+        )
+        few = jax.tree.map(lambda x: x[: self.n_kernel], batch)
+
+        def loss(model: Transformer) -> Array:
+            return cross_entropy(model(batch.tokens), batch.targets, batch.mask)
+
+        model = snapshot.model
+        trace = hessian_trace(
+            loss, model, num_probes=self.num_probes, key=fold_name(key, "probes")
+        )
+        top = hessian_top_eigenvalues(
+            loss, model, num_nodes=self.num_nodes, key=fold_name(key, "lanczos")
+        )
+        fisher = fisher_trace(
+            _answer_logits, model, batch, num_samples=4, key=fold_name(key, "outcomes")
+        )
+        kernel = empirical_ntk(_margins, model, few)
+        before = empirical_ntk(_margins, snapshot.previous, few)
+        velocity = kernel_velocity(kernel, before)
+        residual = 1 - jax.nn.sigmoid(_margins(model, few))
+        return {
+            "hessian_trace": Quantity(trace, (), "nats", "sum of all curvatures"),
+            "largest_eigenvalue": Quantity(top[0], (), "nats", "largest curvature"),
+            "fisher_trace": Quantity(fisher, (), "nats", "Fisher information, in all"),
+            "empirical_fisher_trace": Quantity(
+                empirical_fisher_trace(example_loss, model, batch),
+                (),
+                "nats",
+                "mean squared norm of the examples' gradients",
+            ),
+            "kernel_velocity": Quantity(
+                jnp.where(snapshot.gap > 0, velocity, jnp.nan),
+                (),
+                "",
+                "how far the tangent kernel turned since the checkpoint before",
+            ),
+            "kernel_alignment": Quantity(
+                kernel_alignment(kernel, residual),
+                (),
+                "",
+                "how much of the tangent kernel points at what is still wrong",
+            ),
+        }
+
+
+def _last(example: Batch) -> Array:
+    """The last position that counts."""
+    return example.mask.shape[-1] - 1 - jnp.argmax(example.mask[..., ::-1], axis=-1)
+
+
+def _answer_logits(model: Transformer, example: Batch) -> Array:
+    return model(example.tokens)[_last(example)]
+
+
+def _margins(model: Transformer, batch: Batch) -> Array:
+    logits = model(batch.tokens)
+    rows, place = jnp.arange(len(logits)), _last(batch)
+    logits, targets = logits[rows, place], batch.targets[rows, place]
+    return logits[rows, targets] - logits.mean(axis=-1)
+
+
+def curvature(
+    n_examples: int = 128, n_kernel: int = 24, num_probes: int = 16, num_nodes: int = 24
+) -> Curvature:
+    """Curvature of the loss, Fisher information and the tangent kernel.
+
+    Args:
+        n_examples: Train examples that the loss is of.
+        n_kernel: How many of them the kernel is of.
+        num_probes: Random vectors for the trace.
+        num_nodes: Lanczos iterations for the largest eigenvalue.
+    """
+    if not 2 <= n_kernel <= n_examples:
+        raise ValueError(
+            f"curvature: `n_kernel` must be between 2 and `n_examples` = {n_examples}; "
+            f"got {n_kernel}."
+        )
+    return Curvature(n_examples, n_kernel, num_probes, num_nodes)
+
+
+SPEC = MeasurementSpec(
+    name="curvature",
+    summary="Hessian trace and top eigenvalue, Fisher traces, tangent kernel",
+    build=curvature,
+    tiny={"n_examples": 4, "n_kernel": 2, "num_probes": 2, "num_nodes": 3},
+)

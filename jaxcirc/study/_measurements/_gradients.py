@@ -1,0 +1,78 @@
+"""Size, agreement and noise of gradients, and how they turn."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from ..._core import fold_name
+from ...metrics import cross_entropy, gradient_cosine, gradient_statistics
+from ...models import Transformer
+from ...tasks import AbstractTask, Batch
+from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+
+
+def example_loss(model: Transformer, example: Batch) -> Array:
+    """Mean cross-entropy of one example over its positions that count, in nats."""
+    return cross_entropy(model(example.tokens), example.targets, example.mask)
+
+
+class Gradients(AbstractMeasurement):
+    """Gradients of the loss on train examples: norm, noise scale and directions."""
+
+    n_examples: int = eqx.field(static=True)
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """Each a number per checkpoint."""
+        batch = task.sample(
+            self.n_examples, split="train", key=fold_name(key, "examples")
+        )
+        found = gradient_statistics(example_loss, snapshot.model, batch)
+
+        def loss(model: Transformer) -> Array:
+            return jax.vmap(lambda b: example_loss(model, b))(batch).mean()
+
+        before = jax.grad(loss)(snapshot.previous)
+        turned = gradient_cosine(found.mean, before)
+        moved = jnp.where(snapshot.gap > 0, turned, jnp.nan)
+        return {
+            "norm": Quantity(found.norm, (), "nats", "norm of the batch's gradient"),
+            "example_norm": Quantity(
+                found.example_norm, (), "nats", "typical norm of an example's gradient"
+            ),
+            "noise_scale": Quantity(
+                found.noise_scale,
+                (),
+                "examples",
+                "batch size at which a gradient's noise equals its signal",
+            ),
+            "example_cosine": Quantity(
+                found.example_cosine, (), "", "cosine between examples' gradients", 0.0
+            ),
+            "cosine_to_previous": Quantity(
+                moved, (), "", "cosine to the gradient at the checkpoint before", 0.0
+            ),
+        }
+
+
+def gradients(n_examples: int = 128) -> Gradients:
+    """Size, agreement and noise of gradients.
+
+    Args:
+        n_examples: Examples, at least 2.
+    """
+    if n_examples < 2:
+        raise ValueError(
+            f"gradients: `n_examples` must be at least 2, to compare; got {n_examples}."
+        )
+    return Gradients(n_examples)
+
+
+SPEC = MeasurementSpec(
+    name="gradients",
+    summary="gradient norm, noise scale, and cosines between examples and in time",
+    build=gradients,
+    tiny={"n_examples": 4},
+)

@@ -1,0 +1,344 @@
+"""Any metric of the catalogue, of any component, over training."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Key, PyTree
+
+from ..._core import find, fold_name
+from ...components import Component, Factored, Part, component, observe
+from ...metrics import METRICS, MetricSpec, Similarity, singular_values
+from ...models import Transformer, TransformerConfig
+from ...tasks import AbstractTask, Split
+from .._options import check_options
+from ._measurement import (
+    AbstractMeasurement,
+    MeasurementSpec,
+    Quantity,
+    Reference,
+    Snapshot,
+)
+
+_PICO_NAMES = {"cka": "cka_biased"}
+
+
+class Metrics(AbstractMeasurement):
+    """Metrics × components, at every layer and head, in one program.
+
+    A checkpoint is run once, and one spectrum of each component serves all spectral
+    metrics. Comparisons are with a reference, of which only what they need is kept.
+    """
+
+    metrics: tuple[MetricSpec, ...] = eqx.field(static=True)
+    entries: tuple[Mapping[str, Any], ...] = eqx.field(static=True)
+    split: Split = eqx.field(static=True)
+    n_examples: int = eqx.field(static=True)
+    compared_with: Reference = eqx.field(static=True)
+    pico_compat: bool = eqx.field(static=True)
+
+    @property
+    def reference(self) -> Reference:
+        """What comparisons are with."""
+        return self.compared_with
+
+    def check(self, config: TransformerConfig, task: AbstractTask) -> None:
+        """Every component is there and of a kind that every metric accepts."""
+        chosen = self._components(config)
+        for spec in self.metrics:
+            for c in chosen:
+                if c.data not in spec.data:
+                    raise ValueError(
+                        f"metrics: {spec.name} is of {' or '.join(spec.data)}, and "
+                        f"{c.name!r} here stands for {c.data}."
+                    )
+        # Shapes are the rest of what can be wrong, and tracing finds that.
+        model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
+        eqx.filter_eval_shape(self._trace, model, task)
+
+    def _trace(self, model: Transformer, task: AbstractTask) -> dict[str, Quantity]:
+        key = jr.key(0)
+        target = None
+        if self._compares:
+            target = self.observe(model, task, key=key)
+            if self.compared_with == "all":
+                target = jax.tree.map(lambda x: x[None], target)
+        return self(Snapshot(model, model, jnp.array(1), target), task, key=key)
+
+    @property
+    def _compares(self) -> bool:
+        return any(spec.kind in ("change", "similarity") for spec in self.metrics)
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """`METRIC:COMPONENT`, each with the axes of its component."""
+        parts = self._parts(snapshot.model, task, key)
+        measured = {"non_finite": _count_non_finite(parts)}
+        spectral = any(spec.kind == "spectrum" for spec in self.metrics)
+        spectra = {k: _spectrum(part) for k, part in parts.items()} if spectral else {}
+        for spec in self.metrics:
+            for label, part in parts.items():
+                if spec.kind == "spectrum":
+                    assert spec.of_spectrum is not None
+                    values = _over(spec.of_spectrum, len(part.dims), spectra[label])
+                elif spec.kind == "array":
+                    dense = lambda x, spec=spec: spec.fn(_dense(x))
+                    values = _over(dense, len(part.dims), part.values)
+                else:
+                    continue
+                measured[f"{spec.name}:{label}"] = _quantity(spec, part, values)
+        if self._compares:
+            measured |= self._comparisons(parts, snapshot, task, key)
+        return measured
+
+    def _comparisons(
+        self,
+        parts: dict[str, Part],
+        snapshot: Snapshot,
+        task: AbstractTask,
+        key: Key[Array, ""],
+    ) -> dict[str, Quantity]:
+        own = self._prepared(parts)
+        if self.compared_with == "previous":
+            target = self.observe(snapshot.previous, task, key=key)
+        elif self.compared_with == "layers":
+            target = own
+        else:
+            target = snapshot.target
+        measured = {}
+        for spec in self.metrics:
+            if spec.kind not in ("change", "similarity"):
+                continue
+            for label, part in parts.items():
+                one, other = own[spec.name][label], target[spec.name][label]
+                result, extra = self._compare(spec, part, one, other)
+                if self.compared_with == "previous":
+                    # The first checkpoint has none before it.
+                    result = jax.tree.map(
+                        lambda x: jnp.where(snapshot.gap > 0, x, jnp.nan), result
+                    )
+                name = f"{spec.name}:{label}"
+                if isinstance(result, Similarity):
+                    measured[name] = _quantity(spec, part, result.value, extra)
+                    about = spec._replace(summary=f"{spec.name} of unrelated data")
+                    measured[f"{spec.name}_chance:{label}"] = _quantity(
+                        about, part, result.chance, extra
+                    )
+                else:
+                    measured[name] = _quantity(spec, part, result, extra)
+        return measured
+
+    def _compare(
+        self, spec: MetricSpec, part: Part, own: PyTree, target: PyTree
+    ) -> tuple[Any, tuple[str, ...]]:
+        """The comparison over all leading axes, and the axis that it adds."""
+        lead = len(part.dims)
+
+        def pair(a: PyTree, b: PyTree) -> Any:
+            if spec.compare is not None:
+                return spec.compare(a, b)
+            return spec.fn(_dense(a), _dense(b))
+
+        def with_one(other: PyTree) -> Any:
+            return _over(pair, lead, own, other)
+
+        if self.compared_with == "all":
+            found = jax.lax.map(with_one, target)
+            return _last(found), ("reference_step",)
+        if self.compared_with == "layers":
+            if part.dims[:1] != ("layer",):
+                return with_one(target), ()
+            n = jax.tree.leaves(target)[0].shape[0]
+
+            def with_layer(i: Array) -> Any:
+                same = jax.tree.map(
+                    lambda x: jnp.broadcast_to(x[i][None], x.shape), target
+                )
+                return with_one(same)
+
+            return _last(jax.lax.map(with_layer, jnp.arange(n))), ("other_layer",)
+        return with_one(target), ()
+
+    def observe(
+        self, model: Transformer, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> PyTree:
+        """What each comparison needs of each component, computed once."""
+        return self._prepared(self._parts(model, task, key))
+
+    def _prepared(self, parts: dict[str, Part]) -> dict[str, dict[str, PyTree]]:
+        prepared = {}
+        for spec in self.metrics:
+            if spec.kind == "similarity":
+                prepared[spec.name] = {
+                    label: _over(_prepare_of(spec), len(part.dims), part.values)
+                    for label, part in parts.items()
+                }
+            elif spec.kind == "change":
+                prepared[spec.name] = {k: part.values for k, part in parts.items()}
+        return prepared
+
+    def failure(self, measured: Mapping[str, Quantity]) -> str | None:
+        """Whether anything that went in was not finite."""
+        bad = int(measured["non_finite"].values.sum())
+        if bad:
+            return f"{bad} entries of the components are not finite (NaN or infinite)"
+        return None
+
+    def _parts(
+        self, model: Transformer, task: AbstractTask, key: Key[Array, ""]
+    ) -> dict[str, Part]:
+        batch = task.sample(
+            self.n_examples, split=self.split, key=fold_name(key, "examples")
+        )
+        return observe(
+            model, batch, self._components(model.config), key=fold_name(key, "heads")
+        )
+
+    def _components(self, config: TransformerConfig) -> list[Component]:
+        chosen = []
+        for entry in self.entries:
+            options = {k: v for k, v in entry.items() if k != "component"}
+            if "layers" in options:
+                options["layers"] = tuple(options["layers"])
+            made = component(
+                entry["component"], config, **options, pico=self.pico_compat
+            )
+            if made.label in {c.label for c in chosen}:
+                raise ValueError(
+                    f"metrics: two components would be called {made.label!r}; give "
+                    "them rows of their own."
+                )
+            chosen.append(made)
+        return chosen
+
+
+def _over(fn: Callable, lead: int, *trees: PyTree) -> Any:
+    """`fn` at every index of the leading axes.
+
+    Mapped one after the other on a CPU, where decompositions are not faster in a batch
+    and a choice between two of them then costs one; vmapped elsewhere.
+    """
+    if not lead:
+        return fn(*trees)
+    shape = jax.tree.leaves(trees)[0].shape[:lead]
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[lead:]), trees)
+    if jax.default_backend() == "cpu":
+        found = jax.lax.map(lambda args: fn(*args), flat)
+    else:
+        found = jax.vmap(fn)(*flat)
+    return jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), found)
+
+
+def _prepare_of(spec: MetricSpec) -> Callable[[Array | Factored], Any]:
+    prepare = spec.prepare
+    assert prepare is not None
+    return lambda x: prepare(_dense(x))
+
+
+def _last(found: Any) -> Any:
+    return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), found)
+
+
+def _dense(x: Array | Factored) -> Array:
+    return x.dense() if isinstance(x, Factored) else x
+
+
+def _spectrum(part: Part) -> Array:
+    def one(x: Array | Factored) -> Array:
+        if isinstance(x, Factored):
+            return x.singular_values("auto")
+        return singular_values(x, method="auto")
+
+    return _over(one, len(part.dims), part.values)
+
+
+def _count_non_finite(parts: dict[str, Part]) -> Quantity:
+    leaves = jax.tree.leaves([part.values for part in parts.values()])
+    counts = [(~jnp.isfinite(x)).sum() for x in leaves]
+    meaning = "entries of the components that are not finite"
+    return Quantity(jnp.stack(counts).sum(), (), "entries", meaning)
+
+
+def _quantity(
+    spec: MetricSpec, part: Part, values: Array, extra: tuple[str, ...] = ()
+) -> Quantity:
+    values = part.on_every_layer(values)
+    return Quantity(values, (*part.dims, *extra), spec.units, spec.summary)
+
+
+def metrics(
+    metric: str | list[str],
+    components: list[Any],
+    data_split: Literal["train", "test", "val"] = "test",
+    reference: int | str | None = None,
+    n_examples: int = 256,
+    pico_compat: bool = False,
+) -> Metrics:
+    """Any metric of the catalogue, of any component.
+
+    Args:
+        metric: One of `jaxcirc.metrics.METRICS`, or several.
+        components: Names of sites, weights or circuits, or mappings with `component`
+            and the options of `jaxcirc.components.component`.
+        data_split: Where examples come from; `val` is `test`.
+        reference: What comparisons are with: a step, `first`, `last`, `previous`,
+            `all`, `layers`, or another run's folder, with `@STEP` unless its last is
+            meant.
+        n_examples: Examples for activations and gradients.
+        pico_compat: As Pico Analyze computes it: biased CKA, the d_head × d_head
+            product W_O W_V for `ov`.
+    """
+    names = [metric] if isinstance(metric, str) else metric
+    if pico_compat:
+        names = [_PICO_NAMES.get(name, name) for name in names]
+    rows = tuple(find(METRICS, name, kind="metric") for name in names)
+    comparing = [row.name for row in rows if row.kind in ("change", "similarity")]
+    if comparing and reference is None:
+        raise ValueError(
+            f"metrics: {comparing[0]} compares; give a `reference`: a step, first, "
+            "last, previous, all, layers, or another run."
+        )
+    if reference is not None and not comparing:
+        raise ValueError(
+            f"metrics: {', '.join(names)} is of one checkpoint and takes no "
+            "`reference`."
+        )
+    if n_examples < 4:
+        raise ValueError(
+            f"metrics: `n_examples` must be at least 4, for similarities; got "
+            f"{n_examples}."
+        )
+    if not components:
+        raise ValueError("metrics: `components` is empty; name a site or a weight.")
+    entries, faults = [], []
+    for i, entry in enumerate(components):
+        entry = {"component": entry} if isinstance(entry, str) else dict(entry)
+        options = {("name" if k == "component" else k): v for k, v in entry.items()}
+        checked, wrong = check_options(
+            component, options, where=f"components[{i}]", provided=["config"]
+        )
+        faults += wrong
+        if not wrong:
+            checked["component"] = checked.pop("name")
+            entries.append(checked)
+    if faults:
+        raise ValueError("\n".join(faults))
+    split: Split = "train" if data_split == "train" else "test"
+    return Metrics(rows, tuple(entries), split, n_examples, reference, pico_compat)
+
+
+SPEC = MeasurementSpec(
+    name="metrics",
+    summary="any metrics of weights, activations, gradients and circuits",
+    build=metrics,
+    tiny={
+        "metric": ["effective_rank", "gini", "cka"],
+        "components": ["resid_post"],
+        "reference": "last",
+        "n_examples": 8,
+    },
+)

@@ -1,0 +1,144 @@
+"""What comparisons are with: the steps and runs that a reference names."""
+
+import posixpath
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import fsspec
+import jax
+import jax.numpy as jnp
+
+from .._core import device_memory, stack_trees, tree_bytes, unknown
+from ..checkpoints import CheckpointError, Trajectory, open_trajectory
+from ._measurements import AT_HAND, AbstractMeasurement, Reference
+
+_WORDS = ("first", "last", "previous", "all", "layers")
+
+
+class Target(NamedTuple):
+    """What a measurement has observed at its reference, for every seed.
+
+    With several steps (`all`) observations have an axis of them after that of seeds.
+    """
+
+    observed: Any = None
+    steps: tuple[int, ...] = ()
+
+
+def check_reference(reference: Reference, steps: Sequence[int]) -> None:
+    """Refuse a reference that does not exist.
+
+    Args:
+        reference: As a study names it.
+        steps: Checkpoints of this run.
+
+    Raises:
+        ValueError: no such step, word or run; the message says what there is.
+    """
+    if reference in AT_HAND or reference in _WORDS:
+        return
+    if isinstance(reference, int):
+        if reference not in steps:
+            near = min(steps, key=lambda s: abs(s - reference))
+            raise ValueError(
+                f"reference: no checkpoint at step {reference}; the nearest is {near}."
+            )
+        return
+    assert reference is not None
+    if "/" not in reference and "@" not in reference:
+        words = [*_WORDS, "a step", "a run's folder such as runs/NAME@STEP"]
+        raise ValueError(unknown("reference", reference, words))
+    _other_run(reference)
+
+
+def observe_target(
+    measure: AbstractMeasurement,
+    wanted: Sequence[int],
+    trajectories: Sequence[Trajectory],
+    task: Any,
+    key: jax.Array,
+) -> Target:
+    """Load the reference's checkpoints and keep what the measurement needs of them.
+
+    Args:
+        measure: Whose reference.
+        wanted: Steps that it is taken at, which are the reference if that is `all`.
+        trajectories: This run's, one per seed.
+        task: Data.
+        key: Of the measurement.
+
+    Raises:
+        ValueError: observations of all steps would not fit the memory.
+    """
+    reference = measure.reference
+    if reference in AT_HAND:
+        return Target()
+    if isinstance(reference, str) and reference not in _WORDS:
+        others, step = _other_run(reference)
+        # A run with fewer seeds is compared with by its first.
+        trajectories = [
+            others[i] if i < len(others) else others[0]
+            for i in range(len(trajectories))
+        ]
+        steps: tuple[int, ...] = (step,)
+    elif reference == "all":
+        steps = tuple(wanted)
+    else:
+        every = trajectories[0].steps
+        steps = ({"first": every[0], "last": every[-1]}.get(reference, reference),)  # pyright: ignore
+
+    @eqx.filter_jit
+    def observe(models, task, key):
+        with jax.default_matmul_precision("highest"):
+            return jax.lax.map(lambda m: measure.observe(m, task, key=key), models)
+
+    found = []
+    for models in zip(*(t.stream(steps) for t in trajectories), strict=True):
+        found.append(observe(stack_trees([model for _, model in models]), task, key))
+        if len(found) == 1:
+            _check_memory(tree_bytes(found[0]) * len(steps), len(steps))
+    if reference != "all":
+        return Target(found[0])
+    return Target(jax.tree.map(lambda *xs: jnp.stack(xs, axis=1), *found), steps)
+
+
+def _other_run(reference: str) -> tuple[list[Trajectory], int]:
+    folder, at, step = reference.rpartition("@")
+    if not at:
+        folder, step = reference, ""
+    training = posixpath.join(folder, "training")
+    fs, root = fsspec.core.url_to_fs(training)
+    names = []
+    if fs.isdir(root):
+        names = [posixpath.basename(p) for p in fs.ls(root, detail=False)]
+    seeds = sorted(
+        (n for n in names if n.startswith("seed_")), key=lambda n: int(n[5:])
+    )
+    if not seeds:
+        raise ValueError(
+            f"reference: {folder!r} holds no run; give a folder that `jaxcirc run` has "
+            "written, such as runs/induction, or a step of this run."
+        )
+    try:
+        found = [open_trajectory(posixpath.join(training, name)) for name in seeds]
+    except CheckpointError as error:
+        raise ValueError(f"reference: {error}") from error
+    steps = found[0].steps
+    chosen = int(step) if step.isdigit() else steps[-1]
+    if step and not step.isdigit() or chosen not in steps:
+        raise ValueError(
+            f"reference: {folder!r} has no step {step!r}; it has {len(steps)} from "
+            f"{steps[0]} to {steps[-1]}."
+        )
+    return found, chosen
+
+
+def _check_memory(needed: int, steps: int) -> None:
+    available = device_memory()
+    if available is not None and needed > 0.5 * available:
+        raise ValueError(
+            f"reference 'all': what is compared takes {needed / 1e9:.3g} GB at {steps} "
+            f"steps, more than half of this device's {available / 1e9:.3g} GB. Take "
+            "fewer `n_examples`, components or `steps`."
+        )
