@@ -74,10 +74,11 @@ def report(
 
 @app.command("list")
 def list_all():
-    """List packaged studies, tasks, models and measurements.
+    """List packaged studies, tasks, models, measurements and metrics.
 
     Example: `jaxcirc list`
     """
+    from ..metrics import METRICS
     from ..models import MODELS
     from ..study import MEASUREMENTS, PACKAGED
     from ..tasks import TASKS
@@ -87,6 +88,7 @@ def list_all():
         "tasks": TASKS,
         "models": MODELS,
         "measurements": MEASUREMENTS,
+        "metrics": METRICS,
     }
     table = Table(box=None, pad_edge=False, show_header=False)
     for title, rows in groups.items():
@@ -114,6 +116,35 @@ def new(
             raise ValueError(f"{path} is there already; choose another name.")
         path.write_text(new_study(path.stem))
         console.print(f"Wrote {path}. Run it with: jaxcirc run {path}")
+
+    guard(work, debug=debug)
+
+
+@app.command("import-pico-config")
+def import_pico_config(
+    source: Annotated[str, typer.Argument(metavar="OLD.yaml", help="Its file.")],
+    debug: Debug = False,
+):
+    """Turn an analysis file of Pico Analyze into a study, and say what changed.
+
+    Example: `jaxcirc import-pico-config old.yaml`
+    """
+
+    def work():
+        import yaml
+
+        from ..study import convert_pico
+
+        converted = convert_pico(Path(source).read_text(), source)
+        path = Path(f"{converted.study['name']}.yaml")
+        if path.exists():
+            raise ValueError(
+                f"{path} is there already; move it, or rename the analysis."
+            )
+        path.write_text(yaml.safe_dump(converted.study, sort_keys=False))
+        for note in converted.notes:
+            console.print(f"• {note}", highlight=False)
+        console.print(f"Wrote {path}. Set its task and model, then: jaxcirc run {path}")
 
     guard(work, debug=debug)
 

@@ -5,7 +5,7 @@ from ._curves import (
     CurvePanel as CurvePanel,
     developmental_curves as developmental_curves,
 )
-from ._heatmap import head_step_heatmap as head_step_heatmap
+from ._heatmap import square_matrix as square_matrix, step_heatmap as step_heatmap
 from ._llc import (
     calibration_grid as calibration_grid,
     chain_traces as chain_traces,
@@ -13,3 +13,4 @@ from ._llc import (
 )
 from ._pattern import attention_pattern as attention_pattern
 from ._script import plotly_script as plotly_script
+from ._timeline import Move as Move, change_timeline as change_timeline

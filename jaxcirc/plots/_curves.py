@@ -7,14 +7,14 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
-from ._style import COLOURS, FAINT, GRID, finish, step_axis, step_positions
+from ._style import COLOURS, FAINT, GRID, finish, ramp, step_axis, step_positions
 
 
 class Curve(NamedTuple):
     """One quantity over training.
 
     Args:
-        name: In the legend.
+        name: In the legend; empty for the only curve of a panel.
         steps: Where it was measured.
         values: One row per seed.
         colour: Number of its colour.
@@ -22,6 +22,7 @@ class Curve(NamedTuple):
         faint: Draw it in the background.
         errors: Half the length of an error bar at every value.
         notes: A word for every value; points with a word stand out.
+        shade: Place on a ramp from 0 to 1, instead of a colour of its own: for layers.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Curve(NamedTuple):
     faint: bool = False
     errors: Float[np.ndarray, "seed step"] | None = None
     notes: Sequence[Sequence[str]] | None = None
+    shade: float | None = None
 
 
 class CurvePanel(NamedTuple):
@@ -69,7 +71,8 @@ def developmental_curves(panels: Sequence[CurvePanel]) -> go.Figure:
             for trace in _traces(curve, panel.title.replace("<br>", " ")):
                 key = (curve.name, curve.colour)
                 trace.yaxis = axis
-                trace.showlegend = trace.showlegend is not False and key not in named
+                shown = trace.showlegend is not False and bool(curve.name)
+                trace.showlegend = shown and key not in named
                 if trace.showlegend:
                     named.add(key)
                 figure.add_trace(trace)
@@ -130,6 +133,8 @@ def _draw_chance(figure: go.Figure, chance: float, axis: str, *, log: bool) -> N
 
 def _traces(curve: Curve, title: str) -> list[go.Scatter]:
     colour = FAINT if curve.faint else COLOURS[curve.colour % len(COLOURS)]
+    if curve.shade is not None:
+        colour = ramp(curve.shade)
     line = {"color": colour, "dash": "dash" if curve.dashed else "solid"}
     x = step_positions(curve.steps.tolist())
     values = np.asarray(curve.values, float)

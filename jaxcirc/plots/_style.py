@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import plotly.colors
 import plotly.graph_objects as go
 
 # Okabe & Ito (2008): distinct under every common colour blindness.
@@ -10,6 +11,12 @@ INK, GRID, FAINT = "#1f2933", "#e4e7eb", "#9aa5b1"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 # Where step 0 is drawn on a logarithmic axis, which has no zero.
 ZERO = 0.4
+
+
+def ramp(place: float) -> str:
+    """A colour between dark blue (0) and yellow ochre (1), even to every eye."""
+    # The lightest end of the scale is too pale for a line on white.
+    return str(plotly.colors.sample_colorscale("Cividis", [0.85 * place])[0])
 
 
 def step_positions(steps: Sequence[int]) -> list[float]:

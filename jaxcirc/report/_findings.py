@@ -1,10 +1,12 @@
 """What happened, in plain numbers."""
 
+import json
 from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
 
+from ._changes import change_sentences
 from ._llc import STATUSES, conformance_sentence, grid_sentence
 from ._series import head_label, step_text, strongest_head
 
@@ -21,9 +23,23 @@ def findings(tree: xr.DataTree) -> list[str]:
     for node in tree.children.values():
         dataset = node.to_dataset()
         describe = _DESCRIBE.get(str(dataset.attrs.get("measurement")))
-        if describe is not None:
+        if describe is not None and (
+            dataset.data_vars or "failed" not in dataset.attrs
+        ):
             sentences += describe(dataset)
+        sentences += _failures(dataset)
     return sentences
+
+
+def _failures(data: xr.Dataset) -> list[str]:
+    failed = json.loads(data.attrs.get("failed", "{}"))
+    if not failed:
+        return []
+    first, reason = next(iter(failed.items()))
+    return [
+        f"{data.attrs['id']} failed at {len(failed)} checkpoints, first at step "
+        f"{step_text(int(first))}: {reason.rstrip('.')}."
+    ]
 
 
 def _performance(data: xr.Dataset) -> list[str]:
@@ -120,6 +136,7 @@ _DESCRIBE: dict[str, Callable[[xr.Dataset], list[str]]] = {
     "llc": _llc,
     "llc_grid": lambda data: [grid_sentence(data)],
     "llc_conformance": lambda data: [conformance_sentence(data)],
+    "changes": change_sentences,
 }
 
 

@@ -27,6 +27,7 @@ def render(tree: xr.DataTree) -> str:
     attrs = {name: json.loads(tree.attrs[name]) for name in tree.attrs}
     study = attrs.pop("study")
     header, rows = _table(tree)
+    drawn = sections(tree)
     long_header = ["measurement", "quantity", "step", "seed", "where", "value"]
     loader = jinja2.FileSystemLoader(_FOLDER)
     environment = jinja2.Environment(
@@ -36,10 +37,8 @@ def render(tree: xr.DataTree) -> str:
         study=study,
         facts=_facts(tree, study, attrs["task"]),
         findings=findings(tree),
-        sections=[s._replace(figure=_inline(s.figure)) for s in sections(tree)],
-        explorers=_inline(
-            json.dumps({s.id: s.explorer for s in sections(tree) if s.explorer})
-        ),
+        sections=[s._replace(figure=_inline(s.figure)) for s in drawn],
+        explorers=_inline(json.dumps({s.id: s.explorer for s in drawn if s.explorer})),
         header=header,
         rows=rows,
         table_csv=_inline(json.dumps(to_csv(header, rows))),
@@ -58,7 +57,7 @@ def render(tree: xr.DataTree) -> str:
 def _facts(tree: xr.DataTree, study: dict, task: dict) -> list[tuple[str, str]]:
     training = json.loads(tree.attrs["identity"])["training"]
     measured = [n.to_dataset() for k, n in tree.children.items() if k != "training"]
-    checkpoints = max((data.sizes["step"] for data in measured), default=0)
+    checkpoints = max((data.sizes.get("step", 0) for data in measured), default=0)
     batch = training["batch_size"]
     size = "the whole train split" if batch is None else f"{batch:,} examples"
     return [

@@ -16,8 +16,9 @@ from ..plots import (
     CurvePanel as Panel,
     attention_pattern,
     developmental_curves,
-    head_step_heatmap,
+    step_heatmap,
 )
+from ._changes import change_figure, change_rows
 from ._llc import (
     conformance_figure,
     conformance_sentence,
@@ -28,11 +29,11 @@ from ._llc import (
     trace_explorer,
     trace_figure,
 )
+from ._metrics import quantity_figures
 from ._series import head_label, step_text, strongest_head
 
 # Above this many bytes patterns are thinned out over steps, to keep the page light.
 MAX_PATTERN_BYTES = 6_000_000
-MAX_CURVES = 12
 
 
 Nodes = Mapping[str, xr.Dataset]
@@ -51,7 +52,11 @@ class Section(NamedTuple):
 
 def sections(tree: xr.DataTree) -> list[Section]:
     """The page's figures, the whole of development first."""
-    nodes = {name: node.to_dataset() for name, node in tree.children.items()}
+    nodes = {str(k): node.to_dataset() for k, node in tree.children.items()}
+    # A measurement that failed at every step has nothing to draw.
+    nodes = {k: data for k, data in nodes.items() if data.data_vars}
+    # What moves when comes before the quantities one by one.
+    nodes = dict(sorted(nodes.items(), key=lambda item: item[0] != "changes"))
     made = []
     panels = [p for data in nodes.values() for p in _overview(data)]
     if panels:
@@ -65,7 +70,7 @@ def sections(tree: xr.DataTree) -> list[Section]:
         )
     for name, data in nodes.items():
         kind = str(data.attrs.get("measurement"))
-        draw = _SECTIONS.get(kind, _curves_of)
+        draw = _SECTIONS.get(kind, _quantities)
         if kind not in _IN_OVERVIEW:
             made += draw(name, nodes)
     return made
@@ -128,11 +133,12 @@ def _head_map(name: str, nodes: Nodes) -> list[Section]:
         for layer, head in np.ndindex(data.sizes["layer"], data.sizes["head"])
     ]
     scores, units = {}, {}
-    for score in ("induction", "previous_token", "duplicate_token", "entropy"):
+    for score in map(str, data.data_vars):
         flat = data[score].mean("seed").transpose("layer", "head", "step")
-        scores[score] = flat.values.reshape(len(heads), -1)
-        units[score] = data[score].attrs["units"]
-    figure = head_step_heatmap(scores, heads, data["step"].values.tolist(), units)
+        label = score.replace("_", " ")
+        scores[label] = flat.values.reshape(len(heads), -1)
+        units[label] = data[score].attrs["units"]
+    figure = step_heatmap(scores, heads, data["step"].values.tolist(), units)
     seeds = data.sizes["seed"]
     over = f", the mean of {seeds} seeds" if seeds > 1 else ""
     text = (
@@ -246,26 +252,36 @@ def _conformance(name: str, nodes: Nodes) -> list[Section]:
     ]
 
 
-def _curves_of(name: str, nodes: Nodes) -> list[Section]:
+def _quantities(name: str, nodes: Nodes) -> list[Section]:
     data = nodes[name]
-    panels = []
-    for variable, array in data.data_vars.items():
-        rest = [dim for dim in array.dims if dim not in ("seed", "step")]
-        flat = array.stack(series=rest) if rest else array.expand_dims("series")
-        curves = []
-        for i in range(min(flat.sizes["series"], MAX_CURVES)):
-            one = flat.isel(series=i)
-            label = " ".join(f"{dim} {one[dim].item()}" for dim in rest)
-            label = label or str(variable)
-            curves.append(Curve(label, array["step"].values, _seeds(one), i))
-        units = array.attrs.get("units")
-        title = f"{variable} ({units})" if units else str(variable)
-        chance = array.attrs.get("chance")
-        panels.append(Panel(title, curves, None if chance is None else float(chance)))
-    if not panels:
+    title = name.replace("_", " ").capitalize()
+    parts = dict.fromkeys(str(v).partition(":")[2] for v in data.data_vars)
+    named = [part for part in parts if part]
+    if named:
+        title += f": {', '.join(named[:4])}" + (" …" if len(named) > 4 else "")
+    return [
+        Section(
+            f"{name}{suffix}",
+            f"{title}, {kind}" if kind else title,
+            text,
+            _json(figure),
+        )
+        for suffix, kind, text, figure in quantity_figures(data)
+    ]
+
+
+def _changes(name: str, nodes: Nodes) -> list[Section]:
+    data = nodes[name]
+    if not data.data_vars:
         return []
-    figure = developmental_curves(panels)
-    return [Section(name, name.replace("_", " "), "", _json(figure))]
+    text = (
+        "Changes of level, by least squares, that explain more than the best split of "
+        "95% of random orders of the same values does: a series without any order in "
+        "time has such a change in one case of twenty. Abrupt: how much of the change "
+        "happens around that checkpoint."
+    )
+    figure = _json(change_figure(data))
+    return [Section(name, "When things move", text, figure, table=change_rows(data))]
 
 
 def _json(figure: Any) -> str:
@@ -289,4 +305,5 @@ _SECTIONS: dict[str, Callable[[str, Nodes], list[Section]]] = {
     "llc": _llc_traces,
     "llc_grid": _llc_grid,
     "llc_conformance": _conformance,
+    "changes": _changes,
 }

@@ -30,7 +30,7 @@ def long_rows(tree: xr.DataTree) -> Iterator[tuple]:
     for node in tree.children.values():
         dataset = node.to_dataset()
         name = dataset.attrs.get("id", dataset.attrs.get("measurement"))
-        if dataset.attrs.get("measurement") == "patterns":
+        if dataset.attrs.get("measurement") in ("patterns", "changes"):
             continue
         for variable, array in dataset.data_vars.items():
             if "draw" in array.dims:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from jaxcirc.plots import Curve, CurvePanel, developmental_curves, head_step_heatmap
+from jaxcirc.plots import Curve, CurvePanel, developmental_curves, step_heatmap
 from jaxcirc.report import _llc, findings, render
 from jaxcirc.report._series import long_rows, step_text
 
@@ -162,7 +162,7 @@ def test_seeds_are_thin_lines_behind_their_mean():
 
 def test_the_heat_map_has_a_button_for_each_score():
     scores = {name: np.ones((2, 3)) for name in ("a", "b")}
-    figure = head_step_heatmap(scores, ["L0H0", "L0H1"], [0, 1, 2], {"a": "", "b": ""})
+    figure = step_heatmap(scores, ["L0H0", "L0H1"], [0, 1, 2], {"a": "", "b": ""})
     assert [trace.visible for trace in figure.data] == [True, False]
     assert len(figure.layout.updatemenus[0].buttons) == 2
 

@@ -116,6 +116,9 @@ class Metrics(AbstractMeasurement):
             for label, part in parts.items():
                 one, other = own[spec.name][label], target[spec.name][label]
                 result, extra = self._compare(spec, part, one, other)
+                told = spec._replace(
+                    summary=f"{spec.summary}; compared with {self._compared_with}"
+                )
                 if self.compared_with == "previous":
                     # The first checkpoint has none before it.
                     result = jax.tree.map(
@@ -123,14 +126,28 @@ class Metrics(AbstractMeasurement):
                     )
                 name = f"{spec.name}:{label}"
                 if isinstance(result, Similarity):
-                    measured[name] = _quantity(spec, part, result.value, extra)
+                    measured[name] = _quantity(told, part, result.value, extra)
                     about = spec._replace(summary=f"{spec.name} of unrelated data")
                     measured[f"{spec.name}_chance:{label}"] = _quantity(
                         about, part, result.chance, extra
                     )
                 else:
-                    measured[name] = _quantity(spec, part, result, extra)
+                    measured[name] = _quantity(told, part, result, extra)
         return measured
+
+    @property
+    def _compared_with(self) -> str:
+        words = {
+            "all": "every checkpoint",
+            "layers": "every layer",
+            "first": "the first checkpoint",
+            "last": "the last checkpoint",
+            "previous": "the checkpoint before",
+        }
+        reference = self.compared_with
+        if isinstance(reference, int):
+            return f"step {reference}"
+        return words.get(str(reference), str(reference))
 
     def _compare(
         self, spec: MetricSpec, part: Part, own: PyTree, target: PyTree

@@ -1,0 +1,93 @@
+"""The section on when things move."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..plots import Move, change_timeline
+from ._series import step_text
+
+# A timeline with more rows than this is longer than a screen.
+MOST_SERIES = 40
+
+
+def change_figure(data: xr.Dataset) -> Any:
+    """A timeline of changes: those of performance, and the strongest of the others."""
+    rows = _rows(data)
+    strength: dict[str, float] = {}
+    for row in rows:
+        own = np.inf if row["measurement"] == "performance" else row["strength"]
+        strength[_name(row)] = max(strength.get(_name(row), 0), own)
+    drawn = sorted(strength, key=lambda name: -strength[name])[:MOST_SERIES]
+    return change_timeline(
+        [
+            Move(
+                _name(row),
+                row["from_step"],
+                row["to_step"],
+                *_levels(row),
+                row["strength"],
+            )
+            for row in rows
+            if _name(row) in drawn
+        ]
+    )
+
+
+def change_rows(data: xr.Dataset) -> tuple[list[str], list[tuple]]:
+    """A table with one row per change."""
+    header = ["between steps", "series", "from", "to", "× noise", "abrupt"]
+    rows = [
+        (
+            f"{step_text(row['from_step'])} – {step_text(row['to_step'])}",
+            _name(row),
+            *(f"{level:.4g}" for level in _levels(row)),
+            f"{row['strength']:.1f}",
+            f"{100 * row['share']:.0f}%",
+        )
+        for row in _rows(data)
+    ]
+    return header, rows
+
+
+def change_sentences(data: xr.Dataset) -> list[str]:
+    """The moment at which most series move, and which."""
+    rows = _rows(data)
+    by_step: dict[tuple[int, int], list[dict]] = {}
+    for row in rows:
+        by_step.setdefault((row["from_step"], row["to_step"]), []).append(row)
+    if not rows:
+        return ["No series changes its level by more than noise would."]
+    (before, after), most = max(by_step.items(), key=lambda item: len(item[1]))
+    strongest = sorted(most, key=lambda row: -row["strength"])[:4]
+    names = ", ".join(_name(row) for row in strongest)
+    return [
+        f"{len(most)} of {len(rows)} changes of level lie between the checkpoints of "
+        f"steps {step_text(before)} and {step_text(after)}, the strongest: {names}."
+    ]
+
+
+def _rows(data: xr.Dataset) -> list[dict]:
+    if not data.data_vars:
+        return []
+    columns = {
+        str(name): array.values.tolist() for name, array in data.data_vars.items()
+    }
+    return [
+        dict(zip(columns, row, strict=True))
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def _levels(row: dict) -> tuple[float, float]:
+    return row["before"], row["after"]
+
+
+def _name(row: dict) -> str:
+    metric, colon, component = row["quantity"].partition(":")
+    quantity = metric.replace("_", " ") + (f" of {component}" if colon else "")
+    where = f" {row['where']}" if row["where"] else ""
+    source = row["measurement"].replace("_", " ")
+    plain = source in ("performance", "metrics") or source.startswith("metrics ")
+    return f"{quantity}{where}" if plain else f"{source}: {quantity}{where}"
