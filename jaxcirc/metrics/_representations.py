@@ -64,9 +64,10 @@ def centre(x: Float[Array, "example feature"]) -> Float[Array, "example feature"
     What is constant up to rounding is made exactly 0.
     """
     wide = at_least_float32(x)
-    centred = wide - wide.mean(axis=0, keepdims=True)
+    mean = wide.mean(axis=0, keepdims=True)
+    centred = wide - mean
     largest = jnp.abs(centred).max()
-    rounding = 8 * jnp.finfo(wide.dtype).eps * jnp.abs(wide).max()
+    rounding = 8 * jnp.finfo(wide.dtype).eps * jnp.abs(mean).max()
     constant = largest <= rounding
     return jnp.where(constant, 0, centred / jnp.where(constant, 1, largest))
 

@@ -72,7 +72,8 @@ def measure_missing(
     wanted = sorted(set().union(*(c.missing for c in cells)) if cells else ())
     if at_once is None:
         at_once = 1 if jax.default_backend() == "cpu" else 8
-    stream = _snapshots(trajectories, wanted)
+    look_back = any(cell.row.measure.needs_previous for cell in cells)
+    stream = _snapshots(trajectories, wanted, look_back)
     while chunk := list(itertools.islice(stream, at_once)):
         for cell in cells:
             some = [(step, shot) for step, shot in chunk if step in cell.missing]
@@ -110,21 +111,27 @@ def _prepare_cells(
 
 
 def _snapshots(
-    trajectories: Sequence[Trajectory], wanted: Sequence[int]
+    trajectories: Sequence[Trajectory], wanted: Sequence[int], look_back: bool
 ) -> Iterator[tuple[int, Snapshot]]:
-    """Wanted steps in order, with all seeds stacked and the checkpoint before."""
+    """Wanted steps in order, all seeds stacked, and if asked the checkpoint before.
+
+    In memory are the checkpoint handed out, the one being read and, if asked for, the
+    one before.
+    """
     every = trajectories[0].steps
     before = {s: every[max(i - 1, 0)] for i, s in enumerate(every)}
-    needed = sorted({*wanted, *(before[s] for s in wanted)})
+    needed = sorted({*wanted, *(before[s] for s in wanted if look_back)})
     streams = [trajectory.stream(needed) for trajectory in trajectories]
     previous: Any = None
     for models in zip(*streams, strict=True):
         step = models[0][0]
         model = stack_trees([model for _, model in models])
+        del models
         if step in wanted:
             gap = jnp.full(len(trajectories), step - before[step])
-            yield step, Snapshot(model, previous if step > every[0] else model, gap)
-        previous = model
+            there = look_back and step > every[0]
+            yield step, Snapshot(model, previous if there else model, gap)
+        previous = model if look_back else None
 
 
 def _labelled(

@@ -34,6 +34,11 @@ class Curvature(AbstractMeasurement):
     num_probes: int = eqx.field(static=True)
     num_nodes: int = eqx.field(static=True)
 
+    @property
+    def needs_previous(self) -> bool:
+        """For what has changed since."""
+        return True
+
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, Quantity]:

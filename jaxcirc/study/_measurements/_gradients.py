@@ -22,6 +22,11 @@ class Gradients(AbstractMeasurement):
 
     n_examples: int = eqx.field(static=True)
 
+    @property
+    def needs_previous(self) -> bool:
+        """For what has changed since."""
+        return True
+
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, Quantity]:

@@ -1,5 +1,7 @@
 """What the samplers give where the coefficient is known exactly."""
 
+import functools
+
 import equinox as eqx
 import jax
 import numpy as np
@@ -65,6 +67,7 @@ class LLCConformance(AbstractMeasurement):
         return {"sampler": list(self.samplers), "case": cases}
 
 
+@functools.cache
 def _families() -> list[conformance.Family]:
     return [
         conformance.quadratics(),

@@ -21,8 +21,9 @@ class Snapshot(NamedTuple):
     """One checkpoint as a measurement sees it.
 
     `previous` is the checkpoint before it in the trajectory and `gap` the steps between
-    them; the first checkpoint is its own previous, with a gap of 0. `target` is what
-    the measurement has observed at its reference, if it has one.
+    them; the first checkpoint is its own previous, with a gap of 0, and so is every one
+    where no measurement needs it. `target` is what the measurement has observed at its
+    reference, if it has one.
     """
 
     model: Transformer
@@ -58,6 +59,11 @@ class AbstractMeasurement(eqx.Module):
         It then gets the snapshot of one step with all seeds stacked, outside `jit`, and
         returns NumPy arrays with a leading seed axis.
         """
+        return False
+
+    @property
+    def needs_previous(self) -> bool:
+        """Whether it looks at `Snapshot.previous`, which is otherwise not kept."""
         return False
 
     @property

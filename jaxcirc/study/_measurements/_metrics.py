@@ -45,6 +45,11 @@ class Metrics(AbstractMeasurement):
         """What comparisons are with."""
         return self.compared_with
 
+    @property
+    def needs_previous(self) -> bool:
+        """Only as the reference."""
+        return self.compared_with == "previous"
+
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
         """Every component is there and of a kind that every metric accepts."""
         chosen = self._components(config)

@@ -18,6 +18,11 @@ class Weights(AbstractMeasurement):
     Weights inside the blocks are taken layer by layer: `blocks.0.attn.W_Q`.
     """
 
+    @property
+    def needs_previous(self) -> bool:
+        """For what has changed since."""
+        return True
+
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, Quantity]:
