@@ -27,6 +27,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/gemm.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/capture.py
+	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/llc.py
 
 # Another interpreter than the one .venv was made with means another .venv.

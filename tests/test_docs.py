@@ -1,22 +1,37 @@
-"""The code of docs/llc.md runs, block after block, and prints what it says."""
+"""The code of the guides runs, block after block, and prints what they say."""
 
 import contextlib
 import io
 import pathlib
 import re
 
+import pytest
+
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
 
-def test_the_blocks_of_the_llc_guide():
-    text = (DOCS / "llc.md").read_text()
+@pytest.mark.parametrize(("guide", "prints"), [("llc.md", 3), ("metrics.md", 8)])
+def test_the_blocks_of_the_guides(guide, prints):
+    text = (DOCS / guide).read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     code = "\n".join(blocks)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(code, "llc.md", "exec"), {})
+        exec(compile(code, guide, "exec"), {})
     promised = re.findall(r"^print\(.*\) +# (.*)$", code, flags=re.M)
     lines = printed.getvalue().splitlines()
-    assert len(lines) == len(promised) == 3
+    assert len(lines) == len(promised) == prints
     for line, promise in zip(lines, promised, strict=True):
         assert promise.startswith(line) or promise.endswith(line), (line, promise)
+
+
+def test_the_study_of_the_metrics_guide_is_valid(tmp_path):
+    from jaxcirc.study import load_config, prepare
+
+    text = (DOCS / "metrics.md").read_text()
+    (section,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.S)
+    head = "name: guide\ntask: induction\nmodel: {family: gpt2, n_layers: 2}\n"
+    path = tmp_path / "guide.yaml"
+    path.write_text(head + section)
+    prepared = prepare(load_config(str(path), ["training.every=50"]))
+    assert len(prepared.measurements) == 9

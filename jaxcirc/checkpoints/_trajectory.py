@@ -70,8 +70,10 @@ class Trajectory:
                     step = waiting.popleft()
                     pending.append((step, reader.submit(self._read, step)))
                 step, future = pending.popleft()
-                yield step, future.result()
+                # Held by nobody here while the caller works on it.
+                taken = [(step, future.result())]
                 del future
+                yield taken.pop()
 
     def _check(self, steps: Sequence[int]) -> None:
         for step in steps:

@@ -298,9 +298,7 @@ def _build_measurements(
         if measure is not None:
             _try(lambda m=measure: m.check(model, task), faults)
             _try(
-                lambda m=measure: check_reference(
-                    m.reference, training.checkpoint_steps
-                ),
+                lambda m=measure: check_reference(m, training.checkpoint_steps, task),
                 faults,
             )
             measurements.append(Measurement(own_id, row.name, checked, steps, measure))

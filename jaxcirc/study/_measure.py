@@ -21,6 +21,8 @@ from ._reference import Target, observe_target
 from ._store import Study, config_hash
 
 OnCell = Callable[[str, int], None]
+# What one cell may fail of while the others go on.
+_CANNOT = (ValueError, jax.errors.JaxRuntimeError)
 
 
 class _Cells(NamedTuple):
@@ -31,6 +33,7 @@ class _Cells(NamedTuple):
     compiled: Callable[..., dict[str, Quantity]]
     key: jax.Array
     target: Target
+    failure: str | None = None
 
 
 def missing_cells(prepared: Prepared, study: Study) -> list[tuple[str, int]]:
@@ -74,13 +77,19 @@ def measure_missing(
         at_once = 1 if jax.default_backend() == "cpu" else 8
     look_back = any(cell.row.measure.needs_previous for cell in cells)
     stream = _snapshots(trajectories, wanted, look_back)
-    while chunk := list(itertools.islice(stream, at_once)):
+
+    def measure(chunk: list[tuple[int, Snapshot]]) -> bool:
         for cell in cells:
             some = [(step, shot) for step, shot in chunk if step in cell.missing]
             for step, labelled in _labelled(cell, prepared, some, at_once, origin):
                 study.write_cell(cell.row.id, step, labelled)
                 if on_cell is not None:
                     on_cell(cell.row.id, step)
+        return bool(chunk)
+
+    # No name holds a chunk while the next one is read.
+    while measure(list(itertools.islice(stream, at_once))):
+        pass
 
 
 def _prepare_cells(
@@ -104,10 +113,14 @@ def _prepare_cells(
         return jax.lax.map(measure, shots) if one else jax.vmap(measure)(shots)
 
     wanted = [step for step in row.steps if step in there]
-    target = Target()
-    if missing:
+    cells = _Cells(row, frozenset(missing), compiled, key, Target())
+    if not missing:
+        return cells
+    try:
         target = observe_target(row.measure, wanted, trajectories, prepared.task, key)
-    return _Cells(row, frozenset(missing), compiled, key, target)
+    except _CANNOT as error:
+        return cells._replace(failure=str(error))
+    return cells._replace(target=target)
 
 
 def _snapshots(
@@ -123,15 +136,14 @@ def _snapshots(
     needed = sorted({*wanted, *(before[s] for s in wanted if look_back)})
     streams = [trajectory.stream(needed) for trajectory in trajectories]
     previous: Any = None
-    for models in zip(*streams, strict=True):
-        step = models[0][0]
-        model = stack_trees([model for _, model in models])
-        del models
+    for step in needed:
+        model = stack_trees([next(stream)[1] for stream in streams])
         if step in wanted:
             gap = jnp.full(len(trajectories), step - before[step])
             there = look_back and step > every[0]
             yield step, Snapshot(model, previous if there else model, gap)
         previous = model if look_back else None
+        del model
 
 
 def _labelled(
@@ -143,6 +155,10 @@ def _labelled(
 ) -> Iterator[tuple[int, xr.Dataset]]:
     """Cells; one that cannot be measured says why, and the study goes on."""
     about = {"measurement": cell.row.name, "id": cell.row.id, **origin}
+    if cell.failure is not None:
+        for step, _ in some:
+            yield step, xr.Dataset(attrs=about | {"failed": cell.failure})
+        return
     try:
         for step, measured in _measure(cell, prepared, some, at_once):
             labelled = _label(measured, cell, prepared, about)
@@ -150,7 +166,7 @@ def _labelled(
             if failure is not None:
                 labelled.attrs["failed"] = failure
             yield step, labelled
-    except (ValueError, jax.errors.JaxRuntimeError) as error:
+    except _CANNOT as error:
         for step, _ in some:
             yield step, xr.Dataset(attrs=about | {"failed": str(error)})
 
@@ -167,7 +183,9 @@ def _measure(
     # A short chunk is filled up with its last member: one shape, one compilation.
     shots = [shot._replace(target=cell.target.observed) for _, shot in some]
     padded = shots + [shots[-1]] * (at_once - len(some))
-    stacked = jax.tree.map(lambda *xs: jnp.concatenate(xs), *padded)
+    stacked = padded[0]
+    if at_once > 1:
+        stacked = jax.tree.map(lambda *xs: jnp.concatenate(xs), *padded)
     measured = jax.device_get(cell.compiled(stacked, prepared.task, cell.key))
     n_seeds = prepared.training.seeds
     for i, (step, _) in enumerate(some):

@@ -11,7 +11,9 @@ import jax.numpy as jnp
 
 from .._core import device_memory, stack_trees, tree_bytes, unknown
 from ..checkpoints import CheckpointError, Trajectory, open_trajectory
-from ._measurements import AT_HAND, AbstractMeasurement, Reference
+from ..models import TransformerConfig
+from ..tasks import AbstractTask
+from ._measurements import AT_HAND, AbstractMeasurement
 
 _WORDS = ("first", "last", "previous", "all", "layers")
 
@@ -26,16 +28,21 @@ class Target(NamedTuple):
     steps: tuple[int, ...] = ()
 
 
-def check_reference(reference: Reference, steps: Sequence[int]) -> None:
-    """Refuse a reference that does not exist.
+def check_reference(
+    measure: AbstractMeasurement, steps: Sequence[int], task: AbstractTask
+) -> None:
+    """Refuse a reference that does not exist or cannot be compared with.
 
     Args:
-        reference: As a study names it.
+        measure: Whose reference.
         steps: Checkpoints of this run.
+        task: Data that the reference must be able to read.
 
     Raises:
-        ValueError: no such step, word or run; the message says what there is.
+        ValueError: no such step, word or run (the message says what there is), or a run
+            whose model lacks what is compared.
     """
+    reference = measure.reference
     if reference in AT_HAND or reference in _WORDS:
         return
     if isinstance(reference, int):
@@ -49,14 +56,25 @@ def check_reference(reference: Reference, steps: Sequence[int]) -> None:
     if "/" not in reference and "@" not in reference:
         words = [*_WORDS, "a step", "a run's folder such as runs/NAME@STEP"]
         raise ValueError(unknown("reference", reference, words))
-    _other_run(reference)
+    others, _ = _other_run(reference)
+    config = TransformerConfig.from_dict(others[0].info["model"])
+    if config.d_vocab < task.d_vocab or config.n_ctx < task.n_ctx:
+        raise ValueError(
+            f"reference: the model of {reference!r} has {config.d_vocab} tokens and a "
+            f"context of {config.n_ctx}; this task needs {task.d_vocab} and "
+            f"{task.n_ctx}."
+        )
+    try:
+        measure.check(config, task)
+    except ValueError as error:
+        raise ValueError(f"reference {reference!r}: {error}") from error
 
 
 def observe_target(
     measure: AbstractMeasurement,
     wanted: Sequence[int],
     trajectories: Sequence[Trajectory],
-    task: Any,
+    task: AbstractTask,
     key: jax.Array,
 ) -> Target:
     """Load the reference's checkpoints and keep what the measurement needs of them.

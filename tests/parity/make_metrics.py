@@ -58,7 +58,9 @@ def head_scores():
 
 def weights():
     rng = np.random.default_rng(1)
-    made = {k: rng.normal(size=(2, HEADS, *s)).astype(np.float32) for k, s in SHAPES.items()}
+    made = {
+        k: rng.normal(size=(2, HEADS, *s)).astype(np.float32) for k, s in SHAPES.items()
+    }
     made["W_E"] = rng.normal(size=(30, 16)).astype(np.float32)
     made["W_U"] = rng.normal(size=(16, 30)).astype(np.float32)
     return made
@@ -66,7 +68,13 @@ def weights():
 
 def circuits():
     config = HookedTransformerConfig(
-        n_layers=2, d_model=16, n_heads=HEADS, d_head=4, n_ctx=8, d_vocab=30, attn_only=True
+        n_layers=2,
+        d_model=16,
+        n_heads=HEADS,
+        d_head=4,
+        n_ctx=8,
+        d_vocab=30,
+        attn_only=True,
     )
     model = HookedTransformer(config)
     own = weights()
@@ -97,7 +105,8 @@ def samples():
     return {
         "pareto": 1 + np.random.default_rng(3).pareto(2.0, 400),
         "body_and_tail": np.r_[tail, body],
-        "spectrum": np.linalg.svd(np.random.default_rng(4).normal(size=(120, 200)))[1] ** 2,
+        "spectrum": np.linalg.svd(np.random.default_rng(4).normal(size=(120, 200)))[1]
+        ** 2,
     }
 
 
@@ -122,4 +131,4 @@ if __name__ == "__main__":
         "circuits": circuits(),
         "tails": tails(),
     }
-    print(json.dumps(made, indent=1))
+    print(json.dumps(made, separators=(",", ":")))

@@ -259,3 +259,91 @@ def test_gathering_keeps_what_differs_apart():
     assert made["measure"][1]["metric"] == ["gini", "hoyer"]
     assert "metrics" not in made
     assert gather_metrics({"a": 1}) == {"a": 1}
+
+
+def test_a_run_that_cannot_be_compared_with_is_refused(ran, folder, tmp_path):
+    row = "metrics:\n - {metric: cka, components: [%s], reference: '%s'}"
+    with pytest.raises(StudyError, match="has 8 tokens.*needs 12"):
+        study_of(tmp_path, row % ("resid_post", f"{folder}/run"), "task.p=11")
+    with pytest.raises(StudyError, match=r"reference '.*unknown component 'mlp.post'"):
+        study_of(
+            tmp_path,
+            row % ("mlp.post", f"{folder}/run"),
+            "model={family: gpt2, n_layers: 2, d_model: 8, n_heads: 2}",
+        )
+
+
+def test_a_reference_that_fails_fails_its_own_cells(tmp_path, monkeypatch):
+    section = """
+measure: [weights]
+metrics:
+  - {metric: cka, components: [resid_post], reference: all, n_examples: 8}
+"""
+    import jaxcirc.study._reference as reference
+
+    monkeypatch.setattr(reference, "device_memory", lambda: 1000)
+    tree = run(study_of(tmp_path, section)).open()
+    assert not tree["metrics"].to_dataset().data_vars
+    assert "Take fewer `n_examples`" in tree["metrics"].attrs["failed"]
+    assert np.isfinite(tree["weights"]["norm"]).all()
+
+
+def test_a_new_row_is_in_the_list_the_schema_and_the_results(tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    import jaxcirc.study._measurements._metrics as study_metrics
+    from jaxcirc.cli._app import app
+    from jaxcirc.metrics import MetricSpec
+
+    spec = MetricSpec(
+        name="smallest_entry",
+        summary="the smallest entry of all",
+        fn=lambda x: x.min(),
+        kind="array",
+        bounds=(-np.inf, None),
+        units="",
+        paper="",
+    )
+    rows = (*metrics.METRICS, spec)
+    monkeypatch.setattr(metrics, "METRICS", rows)
+    monkeypatch.setattr(study_metrics, "METRICS", rows)
+    assert "smallest_entry" in CliRunner().invoke(app, ["list"]).output
+    row = "metrics:\n - {metric: smallest_entry, components: [W_E]}"
+    study = run(study_of(tmp_path, row))
+    model = open_trajectory(f"{study.training_folder}/seed_0").load(8)
+    found = study.open()["metrics"]["smallest_entry:W_E"].sel(step=8)
+    assert float(found[0]) == float(model.W_E.min())
+
+
+@pytest.mark.parametrize(("section", "most"), [("gini", 2), ("update_ratio", 3)])
+def test_few_checkpoints_are_in_memory_at_once(section, most, tmp_path):
+    """The one at hand and the one being read; the one before only if it is needed."""
+    import gc
+
+    import jax
+
+    from jaxcirc.checkpoints import Trajectory
+    from jaxcirc.study._measure import measure_missing
+
+    reference = ", reference: previous" if section == "update_ratio" else ""
+    row = f"metrics:\n - {{metric: {section}, components: [W_E]{reference}}}"
+    # Sizes such that no other array has the embedding's shape.
+    sizes = ("training.steps=40", "training.every=2", "model.d_model=20")
+    prepared = study_of(tmp_path, row, *sizes)
+    study = run(prepared)
+    for file in (tmp_path / "run" / "cells" / "metrics").glob("*.nc"):
+        file.unlink()
+    stored = open_trajectory(f"{study.training_folder}/seed_0")
+    shape, alive = stored.load(0).W_E.shape, []
+
+    def read(step):
+        gc.collect()
+        # With and without the axis of seeds.
+        sizes = [x for x in jax.live_arrays() if x.shape in (shape, (1, *shape))]
+        alive.append(len(sizes))
+        return stored.load(step)
+
+    counted = Trajectory(stored.steps, read, stored.info, "counted")
+    measure_missing(prepared, study, [counted])
+    # Counted before the new one is there; one of them is freed once seeds are stacked.
+    assert max(alive[3:]) <= most

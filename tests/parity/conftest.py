@@ -1,0 +1,3 @@
+"""Scripts that made the frozen numbers need what the tests do not."""
+
+collect_ignore_glob = ["make_*.py"]
