@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from .._core import unit_scale
+
 
 def empirical_ntk(
     fn: Callable[[PyTree, PyTree], Float[Array, "example *output"]],
@@ -51,7 +53,7 @@ def kernel_velocity(
         >>> float(kernel_velocity(3 * jnp.eye(4), jnp.eye(4)))
         0.0
     """
-    a, b = new / jnp.abs(new).max(), old / jnp.abs(old).max()
+    a, b = new / unit_scale(new), old / unit_scale(old)
     lengths = jnp.sqrt(jnp.square(a).sum() * jnp.square(b).sum())
     return jnp.maximum(1 - (a * b).sum() / lengths, 0)
 
@@ -70,5 +72,5 @@ def kernel_alignment(
         >>> round(float(kernel_alignment(jnp.outer(y, y), y)), 4)
         1.0
     """
-    along = targets @ kernel @ targets
-    return along / (jnp.sqrt(jnp.square(kernel).sum()) * jnp.square(targets).sum())
+    y, k = targets / unit_scale(targets), kernel / unit_scale(kernel)
+    return (y @ k @ y) / (jnp.sqrt(jnp.square(k).sum()) * jnp.square(y).sum())

@@ -64,7 +64,7 @@ class Curvature(AbstractMeasurement):
         kernel = empirical_ntk(_margins, model, few)
         before = empirical_ntk(_margins, snapshot.previous, few)
         velocity = kernel_velocity(kernel, before)
-        residual = 1 - jax.nn.sigmoid(_margins(model, few))
+        residual = _wrong_probability(model, few)
         return {
             "hessian_trace": Quantity(trace, (), "nats", "sum of all curvatures"),
             "largest_eigenvalue": Quantity(top[0], (), "nats", "largest curvature"),
@@ -99,11 +99,24 @@ def _answer_logits(model: Transformer, example: Batch) -> Array:
     return model(example.tokens)[_last(example)]
 
 
-def _margins(model: Transformer, batch: Batch) -> Array:
+def _answers(model: Transformer, batch: Batch) -> tuple[Array, Array]:
+    """Logits at each example's last position that counts, and which are the answers."""
     logits = model(batch.tokens)
     rows, place = jnp.arange(len(logits)), _last(batch)
-    logits, targets = logits[rows, place], batch.targets[rows, place]
-    return logits[rows, targets] - logits.mean(axis=-1)
+    right = jax.nn.one_hot(batch.targets[rows, place], logits.shape[-1], dtype=bool)
+    return logits[rows, place], right
+
+
+def _margins(model: Transformer, batch: Batch) -> Array:
+    logits, right = _answers(model, batch)
+    return jnp.where(right, logits, 0).sum(axis=-1) - logits.mean(axis=-1)
+
+
+def _wrong_probability(model: Transformer, batch: Batch) -> Array:
+    """1 - p(answer), which stays above 0 where p rounds to 1."""
+    logits, right = _answers(model, batch)
+    others = jax.nn.logsumexp(jnp.where(right, -jnp.inf, logits), axis=-1)
+    return jax.nn.sigmoid(others - jnp.where(right, logits, 0).sum(axis=-1))
 
 
 def curvature(
