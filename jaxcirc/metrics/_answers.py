@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from .._core import at_least_float32
 
 
+@jax.jit
 def cross_entropy(
     logits: Float[Array, "*example pos d_vocab"],
     targets: Int[Array, "*example pos"],
@@ -32,6 +33,7 @@ def cross_entropy(
     return _mean(-_pick(log_p, targets), mask)
 
 
+@jax.jit
 def answer_probability(
     logits: Float[Array, "*example pos d_vocab"],
     targets: Int[Array, "*example pos"],
@@ -43,6 +45,7 @@ def answer_probability(
     )
 
 
+@jax.jit
 def rank_0_rate(
     logits: Float[Array, "*example pos d_vocab"],
     targets: Int[Array, "*example pos"],
@@ -55,6 +58,7 @@ def rank_0_rate(
     return _mean(jnp.argmax(logits, axis=-1) == targets, mask)
 
 
+@jax.jit
 def logit_difference(
     logits: Float[Array, "*example pos d_vocab"],
     targets: Int[Array, "*example pos"],
@@ -70,6 +74,7 @@ def logit_difference(
     return _mean(_pick(wide, targets) - _pick(wide, wrong), mask)
 
 
+@jax.jit
 def accuracy(
     logits: Float[Array, "*example pos d_vocab"],
     targets: Int[Array, "*example pos"],

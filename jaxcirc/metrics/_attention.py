@@ -1,5 +1,8 @@
 """What a head attends to, read off its attention pattern."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import jax.scipy.special as jsp
 from jaxtyping import Array, Float
@@ -7,6 +10,7 @@ from jaxtyping import Array, Float
 from .._core import at_least_float32
 
 
+@jax.jit
 def attention_entropy(
     pattern: Float[Array, "query_pos key_pos"],
 ) -> Float[Array, ""]:
@@ -24,6 +28,7 @@ def attention_entropy(
     return jsp.entr(wide).sum(axis=-1).mean()  # entr(0) is 0: masked keys are ordinary
 
 
+@jax.jit
 def attention_distance(
     pattern: Float[Array, "query_pos key_pos"],
 ) -> Float[Array, ""]:
@@ -42,6 +47,7 @@ def attention_distance(
     return (wide * (query[:, None] - key[None, :])).sum(axis=-1).mean()
 
 
+@jax.jit
 def previous_token_score(
     pattern: Float[Array, "query_pos key_pos"],
 ) -> Float[Array, ""]:
@@ -49,6 +55,7 @@ def previous_token_score(
     return _diagonal(pattern, back=1, first=1)
 
 
+@functools.partial(jax.jit, static_argnames="period")
 def duplicate_token_score(
     pattern: Float[Array, "query_pos key_pos"], *, period: int
 ) -> Float[Array, ""]:
@@ -60,6 +67,7 @@ def duplicate_token_score(
     return _diagonal(pattern, back=period, first=pattern.shape[-1] - period)
 
 
+@functools.partial(jax.jit, static_argnames="period")
 def induction_score(
     pattern: Float[Array, "query_pos key_pos"], *, period: int
 ) -> Float[Array, ""]:
@@ -83,6 +91,7 @@ def _diagonal(pattern: Array, *, back: int, first: int) -> Array:
     return pattern[rows, rows - back].mean()
 
 
+@functools.partial(jax.jit, static_argnames=("early", "late"))
 def in_context_score(
     losses: Float[Array, "*example pos"], *, early: int, late: int
 ) -> Float[Array, ""]:

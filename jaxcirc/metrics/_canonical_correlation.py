@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -21,6 +22,7 @@ from ._spec import Known, MetricSpec, Similarity
 VARIANCE_KEPT = 0.99
 
 
+@jax.jit
 def svcca(
     x: Float[Array, "example feature_x"], y: Float[Array, "example_y feature_y"]
 ) -> Similarity:
@@ -46,6 +48,7 @@ def svcca(
     return _svcca(x, y)
 
 
+@jax.jit
 def pwcca(
     x: Float[Array, "example feature_x"], y: Float[Array, "example_y feature_y"]
 ) -> Similarity:

@@ -1,5 +1,6 @@
 """How an array differs from what it was at another time."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
@@ -9,6 +10,7 @@ from ._norms import frobenius_norm
 from ._spec import Known, MetricSpec
 
 
+@jax.jit
 def update_ratio(
     new: Float[Array, "*shape"], old: Float[Array, "*shape"]
 ) -> Float[Array, ""]:
@@ -20,6 +22,7 @@ def update_ratio(
     return frobenius_norm(new - old) / frobenius_norm(old)
 
 
+@jax.jit
 def cosine_similarity(
     new: Float[Array, "*shape"], old: Float[Array, "*shape"]
 ) -> Float[Array, ""]:
@@ -38,6 +41,7 @@ def cosine_similarity(
     return jnp.clip((a * b).sum(), -1, 1)
 
 
+@jax.jit
 def wasserstein(
     new: Float[Array, "*shape"], old: Float[Array, "*shape"]
 ) -> Float[Array, ""]:
@@ -56,6 +60,7 @@ def wasserstein(
     return jnp.abs(a - b).mean()
 
 
+@jax.jit
 def sign_flips(
     new: Float[Array, "*shape"], old: Float[Array, "*shape"]
 ) -> Float[Array, ""]:

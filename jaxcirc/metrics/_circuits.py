@@ -15,6 +15,7 @@ from .._core import at_least_float32, ratio
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
+@jax.jit
 def copying_score(
     W_E: Float[Array, "d_vocab d_model"],
     W_V: Float[Array, "d_model d_head"],
@@ -40,6 +41,7 @@ def copying_score(
     return _sign_of_eigenvalues(_product(at_least_float32(W_O), tokens, W_V))
 
 
+@jax.jit
 def matching_score(
     W_E: Float[Array, "d_vocab d_model"],
     W_Q: Float[Array, "d_model d_head"],
@@ -62,6 +64,7 @@ def matching_score(
     return _sign_of_eigenvalues(_product(W_K.T, _product(wide.T, wide), W_Q))
 
 
+@jax.jit
 def composition_score(
     W_V: Float[Array, "d_model d_head"],
     W_O: Float[Array, "d_head d_model"],

@@ -32,6 +32,7 @@ class _Kernel(NamedTuple):
     square: Float[Array, ""]
 
 
+@jax.jit
 def cka(
     x: Float[Array, "example feature_x"], y: Float[Array, "example_y feature_y"]
 ) -> Similarity:
@@ -59,6 +60,7 @@ def cka(
     return _cka(x, y)
 
 
+@jax.jit
 def cka_biased(
     x: Float[Array, "example feature_x"], y: Float[Array, "example_y feature_y"]
 ) -> Similarity:
@@ -82,6 +84,7 @@ def cka_biased(
     return _biased(x, y)
 
 
+@jax.jit
 def cka_minibatch(
     x: Float[Array, "batch example feature_x"],
     y: Float[Array, "batch example feature_y"],

@@ -1,5 +1,8 @@
 """Condition number and numerical rank, which belong together."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -8,6 +11,7 @@ from ._singular_values import singular_values
 from ._spec import Known, MetricSpec
 
 
+@functools.partial(jax.jit, static_argnames="rtol")
 def numerical_rank(
     x: Float[Array, "row column"], *, rtol: float | None = None
 ) -> Float[Array, ""]:
@@ -29,6 +33,7 @@ def numerical_rank(
     return _rank(s, _tolerance(s, rtol))
 
 
+@functools.partial(jax.jit, static_argnames=("rtol", "singular"))
 def condition_number(
     x: Float[Array, "row column"],
     *,

@@ -1,9 +1,13 @@
 """When a quantity has arrived for good."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 
+@functools.partial(jax.jit, static_argnames="threshold")
 def convergence_step(
     steps: Int[Array, " step"],
     similarity: Float[Array, " step"],

@@ -1,5 +1,6 @@
 """The distribution of an array's entries: moments and extremes."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
@@ -8,17 +9,20 @@ from .._core import at_least_float32, ratio, root, unit_scale
 from ._spec import Invariance, Known, MetricSpec
 
 
+@jax.jit
 def mean(x: Float[Array, "..."]) -> Float[Array, ""]:
     """Mean of all entries, in the units of `x`."""
     return at_least_float32(x).mean()
 
 
+@jax.jit
 def standard_deviation(x: Float[Array, "..."]) -> Float[Array, ""]:
     """Root of the mean squared distance from the mean, in [0, inf)."""
     wide = at_least_float32(x)
     return root(jnp.square(wide - wide.mean()).mean())
 
 
+@jax.jit
 def root_mean_square(x: Float[Array, "..."]) -> Float[Array, ""]:
     """Typical size of an entry: the root of the mean of squares, in [0, inf).
 
@@ -30,6 +34,7 @@ def root_mean_square(x: Float[Array, "..."]) -> Float[Array, ""]:
     return root(jnp.square(at_least_float32(x)).mean())
 
 
+@jax.jit
 def kurtosis(x: Float[Array, "..."]) -> Float[Array, ""]:
     """Excess kurtosis: how heavy the tails are, beyond a normal distribution's.
 
@@ -50,11 +55,13 @@ def kurtosis(x: Float[Array, "..."]) -> Float[Array, ""]:
     )
 
 
+@jax.jit
 def sparsity(x: Float[Array, "..."]) -> Float[Array, ""]:
     """Share of entries that are exactly zero, in [0, 1]."""
     return (x == 0).astype(jnp.float32).mean()
 
 
+@jax.jit
 def dead_units(x: Float[Array, "example unit"]) -> Float[Array, ""]:
     """Share of units that are zero or less on every example, in [0, 1].
 
@@ -69,6 +76,7 @@ def dead_units(x: Float[Array, "example unit"]) -> Float[Array, ""]:
     return (x.max(axis=0) <= 0).astype(jnp.float32).mean()
 
 
+@jax.jit
 def massive_activation_ratio(x: Float[Array, "..."]) -> Float[Array, ""]:
     """Largest absolute entry over the median one (Sun et al. 2024).
 

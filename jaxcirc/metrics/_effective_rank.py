@@ -1,5 +1,6 @@
 """Effective rank: how many directions a matrix uses."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import jax.scipy.special as jsp
@@ -9,6 +10,7 @@ from ._singular_values import singular_values
 from ._spec import Known, MetricSpec
 
 
+@jax.jit
 def effective_rank(x: Float[Array, "row column"]) -> Float[Array, ""]:
     """How many directions `x` uses: exp of the entropy of its normalised spectrum.
 

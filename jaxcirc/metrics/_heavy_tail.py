@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -29,6 +30,7 @@ class HeavyTail(NamedTuple):
     smallest: Float[Array, ""]
 
 
+@jax.jit
 def heavy_tail(values: Float[Array, " value"]) -> HeavyTail:
     """The power law p(v) ∝ v^-alpha of the largest values, by maximum likelihood.
 
@@ -65,6 +67,7 @@ def heavy_tail(values: Float[Array, " value"]) -> HeavyTail:
     return HeavyTail(pick(alpha), pick(ks), pick(k), pick(v))
 
 
+@jax.jit
 def heavy_tail_alpha(x: Float[Array, "row column"]) -> Float[Array, ""]:
     """Power-law exponent of the largest eigenvalues of xᵀx (Martin & Mahoney 2021).
 
@@ -75,6 +78,7 @@ def heavy_tail_alpha(x: Float[Array, "row column"]) -> Float[Array, ""]:
     return heavy_tail(jnp.square(singular_values(x))).alpha
 
 
+@jax.jit
 def heavy_tail_ks(x: Float[Array, "row column"]) -> Float[Array, ""]:
     """How badly a power law fits the largest eigenvalues of xᵀx, in [0, 1].
 

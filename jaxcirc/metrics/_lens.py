@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int
 from .._core import at_least_float32
 
 
+@jax.jit
 def lens_divergence(
     early: Float[Array, "*position d_vocab"], final: Float[Array, "*position d_vocab"]
 ) -> Float[Array, ""]:
@@ -20,6 +21,7 @@ def lens_divergence(
     return (jnp.exp(p) * (p - q)).sum(axis=-1).mean()
 
 
+@jax.jit
 def lens_agreement(
     early: Float[Array, "*position d_vocab"], final: Float[Array, "*position d_vocab"]
 ) -> Float[Array, ""]:
@@ -28,6 +30,7 @@ def lens_agreement(
     return same.astype(jnp.float32).mean()
 
 
+@jax.jit
 def answer_rank(
     logits: Float[Array, "*position d_vocab"], targets: Int[Array, "*position"]
 ) -> Float[Array, ""]:

@@ -1,5 +1,6 @@
 """Five norms, each under a name that says which."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
@@ -9,6 +10,7 @@ from ._singular_values import singular_values
 from ._spec import Known, MetricSpec
 
 
+@jax.jit
 def frobenius_norm(x: Float[Array, "..."]) -> Float[Array, ""]:
     """Length of `x` as one vector: the root of the sum of its squares.
 
@@ -25,6 +27,7 @@ def frobenius_norm(x: Float[Array, "..."]) -> Float[Array, ""]:
     return unit * root(jnp.square(wide / unit).sum())
 
 
+@jax.jit
 def spectral_norm(x: Float[Array, "row column"]) -> Float[Array, ""]:
     """How much `x` can lengthen a vector: its largest singular value.
 
@@ -39,6 +42,7 @@ def spectral_norm(x: Float[Array, "row column"]) -> Float[Array, ""]:
     return singular_values(x)[0]
 
 
+@jax.jit
 def nuclear_norm(x: Float[Array, "row column"]) -> Float[Array, ""]:
     """Sum of the singular values.
 
@@ -53,6 +57,7 @@ def nuclear_norm(x: Float[Array, "row column"]) -> Float[Array, ""]:
     return singular_values(x).sum()
 
 
+@jax.jit
 def max_norm(x: Float[Array, "..."]) -> Float[Array, ""]:
     """The largest entry by absolute value, in [0, inf), in the units of `x`.
 
@@ -66,6 +71,7 @@ def max_norm(x: Float[Array, "..."]) -> Float[Array, ""]:
     return jnp.abs(at_least_float32(x)).max()
 
 
+@jax.jit
 def operator_inf_norm(x: Float[Array, "row column"]) -> Float[Array, ""]:
     """The largest row sum of absolute values, in [0, inf), in the units of `x`.
 

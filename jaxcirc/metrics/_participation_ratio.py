@@ -9,6 +9,7 @@ from .._core import at_least_float32, ratio, unit_scale
 from ._spec import Known, MetricSpec
 
 
+@jax.jit
 def participation_ratio(x: Float[Array, "example feature"]) -> Float[Array, ""]:
     """In how many directions examples vary: (Σλ)² / Σλ² of their covariance.
 

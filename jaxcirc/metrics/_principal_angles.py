@@ -1,5 +1,8 @@
 """Angles between the main directions of two representations."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -19,6 +22,7 @@ from ._spec import Known, MetricSpec, Similarity
 RANK = 5
 
 
+@functools.partial(jax.jit, static_argnames="rank")
 def principal_angles(
     x: Float[Array, "example feature_x"],
     y: Float[Array, "example_y feature_y"],
@@ -52,6 +56,7 @@ def principal_angles(
     return jnp.arccos(cosines)
 
 
+@jax.jit
 def subspace_overlap(
     x: Float[Array, "example feature_x"], y: Float[Array, "example_y feature_y"]
 ) -> Similarity:

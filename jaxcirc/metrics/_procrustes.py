@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -21,6 +22,7 @@ class _Unit(NamedTuple):
     in_other_order: Float[Array, "example feature"]
 
 
+@jax.jit
 def procrustes(
     x: Float[Array, "example feature_x"], y: Float[Array, "example_y feature_y"]
 ) -> Similarity:

@@ -1,5 +1,6 @@
 """Effective rank as a share of what could be had."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -8,6 +9,7 @@ from ._singular_values import singular_values
 from ._spec import Known, MetricSpec
 
 
+@jax.jit
 def proportional_effective_rank(x: Float[Array, "row column"]) -> Float[Array, ""]:
     """Effective rank of `x` over the largest that its shape allows.
 

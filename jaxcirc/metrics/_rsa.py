@@ -1,5 +1,6 @@
 """Representational similarity analysis: do distances between examples agree?"""
 
+import jax
 import jax.numpy as jnp
 import jax.scipy.stats as jss
 import numpy as np
@@ -16,6 +17,7 @@ from ._representations import (
 from ._spec import Known, MetricSpec, Similarity
 
 
+@jax.jit
 def rsa(
     x: Float[Array, "example feature_x"], y: Float[Array, "example_y feature_y"]
 ) -> Similarity:
@@ -47,8 +49,8 @@ def _prepare(x: Array) -> Float[Array, " pair"]:
     distance = squares[:, None] + squares[None, :] - 2 * gram
     upper = np.triu_indices(x.shape[0], 1)
     ranks = jss.rankdata(distance[upper]).astype(centred.dtype)
-    # Half the number of pairs first: ranks of many pairs are large.
-    level = ranks / len(ranks) - (len(ranks) + 1) / (2 * len(ranks))
+    # The mean first: exact in float32, so that equal distances give 0 and not rounding.
+    level = (ranks - (len(ranks) + 1) / 2) / len(ranks)
     length = jnp.sqrt(jnp.square(level).sum())
     return level / length
 

@@ -1,5 +1,6 @@
 """Singular values of one matrix: exact, or fast where that is as good."""
 
+import functools
 from typing import Literal
 
 import jax
@@ -13,6 +14,7 @@ from .._core import at_least_float32
 WELL_CONDITIONED = 1e-3
 
 
+@functools.partial(jax.jit, static_argnames="method")
 def singular_values(
     x: Float[Array, "row column"], *, method: Literal["svd", "gram", "auto"] = "svd"
 ) -> Float[Array, " rank"]:

@@ -1,5 +1,6 @@
 """How unequal the entries of an array are."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
@@ -8,6 +9,7 @@ from .._core import at_least_float32, ratio, root, unit_scale
 from ._spec import Known, MetricSpec
 
 
+@jax.jit
 def gini(x: Float[Array, "..."]) -> Float[Array, ""]:
     """Inequality of absolute entries: Σ (2i - n - 1) |x|_(i) / (n Σ |x|), sorted.
 
@@ -28,6 +30,7 @@ def gini(x: Float[Array, "..."]) -> Float[Array, ""]:
     return ratio((weights * v).sum(), v.sum(), empty=0)
 
 
+@jax.jit
 def hoyer(x: Float[Array, "..."]) -> Float[Array, ""]:
     """Sparsity: (√n - |x|₁ / |x|₂) / (√n - 1).
 

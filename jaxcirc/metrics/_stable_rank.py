@@ -1,5 +1,6 @@
 """Stable rank: a rank that small perturbations do not change."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
@@ -9,6 +10,7 @@ from ._singular_values import singular_values
 from ._spec import Known, MetricSpec
 
 
+@jax.jit
 def stable_rank(x: Float[Array, "row column"]) -> Float[Array, ""]:
     """Squared Frobenius norm over squared spectral norm: Σσ² / σ₁².
 

@@ -39,6 +39,7 @@ def empirical_ntk(
     return columns.reshape(n, outputs, n).sum(axis=1).T
 
 
+@jax.jit
 def kernel_velocity(
     new: Float[Array, "example example"], old: Float[Array, "example example"]
 ) -> Float[Array, ""]:
@@ -58,6 +59,7 @@ def kernel_velocity(
     return jnp.maximum(1 - (a * b).sum() / lengths, 0)
 
 
+@jax.jit
 def kernel_alignment(
     kernel: Float[Array, "example example"], targets: Float[Array, " example"]
 ) -> Float[Array, ""]:
