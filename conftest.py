@@ -21,5 +21,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # An int where a float is expected is fine, as everywhere in Python.
 jaxtyping.install_import_hook(
-    ["jaxcirc"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+    ["jaxcirc", "tracr_bridge"],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )

@@ -27,6 +27,7 @@ class TransformerConfig(eqx.Module):
             grouped-query attention.
         d_head: Width of a head.
         d_mlp: Hidden width of the MLP; 0 leaves it out.
+        d_vocab_out: Outputs, if there are not as many as input tokens.
         activation: Of the MLP. `gelu` is exact (erf), `gelu_tanh` its approximation.
         gated: Multiply the MLP's hidden layer by a second, linear one (SwiGLU).
         attention_bias: Biases on queries, keys, values and outputs.
@@ -67,6 +68,7 @@ class TransformerConfig(eqx.Module):
     n_kv_heads: int = 0
     d_head: int = 0
     d_mlp: int = 0
+    d_vocab_out: int = 0
     activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "gelu"
     gated: bool = False
     attention_bias: bool = True
@@ -106,6 +108,8 @@ class TransformerConfig(eqx.Module):
                     f"{', '.join(map(str, divisors))}, or give `d_head`."
                 )
             self.d_head = self.d_model // self.n_heads
+        if not self.d_vocab_out:
+            self.d_vocab_out = self.d_vocab
         if not self.n_kv_heads:
             self.n_kv_heads = self.n_heads
         if not self.attention_scale:
@@ -114,6 +118,11 @@ class TransformerConfig(eqx.Module):
             self.init_std = 0.8 / math.sqrt(self.d_model)
 
     def __check_init__(self):
+        if self.tied and self.d_vocab_out != self.d_vocab:
+            raise ValueError(
+                f"TransformerConfig: a tied unembedding has `d_vocab` = {self.d_vocab} "
+                f"outputs; got `d_vocab_out` = {self.d_vocab_out}."
+            )
         for name in ("activation", "norm", "norm_position", "positions"):
             self._check_choice(name)
         self._check_choice("rotary_pairing")

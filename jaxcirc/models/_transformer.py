@@ -48,8 +48,8 @@ class Transformer(eqx.Module):
     W_pos: Float[Array, "n_ctx d_model"] | None
     blocks: Block
     ln_final: Norm | None
-    W_U: Float[Array, "d_model d_vocab"] | None
-    b_U: Float[Array, " d_vocab"] | None
+    W_U: Float[Array, "d_model d_vocab_out"] | None
+    b_U: Float[Array, " d_vocab_out"] | None
     config: TransformerConfig = eqx.field(static=True)
 
     def __init__(self, config: TransformerConfig, *, key: Key[Array, ""]):
@@ -64,8 +64,8 @@ class Transformer(eqx.Module):
         layer_keys = jr.split(fold_name(key, "blocks"), c.n_layers)
         self.blocks = eqx.filter_vmap(lambda k: Block(c, key=k))(layer_keys)
         self.ln_final = make_norm(c)
-        self.W_U = None if c.tied else normal("W_U", c.d_model, c.d_vocab)
-        self.b_U = jnp.zeros(c.d_vocab) if c.unembed_bias else None
+        self.W_U = None if c.tied else normal("W_U", c.d_model, c.d_vocab_out)
+        self.b_U = jnp.zeros(c.d_vocab_out) if c.unembed_bias else None
 
     def __call__(
         self,
@@ -73,7 +73,7 @@ class Transformer(eqx.Module):
         *,
         edits: Sequence[AbstractEdit] = (),
         loop: Loop = "auto",
-    ) -> Float[Array, "*batch pos d_vocab"]:
+    ) -> Float[Array, "*batch pos d_vocab_out"]:
         """Logits at every position.
 
         Args:
@@ -160,7 +160,7 @@ def _run_blocks(
 
 def unembed(
     model: Transformer, x: Float[Array, "*batch d_model"]
-) -> Float[Array, "*batch d_vocab"]:
+) -> Float[Array, "*batch d_vocab_out"]:
     """The logits that a residual stream stands for: final norm, then unembedding."""
     return _unembed(model, x, Tape((), ()))
 

@@ -1,0 +1,153 @@
+"""A RASP program as a transformer, with what each of its parts is for."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxcirc.models import Transformer
+
+
+class Exactness(NamedTuple):
+    """What was checked of a compiled program, and how.
+
+    Args:
+        mlp_exactness: tracr's parameter: how sharp the MLPs' steps are.
+        needed: What programs through selector widths need at this length; 0 for others.
+        inputs: Sequences that were compared with the RASP interpreter.
+        exhaustive: Whether these are all there are.
+        largest_error: Largest difference of a numerical output; 0 for categorical ones,
+            which agree or do not.
+    """
+
+    mlp_exactness: int
+    needed: int
+    inputs: int
+    exhaustive: bool
+    largest_error: float
+
+
+class Output(NamedTuple):
+    """What a compiled program says of a sequence.
+
+    Args:
+        decoded: One value per token, the first of them BOS.
+        logits: Scores of the output's values, or the number itself.
+    """
+
+    decoded: list[Any]
+    logits: Float[Array, "pos d_out"]
+
+
+class CompiledModel(eqx.Module):
+    """A program compiled into a transformer, with its vocabulary and labels.
+
+    Attributes:
+        model: The transformer; sites, edits, metrics and LLCs work on it as on any.
+        vocab: What each input id stands for, BOS and PAD included.
+        output_values: What each output stands for; None if the output is a number.
+        bos: The token that every sequence starts with.
+        pad: A token that is in the vocabulary but is not masked.
+        max_seq_len: Longest sequence, BOS left out.
+        residual_labels: What every direction of the residual stream is for.
+        head_names: (layer, head, what it computes); see `heads`.
+        mlp_names: (layer, what it computes); see `mlps`.
+        exactness: What was checked against the interpreter.
+    """
+
+    model: Transformer
+    vocab: tuple[Any, ...] = eqx.field(static=True)
+    output_values: tuple[Any, ...] | None = eqx.field(static=True)
+    bos: str = eqx.field(static=True)
+    pad: str = eqx.field(static=True)
+    max_seq_len: int = eqx.field(static=True)
+    residual_labels: tuple[str, ...] = eqx.field(static=True)
+    head_names: tuple[tuple[int, int, str], ...] = eqx.field(static=True)
+    mlp_names: tuple[tuple[int, str], ...] = eqx.field(static=True)
+    exactness: Exactness = eqx.field(static=True)
+
+    def __call__(self, tokens: Sequence[Any]) -> Output:
+        """What the program says, one value per token.
+
+        Args:
+            tokens: BOS, then values of the vocabulary.
+
+        Raises:
+            ValueError: BOS is missing, a token is unknown, or there are too many.
+        """
+        logits = _forward(self.model, jnp.asarray(self.encode(tokens)))
+        return Output(self.decode(logits), logits)
+
+    def encode(self, tokens: Sequence[Any]) -> Int[np.ndarray, " pos"]:
+        """Ids of tokens.
+
+        Raises:
+            ValueError: as for a call.
+        """
+        tokens = list(tokens)
+        if not tokens or tokens[0] != self.bos:
+            raise ValueError(
+                f"CompiledModel: a sequence starts with {self.bos!r}; got "
+                f"{tokens[:1] or 'nothing'}. Put it before the first token."
+            )
+        if len(tokens) - 1 > self.max_seq_len:
+            raise ValueError(
+                f"CompiledModel: {len(tokens) - 1} tokens are more than `max_seq_len` "
+                f"= {self.max_seq_len}. Compile for longer sequences."
+            )
+        ids = []
+        for place, token in enumerate(tokens):
+            # `True` equals 1, so equality is not enough to tell tokens apart.
+            match = [i for i, v in enumerate(self.vocab) if _same(v, token)]
+            if not match or (place and token == self.bos):
+                known = ", ".join(repr(v) for v in self.inputs)
+                raise ValueError(
+                    f"CompiledModel: token {token!r} at position {place} is not in the "
+                    f"vocabulary: {known}."
+                )
+            ids.append(match[0])
+        return np.asarray(ids, np.int32)
+
+    def decode(self, logits: Float[Array | np.ndarray, "pos d_out"]) -> list[Any]:
+        """Values of outputs; that at BOS means nothing and is BOS."""
+        if self.output_values is None:
+            values = np.asarray(logits)[:, 0].tolist()
+        else:
+            chosen = np.asarray(logits).argmax(axis=-1).tolist()
+            values = [self.output_values[i] for i in chosen]
+        return [self.bos, *values[1:]]
+
+    @property
+    def heads(self) -> dict[tuple[int, int], str]:
+        """(layer, head) -> what it writes; heads that are only padding are left out."""
+        return {(layer, head): name for layer, head, name in self.head_names}
+
+    @property
+    def mlps(self) -> dict[int, str]:
+        """Layer -> what its MLP writes; layers without one are left out."""
+        return dict(self.mlp_names)
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The vocabulary without BOS and PAD."""
+        return tuple(v for v in self.vocab if v not in (self.bos, self.pad))
+
+    @property
+    def categorical(self) -> bool:
+        """Whether outputs are values of a set rather than numbers."""
+        return self.output_values is not None
+
+
+def _same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and a == b
+
+
+@eqx.filter_jit
+def _forward(model: Transformer, ids: Array) -> Array:
+    # tracr's attention is sharp enough for lower precision to change what it selects.
+    with jax.default_matmul_precision("highest"):
+        return model(ids)

@@ -1,0 +1,42 @@
+"""Fraction of previous tokens that are an "x"."""
+
+from typing import Any
+
+from ._program import ProgramSpec, library, rasp
+
+
+def fraction_of_previous(token: str = "x") -> Any:
+    """The share of tokens up to each position, itself included, that are `token`.
+
+    Args:
+        token: What is counted.
+    """
+    language = rasp()
+    is_token = language.numerical(
+        language.Map(lambda t: 1 if t == token else 0, language.tokens)
+    ).named(f"is_{token}")
+    return library().make_frac_prevs(is_token)
+
+
+def _reference(tokens: list[Any]) -> list[float]:
+    return [tokens[: i + 1].count("x") / (i + 1) for i in range(len(tokens))]
+
+
+def _row(name: str, letters: str, max_seq_len: int) -> ProgramSpec:
+    return ProgramSpec(
+        name=name,
+        summary=f"share of x among tokens so far, {len(letters) + 1} symbols, length "
+        f"{max_seq_len}",
+        build=fraction_of_previous,
+        reference=_reference,
+        vocab=("x", *letters),
+        max_seq_len=max_seq_len,
+    )
+
+
+SMALL = _row("fraction_of_previous", "abcde", 10)
+MEDIUM = _row("fraction_of_previous_medium", "abcdefghijklm", 10)
+LARGE = _row("fraction_of_previous_large", "abcdefghijklmnopqrstuvwyz", 10)
+SMALL_LONG = _row("fraction_of_previous_small_50", "abcde", 50)
+MEDIUM_LONG = _row("fraction_of_previous_medium_50", "abcdefghijklm", 50)
+LARGE_LONG = _row("fraction_of_previous_large_50", "abcdefghijklmnopqrstuvwyz", 50)
