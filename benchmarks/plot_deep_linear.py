@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 RESULTS = pathlib.Path(__file__).parents[1] / "docs" / "results"
 STYLE = {
     "hmc": ("#D55E00", "D", "HMC, float64"),
+    "large_hmc": ("#E69F00", "^", "HMC, 9 to 20 layers, widths 50 to 118"),
     "sgld": ("#0072B2", "o", "SGLD"),
     "rmsprop_sgld": ("#009E73", "s", "RMSprop-SGLD"),
 }
@@ -39,7 +40,7 @@ def main():
             label=f"{label}, {gradients:,} gradients per chain",
             **look,
         )
-    ends = [12, 750]
+    ends = [12, 3000]
     left.plot(ends, ends, color="#9aa5b1", ls=":", zorder=0)
     left.set(xscale="log", yscale="log", xlabel="exact coefficient", ylabel="estimate")
     right.axhline(0, color="#9aa5b1", ls=":", zorder=0)
@@ -48,7 +49,7 @@ def main():
         axes.grid(color="#e4e7eb")
         axes.legend(frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle("Deep linear networks: 2 to 6 layers, widths 5 to 50")
+    figure.suptitle("Deep linear networks: layers reduced to the rank of the whole")
     figure.savefig(RESULTS / "deep_linear.png", dpi=110)
 
 

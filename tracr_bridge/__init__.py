@@ -14,3 +14,4 @@ from ._students import (
     reinitialised as reinitialised,
     without as without,
 )
+from ._torch import from_torch as from_torch, to_torch as to_torch

@@ -83,7 +83,7 @@ def compile(  # noqa: A001
                 mlp_exactness=exactness,
             )
             model = convert(assembled, max_seq_len, causal=causal)
-    except NotImplementedError as error:
+    except (NotImplementedError, ValueError) as error:
         refused = f"compile: tracr refuses {program.label!r}: {error}"
         raise ValueError(refused) from error
     inputs, outputs = assembled.input_encoder, assembled.output_encoder
