@@ -187,7 +187,8 @@ def convert(assembled: Any, max_seq_len: int, *, causal: bool) -> Transformer:
         name: jnp.stack([jnp.asarray(layer[name], jnp.float32) for layer in layers])
         for name in layers[0]
     }
-    model = Transformer(config, key=jr.key(0))
+    # Its structure alone: every weight is put in below.
+    model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
 
     def leaves(t: Transformer) -> list[Any]:
         attn, mlp = t.blocks.attn, t.blocks.mlp

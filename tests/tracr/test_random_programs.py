@@ -81,7 +81,7 @@ def check(program):
 
 @hypothesis.given(program=programs())
 @hypothesis.settings(
-    max_examples=12,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(hypothesis.HealthCheck),
