@@ -328,7 +328,7 @@ def test_few_checkpoints_are_in_memory_at_once(section, most, tmp_path):
     reference = ", reference: previous" if section == "update_ratio" else ""
     row = f"metrics:\n - {{metric: {section}, components: [W_E]{reference}}}"
     # Sizes such that no other array has the embedding's shape.
-    sizes = ("training.steps=40", "training.every=2", "model.d_model=20")
+    sizes = ("training.steps=16", "training.every=2", "model.d_model=20")
     prepared = study_of(tmp_path, row, *sizes)
     study = run(prepared)
     for file in (tmp_path / "run" / "cells" / "metrics").glob("*.nc"):

@@ -168,9 +168,7 @@ def test_an_ablated_head_is_missed():
     assert float(jnp.abs(silent.blocks.mlp.W_out[0]).max()) == 0
 
 
-@pytest.mark.parametrize(
-    "more", [{"heads": 1}, {"d_mlp": 3}, {"d_model": 4}, {"heads": 2, "d_model": 3}]
-)
+@pytest.mark.parametrize("more", [{"heads": 1}, {"heads": 2, "d_mlp": 2, "d_model": 3}])
 def test_an_extended_model_computes_the_same(more):
     _, model = compiled("sort_unique")
     larger = tb.extended(model.model, **more, key=jr.key(0))
