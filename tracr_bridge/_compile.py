@@ -82,10 +82,10 @@ def compile(  # noqa: A001
                 compiler_pad=pad,
                 mlp_exactness=exactness,
             )
-            model = convert(assembled, max_seq_len, causal=causal)
     except (NotImplementedError, ValueError) as error:
         refused = f"compile: tracr refuses {program.label!r}: {error}"
         raise ValueError(refused) from error
+    model = convert(assembled, max_seq_len, causal=causal)
     inputs, outputs = assembled.input_encoder, assembled.output_encoder
     names = _part_names(assembled, model)
     compiled = CompiledModel(
@@ -208,7 +208,8 @@ def _unembedding(assembled: Any, d_model: int) -> np.ndarray:
         return assembled.get_compiled_model().unembed(x, use_unembed_argmax=False)
 
     pure = haiku.without_apply_rng(haiku.transform(read))
-    found = np.asarray(pure.apply(assembled.params, jnp.eye(d_model)[None]))[0]
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        found = np.asarray(pure.apply(assembled.params, jnp.eye(d_model)[None]))[0]
     return found.reshape(d_model, -1)
 
 

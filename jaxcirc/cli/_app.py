@@ -135,6 +135,10 @@ def import_pico_config(
 
         from ..study import convert_pico
 
+        if not Path(source).is_file():
+            raise ValueError(
+                f"{source}: no such file; give an analysis file of Pico Analyze."
+            )
         converted = convert_pico(Path(source).read_text(), source)
         path = Path(f"{converted.study['name']}.yaml")
         if path.exists():

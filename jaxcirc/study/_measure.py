@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from .._core import fold_name, stack_trees
-from ..checkpoints import Trajectory
+from ..checkpoints import CheckpointError, Trajectory
 from ._config import Measurement, Prepared
 from ._measurements import Quantity, Snapshot
 from ._provenance import provenance
@@ -118,6 +118,8 @@ def _prepare_cells(
         return cells
     try:
         target = observe_target(row.measure, wanted, trajectories, prepared.task, key)
+    except CheckpointError:
+        raise  # a file to mend, and not a cell to give up
     except _CANNOT as error:
         return cells._replace(failure=str(error))
     return cells._replace(target=target)

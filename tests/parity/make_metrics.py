@@ -3,7 +3,7 @@
     pip install torch==2.13.0 && pip install transformer-lens==3.9.0 powerlaw
     python tests/parity/make_metrics.py > tests/parity/metrics.json
 
-Inputs are drawn by NumPy from fixed seeds, here and in the test.
+Both take their inputs from `inputs.py`.
 """
 
 import importlib.metadata
@@ -12,6 +12,7 @@ import json
 import numpy as np
 import powerlaw
 import torch
+from inputs import HEADS, PERIOD, SHAPES, patterns, samples, weights
 from transformer_lens import HookedTransformer, HookedTransformerConfig
 from transformer_lens.head_detector import (
     compute_head_attention_similarity_score,
@@ -19,17 +20,6 @@ from transformer_lens.head_detector import (
     get_induction_head_detection_pattern,
     get_previous_token_head_detection_pattern,
 )
-
-PERIOD, HEADS = 10, 4
-SHAPES = {"W_Q": (16, 4), "W_K": (16, 4), "W_V": (16, 4), "W_O": (4, 16)}
-
-
-def patterns():
-    """Random causal attention of a few heads on [x] + r + r."""
-    n = 2 * PERIOD + 1
-    scores = np.random.default_rng(0).normal(size=(HEADS, n, n))
-    weights = np.tril(np.exp(2 * scores))
-    return (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
 def head_scores():
@@ -54,16 +44,6 @@ def head_scores():
         ]
         for name, detect in detectors.items()
     }
-
-
-def weights():
-    rng = np.random.default_rng(1)
-    made = {
-        k: rng.normal(size=(2, HEADS, *s)).astype(np.float32) for k, s in SHAPES.items()
-    }
-    made["W_E"] = rng.normal(size=(30, 16)).astype(np.float32)
-    made["W_U"] = rng.normal(size=(16, 30)).astype(np.float32)
-    return made
 
 
 def circuits():
@@ -96,18 +76,6 @@ def circuits():
     eigenvalues = full.eigenvalues
     found["matching"] = (eigenvalues.sum(-1).real / eigenvalues.abs().sum(-1)).tolist()
     return found
-
-
-def samples():
-    rng = np.random.default_rng(2)
-    tail = 1 + rng.pareto(1.8, 600)
-    body = rng.uniform(0.2, 1, 300)
-    return {
-        "pareto": 1 + np.random.default_rng(3).pareto(2.0, 400),
-        "body_and_tail": np.r_[tail, body],
-        "spectrum": np.linalg.svd(np.random.default_rng(4).normal(size=(120, 200)))[1]
-        ** 2,
-    }
 
 
 def tails():

@@ -9,26 +9,13 @@ import pytest
 
 from jaxcirc import metrics
 
+from .inputs import HEADS, PERIOD, patterns, samples, weights as arrays
+
 FROZEN = json.loads((pathlib.Path(__file__).parent / "metrics.json").read_text())
-PERIOD, HEADS = 10, 4
-SHAPES = {"W_Q": (16, 4), "W_K": (16, 4), "W_V": (16, 4), "W_O": (4, 16)}
-
-
-def patterns():
-    n = 2 * PERIOD + 1
-    scores = np.random.default_rng(0).normal(size=(HEADS, n, n))
-    weights = np.tril(np.exp(2 * scores))
-    return (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
 def weights():
-    rng = np.random.default_rng(1)
-    made = {
-        k: rng.normal(size=(2, HEADS, *s)).astype(np.float32) for k, s in SHAPES.items()
-    }
-    made["W_E"] = rng.normal(size=(30, 16)).astype(np.float32)
-    made["W_U"] = rng.normal(size=(16, 30)).astype(np.float32)
-    return {name: jnp.asarray(x) for name, x in made.items()}
+    return {name: jnp.asarray(x) for name, x in arrays().items()}
 
 
 @pytest.mark.parametrize(
@@ -76,18 +63,6 @@ def test_eigenvalue_scores_are_those_of_transformer_lens():
         assert float(ours) == pytest.approx(copying[i, j], abs=1e-4)
         ours = metrics.matching_score(w["W_E"], w["W_Q"][i, j], w["W_K"][i, j])
         assert float(ours) == pytest.approx(matching[i, j], abs=1e-4)
-
-
-def samples():
-    rng = np.random.default_rng(2)
-    tail = 1 + rng.pareto(1.8, 600)
-    body = rng.uniform(0.2, 1, 300)
-    spectrum = np.linalg.svd(np.random.default_rng(4).normal(size=(120, 200)))[1]
-    return {
-        "pareto": 1 + np.random.default_rng(3).pareto(2.0, 400),
-        "body_and_tail": np.r_[tail, body],
-        "spectrum": spectrum**2,
-    }
 
 
 @pytest.mark.parametrize("name", ["pareto", "body_and_tail"])

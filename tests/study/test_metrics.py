@@ -288,6 +288,27 @@ metrics:
     assert np.isfinite(tree["weights"]["norm"]).all()
 
 
+def test_a_damaged_reference_is_named_and_can_be_mended(tmp_path):
+    from jaxcirc.checkpoints import CheckpointError
+
+    section = """
+metrics:
+  - {metric: cka, components: [resid_post], reference: last, n_examples: 8}
+"""
+    prepared = study_of(tmp_path, section)
+    study = run(prepared)
+    for file in (tmp_path / "run" / "cells" / "metrics").glob("*.nc"):
+        file.unlink()
+    (last,) = (tmp_path / "run" / "training" / "seed_0").glob("step_*08.safetensors")
+    good = last.read_bytes()
+    last.write_bytes(good[:-10])
+    with pytest.raises(CheckpointError, match=last.name):
+        run(prepared)
+    assert not study.cell_steps("metrics")
+    last.write_bytes(good)
+    assert np.isfinite(run(prepared).open()["metrics"]["cka:resid_post"]).all()
+
+
 def test_a_new_row_is_in_the_list_the_schema_and_the_results(tmp_path, monkeypatch):
     from typer.testing import CliRunner
 

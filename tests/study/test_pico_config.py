@@ -79,3 +79,20 @@ def test_it_says_what_it_changed():
 def test_what_it_does_not_know_is_refused(old, new, message):
     with pytest.raises(StudyError, match=message):
         convert_pico(OLD.replace(old, new), "old.yaml")
+
+
+def test_the_command_writes_a_study_and_names_what_is_wrong(tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from jaxcirc.cli._app import app
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.yaml").write_text(OLD)
+    command = lambda: CliRunner().invoke(app, ["import-pico-config", "old.yaml"])
+    first, second = command(), command()
+    assert "Wrote my_analysis.yaml" in first.output
+    assert (tmp_path / "my_analysis.yaml").is_file()
+    assert second.exit_code != 0
+    missing = CliRunner().invoke(app, ["import-pico-config", "nothing.yaml"])
+    assert missing.exit_code != 0
+    assert "nothing.yaml" in missing.output + (missing.stderr or "")

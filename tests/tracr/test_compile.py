@@ -53,16 +53,16 @@ def agree(said, expected, tolerance):
 
 @pytest.mark.parametrize("name", [*KINDS, "fraction_of_previous", "reverse"])
 def test_a_program_says_what_plain_python_and_the_interpreter_say(name):
-    compare(name, SOME)
+    assert_says_the_same(name, SOME)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [row.name for row in PROGRAMS])
 def test_a_program_is_right_on_ten_thousand_inputs(name):
-    compare(name, MOST)
+    assert_says_the_same(name, MOST)
 
 
-def compare(name, most):
+def assert_says_the_same(name, most):
     row, model = compiled(name)
     sequences = inputs(row, most)
     tolerance = 0 if model.categorical else 5e-3
@@ -82,16 +82,16 @@ def compare(name, most):
 
 @pytest.mark.parametrize("name", KINDS[1:4])
 def test_residual_sites_are_those_of_the_haiku_model(name):
-    compare_with_haiku(name)
+    assert_residuals_are_those_of_haiku(name)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [row.name for row in ROWS if row.max_seq_len <= 10])
 def test_every_residual_site_is_that_of_the_haiku_model(name):
-    compare_with_haiku(name)
+    assert_residuals_are_those_of_haiku(name)
 
 
-def compare_with_haiku(name):
+def assert_residuals_are_those_of_haiku(name):
     row, model = compiled(name)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         assembled = compiling.compile_rasp_to_model(

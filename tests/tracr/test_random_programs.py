@@ -79,24 +79,21 @@ def check(program):
     assert compiled.exactness.largest_error < 1e-2
 
 
+SETTINGS = {
+    "deadline": None,
+    "derandomize": True,
+    "suppress_health_check": list(hypothesis.HealthCheck),
+}
+
+
 @hypothesis.given(program=programs())
-@hypothesis.settings(
-    max_examples=5,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(hypothesis.HealthCheck),
-)
+@hypothesis.settings(max_examples=5, **SETTINGS)
 def test_random_programs(program):
     check(program)
 
 
 @pytest.mark.slow
 @hypothesis.given(program=programs())
-@hypothesis.settings(
-    max_examples=200,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(hypothesis.HealthCheck),
-)
+@hypothesis.settings(max_examples=200, **SETTINGS)
 def test_two_hundred_random_programs(program):
     check(program)

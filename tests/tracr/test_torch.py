@@ -22,16 +22,16 @@ CONFIG = dataclasses.replace(CONFIG, activation="relu", d_vocab_out=3)
 
 @pytest.mark.parametrize("name", KINDS)
 def test_logits_are_those_of_the_model(name):
-    compare(name)
+    assert_logits_agree(name)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [row.name for row in PROGRAMS])
 def test_logits_of_every_program_are_those_of_the_model(name):
-    compare(name)
+    assert_logits_agree(name)
 
 
-def compare(name):
+def assert_logits_agree(name):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     row, program = compiled(name)
     sequences = inputs(row, 40)
