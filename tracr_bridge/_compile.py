@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from jaxcirc.models import Replace, Transformer, TransformerConfig
 
@@ -316,14 +316,19 @@ def run_many(
 
 @eqx.filter_jit
 def _masked(model: Transformer, ids: Array, filled: Array) -> Array:
+    hide = hide_positions(model, filled)
+    with jax.default_matmul_precision("highest"):
+        return model(ids, edits=(hide,), loop="scan")
+
+
+def hide_positions(model: Transformer, filled: Bool[Array, "batch pos"]) -> Replace:
+    """An edit under which no position attends to what was only filled in."""
     lowest = jnp.finfo(jnp.float32).min
     where = jnp.broadcast_to(
         filled[None, :, None, None],
         (model.config.n_layers, *filled[:, None, None].shape),
     )
-    hide = Replace("attn.scores", jnp.full_like(where, lowest, jnp.float32), where)
-    with jax.default_matmul_precision("highest"):
-        return model(ids, edits=(hide,), loop="scan")
+    return Replace("attn.scores", jnp.full_like(where, lowest, jnp.float32), where)
 
 
 def sample_inputs(

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from jaxcirc.models import Transformer
 
@@ -120,6 +120,10 @@ class CompiledModel(eqx.Module):
             chosen = np.asarray(logits).argmax(axis=-1).tolist()
             values = [self.output_values[i] for i in chosen]
         return [self.bos, *values[1:]]
+
+    def trainable(self, *, key: Key[Array, ""]) -> Transformer:
+        """The same architecture with fresh random weights."""
+        return Transformer(self.model.config, key=key)
 
     @property
     def heads(self) -> dict[tuple[int, int], str]:

@@ -1,4 +1,4 @@
-"""Compiled models made trainable: anew, disturbed, or with room to spare."""
+"""Compiled models to train from: disturbed, with room to spare, with a new head."""
 
 import dataclasses
 
@@ -6,14 +6,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from jaxcirc.models import Transformer
-
-
-def reinitialised(model: Transformer, *, key: Key[Array, ""]) -> Transformer:
-    """The same architecture with fresh random weights."""
-    return Transformer(model.config, key=key)
 
 
 def disturbed(model: Transformer, scale: float, *, key: Key[Array, ""]) -> Transformer:
@@ -63,11 +58,9 @@ def extended(
             f"extended: numbers are of what is added; got heads={heads}, "
             f"d_mlp={d_mlp}, d_model={d_model}."
         )
-    if c.norm != "none" or c.n_kv_heads != c.n_heads or (d_mlp and not c.d_mlp):
-        raise ValueError(
-            "extended: takes models without norms and without shared key heads, and "
-            "with MLPs to add units to, as compiled programs are."
-        )
+    require_plain(model, "extended")
+    if d_mlp and not c.d_mlp:
+        raise ValueError("extended: the model has no MLPs to add hidden units to.")
     larger = Transformer(
         dataclasses.replace(
             c,
@@ -91,50 +84,57 @@ def extended(
     return jax.tree_util.tree_map_with_path(leaf, larger, _model_like(model, larger))
 
 
+def require_plain(model: Transformer, who: str) -> None:
+    """Refuse what compiled programs never have.
+
+    Raises:
+        ValueError: norms, which depend on every direction, or shared key heads.
+    """
+    c = model.config
+    if c.norm != "none" or c.n_kv_heads != c.n_heads:
+        raise ValueError(
+            f"{who}: takes models without norms and without shared key heads, as "
+            f"compiled programs are; got norm={c.norm!r} and {c.n_kv_heads} key heads "
+            f"for {c.n_heads} heads."
+        )
+
+
+def with_head(
+    model: Transformer, n_classes: int, *, key: Key[Array, ""]
+) -> Transformer:
+    """The same body with a fresh linear head, to be learnt.
+
+    Freeze the body while training (`freeze=("W_E", "W_pos", "blocks")`) for a probe of
+    what is in the residual stream; train everything for a classifier that starts from
+    the program.
+
+    Args:
+        model: The body.
+        n_classes: Outputs of the head.
+        key: Of its weights, normal with standard deviation 1 / sqrt(d_model).
+
+    Raises:
+        ValueError: there are fewer than two classes, or the unembedding is the
+            embedding.
+    """
+    if n_classes < 2 or model.W_U is None:
+        raise ValueError(
+            "with_head: takes at least two classes and a model with an unembedding of "
+            f"its own; got {n_classes}, tied: {model.W_U is None}."
+        )
+    d_model = model.config.d_model
+    return with_unembedding(model, jr.normal(key, (d_model, n_classes)) / d_model**0.5)
+
+
+def with_unembedding(
+    model: Transformer, W_U: Float[Array, "d_model d_out"]
+) -> Transformer:
+    """The same model with another unembedding, of any number of outputs."""
+    config = dataclasses.replace(model.config, d_vocab_out=W_U.shape[1])
+    like = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
+    return _model_like(eqx.tree_at(lambda m: m.W_U, model, W_U), like)
+
+
 def _model_like(model: Transformer, other: Transformer) -> Transformer:
     """The weights of `model` in the tree structure of `other`."""
     return jax.tree.unflatten(jax.tree.structure(other), jax.tree.leaves(model))
-
-
-def without(
-    model: Transformer,
-    *,
-    heads: tuple[tuple[int, int], ...] = (),
-    mlps: tuple[int, ...] = (),
-) -> Transformer:
-    """The model with some heads and MLPs silenced: their outputs are zero.
-
-    The same function as scaling them by 0 (`jaxcirc.models.Scale`), as weights, so that
-    a stack of such models can be measured in one sweep.
-
-    Args:
-        model: What to ablate.
-        heads: (layer, head) pairs.
-        mlps: Layers.
-
-    Raises:
-        ValueError: there is no such layer or head.
-    """
-    c = model.config
-    bad = [p for p in heads if not (0 <= p[0] < c.n_layers and 0 <= p[1] < c.n_heads)]
-    bad += [layer for layer in mlps if not (0 <= layer < c.n_layers and c.d_mlp)]
-    if bad:
-        raise ValueError(
-            f"without: the model has {c.n_layers} layers of {c.n_heads} heads; "
-            f"there is no {bad}."
-        )
-    W_O = model.blocks.attn.W_O
-    for layer, head in heads:
-        W_O = W_O.at[layer, head].set(0)
-    model = eqx.tree_at(lambda m: m.blocks.attn.W_O, model, W_O)
-    for layer in mlps:
-        mlp = model.blocks.mlp
-        assert mlp is not None
-        model = eqx.tree_at(
-            lambda m: m.blocks.mlp.W_out, model, mlp.W_out.at[layer].set(0)
-        )
-        if mlp.b_out is not None:
-            model = eqx.tree_at(
-                lambda m: m.blocks.mlp.b_out, model, mlp.b_out.at[layer].set(0)
-            )
-    return model

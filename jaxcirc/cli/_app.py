@@ -74,14 +74,14 @@ def report(
 
 @app.command("list")
 def list_all():
-    """List packaged studies, tasks, models, measurements and metrics.
+    """List studies, tasks, models, measurements, metrics and RASP programs.
 
     Example: `jaxcirc list`
     """
+    from tracr_bridge.programs import PROGRAMS
+
     from ..metrics import METRICS
-    from ..models import MODELS
-    from ..study import MEASUREMENTS, PACKAGED
-    from ..tasks import TASKS
+    from ..study import MEASUREMENTS, MODELS, PACKAGED, TASKS
 
     groups = {
         "studies": PACKAGED,
@@ -89,6 +89,7 @@ def list_all():
         "models": MODELS,
         "measurements": MEASUREMENTS,
         "metrics": METRICS,
+        "RASP programs": PROGRAMS,
     }
     table = Table(box=None, pad_edge=False, show_header=False)
     for title, rows in groups.items():

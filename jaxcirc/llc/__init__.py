@@ -5,7 +5,11 @@ coefficients that are known exactly, `conformance` scores samplers against them.
 """
 
 from . import truth as truth
-from ._calibrate import Calibration as Calibration, calibrate as calibrate
+from ._calibrate import (
+    Calibration as Calibration,
+    calibrate as calibrate,
+    propose as propose,
+)
 from ._chain import Schedule as Schedule
 from ._extrapolate import Limit as Limit, extrapolate as extrapolate
 from ._job import (

@@ -187,6 +187,51 @@ def calibrate(
     )
 
 
+def propose(
+    loss_fn: LossFn,
+    params: PyTree,
+    data: PyTree,
+    sampler: AbstractSampler,
+    *,
+    bias: float = 0.02,
+    gamma: float | None = None,
+    batch_size: int | None = None,
+    max_steps: int = 20_000,
+    key: Key[Array, ""],
+) -> AbstractSampler:
+    """The step size and gamma that `calibrate` would propose, without its grid.
+
+    Args:
+        loss_fn: (weights, examples) -> the loss of each example.
+        params: Weights w*.
+        data: Examples, or a function from a key to examples.
+        sampler: Whose step size is wanted.
+        bias: Relative error that step size and noise may cause.
+        gamma: Strength of the localisation; None to propose it.
+        batch_size: Examples per step; None for all.
+        max_steps: Most steps of a chain; each pilot takes a quarter of it.
+        key: Of everything random.
+
+    Raises:
+        ValueError: an argument does not fit.
+    """
+    job = make_job(
+        loss_fn,
+        params,
+        data,
+        sampler,
+        steps=None,
+        grid=None,
+        masks=None,
+        seeds=None,
+        num_chains=1,
+        schedule=Schedule(1, 1, 1),
+        batch_size=batch_size,
+        observables=None,
+    )
+    return settle(job, bias, gamma, max_steps, key)[1]
+
+
 def settle(
     job: Job, bias: float, gamma: float | None, max_steps: int, key: Key[Array, ""]
 ) -> tuple[Curvature, AbstractSampler]:

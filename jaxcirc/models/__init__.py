@@ -1,6 +1,7 @@
 """Transformers with named sites, one stacked block and edits that are data."""
 
 from . import _attention_only, _gpt2, _grokking, _llama
+from ._ablate import without as without
 from ._capture import capture as capture
 from ._config import TransformerConfig as TransformerConfig
 from ._edits import (

@@ -7,8 +7,10 @@ from ._curves import (
 )
 from ._heatmap import square_matrix as square_matrix, step_heatmap as step_heatmap
 from ._llc import (
+    Estimates as Estimates,
     calibration_grid as calibration_grid,
     chain_traces as chain_traces,
+    coefficient_rows as coefficient_rows,
     conformance_scatter as conformance_scatter,
 )
 from ._pattern import attention_pattern as attention_pattern

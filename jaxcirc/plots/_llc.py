@@ -1,6 +1,7 @@
 """Figures of local learning coefficients: traces, a calibration grid, conformance."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -81,6 +82,75 @@ def calibration_grid(
     figure.update_xaxes(type="category", title={"text": "n_beta"})
     figure.update_yaxes(type="category", title={"text": "step size"})
     return finish(figure, height=140 + 62 * len(step_sizes))
+
+
+class Estimates(NamedTuple):
+    """Coefficients of several things, found in one way.
+
+    Args:
+        name: Of the way; in the legend.
+        values: One for each thing; NaN where there is none.
+        errors: Half the length of an error bar at every value.
+        notes: A word for every value; values with a word are open marks.
+    """
+
+    name: str
+    values: Float[np.ndarray, " thing"]
+    errors: Float[np.ndarray, " thing"]
+    notes: Sequence[str]
+
+
+def coefficient_rows(
+    things: Sequence[str], estimates: Sequence[Estimates], *, log: bool = False
+) -> go.Figure:
+    """A row for each thing, with what every way of estimating gave."""
+    figure = go.Figure()
+    places = np.arange(len(things))
+    apart = 0.22
+    for i, found in enumerate(estimates):
+        colour = COLOURS[i % len(COLOURS)]
+        shift = apart * (i - (len(estimates) - 1) / 2)
+        values = np.asarray(found.values, float)
+        errors = np.nan_to_num(np.asarray(found.errors, float))
+        text = [
+            f"{t}, {found.name}: {v:.4g} ± {e:.2g} {n}"
+            for t, v, e, n in zip(things, values, errors, found.notes, strict=True)
+        ]
+        figure.add_trace(
+            go.Scatter(
+                x=np.where(values > 0, values, np.nan) if log else values,
+                y=places + shift,
+                error_x={"array": errors, "thickness": 1.5, "width": 3},
+                mode="markers",
+                name=found.name,
+                text=text,
+                hovertemplate="%{text}<extra></extra>",
+                marker={
+                    "size": 10,
+                    "color": colour,
+                    "symbol": [
+                        "circle-open" if note else "circle" for note in found.notes
+                    ],
+                    "line": {"width": 2},
+                },
+            )
+        )
+    figure.update_yaxes(
+        tickvals=places.tolist(),
+        ticktext=list(things),
+        range=[len(things) - 0.5, -0.5],
+        gridcolor=GRID,
+        zeroline=False,
+    )
+    figure.update_xaxes(
+        type="log" if log else "linear",
+        dtick=1 if log else None,
+        title={"text": "local learning coefficient (± 2 s.e.)"},
+        gridcolor=GRID,
+        zeroline=False,
+    )
+    figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"})
+    return finish(figure, height=150 + 46 * len(things))
 
 
 def conformance_scatter(

@@ -7,7 +7,13 @@ import numpy as np
 import xarray as xr
 
 from ._changes import change_sentences
-from ._llc import STATUSES, conformance_sentence, grid_sentence
+from ._llc import (
+    STATUSES,
+    conformance_sentence,
+    grid_sentence,
+    programs_sentence,
+    solution_sentence,
+)
 from ._series import head_label, step_text, strongest_head
 
 PASSED = 0.95
@@ -135,6 +141,8 @@ _DESCRIBE: dict[str, Callable[[xr.Dataset], list[str]]] = {
     "weights": _weights,
     "llc": _llc,
     "llc_grid": lambda data: [grid_sentence(data)],
+    "llc_solution": lambda data: [solution_sentence(data)],
+    "llc_programs": lambda data: [programs_sentence(data)],
     "llc_conformance": lambda data: [conformance_sentence(data)],
     "changes": change_sentences,
 }

@@ -8,8 +8,10 @@ import xarray as xr
 from ..plots import (
     Curve,
     CurvePanel,
+    Estimates,
     calibration_grid,
     chain_traces,
+    coefficient_rows,
     conformance_scatter,
     developmental_curves,
 )
@@ -23,8 +25,11 @@ STATUSES = (
 )
 
 
-def llc_panel(data: xr.Dataset) -> CurvePanel:
-    """λ̂ over training with error bars; what is not converged is marked."""
+def llc_panel(data: xr.Dataset, solution: xr.Dataset | None) -> CurvePanel:
+    """λ̂ over training with error bars; what is not converged is marked.
+
+    With the coefficient of a known solution as a level, where there is one.
+    """
     llc, error = data["llc"], data["standard_error"]
     notes = [
         ["" if s == "converged" else s.replace("_", " ") for s in row]
@@ -38,7 +43,13 @@ def llc_panel(data: xr.Dataset) -> CurvePanel:
         errors=2 * error.transpose("seed", "step").values,
         notes=notes,
     )
-    return CurvePanel("LLC<br>(± 2 s.e.)", [curve])
+    curves = [curve]
+    if solution is not None and bool(np.isfinite(solution["llc"]).all()):
+        value = float(solution["llc"].isel(step=-1, seed=0))
+        ends = llc["step"].values[[0, -1]]
+        level = Curve("known solution", ends, np.full((1, 2), value), 1, dashed=True)
+        curves.append(level)
+    return CurvePanel("LLC<br>(± 2 s.e.)", curves)
 
 
 def status_words(codes: xr.DataArray) -> list[Any]:
@@ -136,6 +147,120 @@ def grid_sentence(data: xr.Dataset) -> str:
         f"agree. Over the grid λ̂ goes like n_beta to the power {slope:.2f}; 1 means "
         "that the chains do not feel the loss."
     )
+
+
+def solution_sentence(data: xr.Dataset) -> str:
+    """The coefficient of the known solution, and what it is worth."""
+    last = data.isel(step=-1, seed=0)
+    word = status_words(last["status"])
+    value, error = float(last["llc"]), 2 * float(last["standard_error"])
+    return (
+        f"A model known to solve the task has the coefficient {value:.4g} ± {error:.2g}"
+        f" ({str(word).replace('_', ' ')}), at n_beta {float(last['n_beta']):.4g}."
+    )
+
+
+def ablation_figure(data: xr.Dataset) -> Any:
+    """The coefficient of what is left without each part."""
+    last = data.isel(step=-1, seed=0)
+    return coefficient_rows(
+        [f"without {a}" for a in last["ablation"].values],
+        [_estimates("LLC", last)],
+    )
+
+
+def ablation_table(data: xr.Dataset) -> tuple[list[str], list[tuple]]:
+    """A row for each ablation: accuracy, loss, coefficient."""
+    last = data.isel(step=-1, seed=0)
+    header = ["silenced", "right answers", "loss (nats)", "LLC", "status"]
+    rows = []
+    for part in last["ablation"].values:
+        one = last.sel(ablation=part)
+        rows.append(
+            (
+                str(part),
+                f"{100 * float(one['rank_0_rate']):.1f}%",
+                f"{float(one['loss']):.3g}",
+                _with_error(one),
+                str(status_words(one["status"])).replace("_", " "),
+            )
+        )
+    return header, rows
+
+
+def programs_figure(data: xr.Dataset) -> Any:
+    """Coefficients of programs by every sampler."""
+    last = data.isel(step=-1, seed=0)
+    names = [str(p).replace("_", " ") for p in last["program"].values]
+    ways = [
+        _estimates(str(s).replace("_", " "), last.sel(sampler=s))
+        for s in last["sampler"].values
+    ]
+    return coefficient_rows(names, ways, log=True)
+
+
+def programs_table(data: xr.Dataset) -> tuple[list[str], list[tuple]]:
+    """A row for each program: published, repeated, and corrected by each sampler."""
+    last = data.isel(step=-1, seed=0)
+    samplers = [str(s) for s in last["sampler"].values]
+    header = ["program", "parameters", "right", "published", "repeated here"]
+    for name in samplers:
+        header += [f"LLC by {name.replace('_', ' ')}", "status"]
+    rows = []
+    for program in last["program"].values:
+        one = last.sel(program=program)
+        cells = [
+            str(program).replace("_", " "),
+            f"{int(one['parameters']):,}",
+            f"{100 * float(one['accuracy']):.1f}%",
+            _spread(one, "published"),
+            _spread(one, "repeated"),
+        ]
+        for name in samplers:
+            by = one.sel(sampler=name)
+            word = str(status_words(by["status"])).replace("_", " ")
+            cells += [_with_error(by), word]
+        rows.append(tuple(cells))
+    return header, rows
+
+
+def programs_sentence(data: xr.Dataset) -> str:
+    """How far the samplers agree, and how far the earlier study is repeated."""
+    last = data.isel(step=-1, seed=0)
+    off = np.abs(last["repeated"] - last["published"])
+    allowed = 2 * np.hypot(last["published_spread"], last["repeated_spread"])
+    near = int((off <= allowed).sum())
+    words = status_words(last["status"])
+    counts = {
+        str(s).replace("_", " "): sum(row[i] == "converged" for row in words)
+        for i, s in enumerate(last["sampler"].values)
+    }
+    converged = ", ".join(f"{n} by {name}" for name, n in counts.items())
+    return (
+        f"Of {last.sizes['program']} programs the published procedure gives the "
+        f"published coefficient, within twice the spread of both, for {near}. Of the "
+        f"answers themselves, with chains that are long enough, {converged} are "
+        "converged; open marks are not."
+    )
+
+
+def _estimates(name: str, data: xr.Dataset) -> Estimates:
+    words = [str(w) for w in np.atleast_1d(status_words(data["status"]))]
+    notes = ["" if w == "converged" else w.replace("_", " ") for w in words]
+    values = data["llc"].values.astype(float)
+    return Estimates(name, values, 2 * data["standard_error"].values, notes)
+
+
+def _with_error(one: xr.Dataset) -> str:
+    value, error = float(one["llc"]), 2 * float(one["standard_error"])
+    return "–" if np.isnan(value) else f"{value:.4g} ± {error:.2g}"
+
+
+def _spread(one: xr.Dataset, name: str) -> str:
+    value, spread = float(one[name]), float(one[f"{name}_spread"])
+    if np.isnan(value):
+        return "–"
+    return f"{value:.3g} ± {spread:.2g}" if spread else f"{value:.3g}"
 
 
 def conformance_figure(data: xr.Dataset) -> Any:

@@ -20,12 +20,18 @@ from ..plots import (
 )
 from ._changes import change_figure, change_rows
 from ._llc import (
+    ablation_figure,
+    ablation_table,
     conformance_figure,
     conformance_sentence,
     conformance_table,
     grid_figure,
     grid_sentence,
     llc_panel,
+    programs_figure,
+    programs_sentence,
+    programs_table,
+    solution_sentence,
     trace_explorer,
     trace_figure,
 )
@@ -58,7 +64,7 @@ def sections(tree: xr.DataTree) -> list[Section]:
     # What moves when comes before the quantities one by one.
     nodes = dict(sorted(nodes.items(), key=lambda item: item[0] != "changes"))
     made = []
-    panels = [p for data in nodes.values() for p in _overview(data)]
+    panels = [p for name in nodes for p in _overview(name, nodes)]
     if panels:
         made.append(
             Section(
@@ -76,12 +82,14 @@ def sections(tree: xr.DataTree) -> list[Section]:
     return made
 
 
-def _overview(data: xr.Dataset) -> list[Panel]:
-    draw = _OVERVIEW.get(str(data.attrs.get("measurement")))
-    return [] if draw is None else draw(data)
+def _overview(name: str, nodes: Nodes) -> list[Panel]:
+    draw = _OVERVIEW.get(str(nodes[name].attrs.get("measurement")))
+    return [] if draw is None else draw(name, nodes)
 
 
-def _performance_panels(data: xr.Dataset) -> list[Panel]:
+def _performance_panels(name: str, nodes: Nodes) -> list[Panel]:
+    data = nodes[name]
+
     def panel(name: str, title: str, *, log: bool = False) -> Panel:
         array = data[name]
         steps = array["step"].values
@@ -99,7 +107,8 @@ def _performance_panels(data: xr.Dataset) -> list[Panel]:
     ]
 
 
-def _attention_panels(data: xr.Dataset) -> list[Panel]:
+def _attention_panels(name: str, nodes: Nodes) -> list[Panel]:
+    data = nodes[name]
     titles = {
         "induction": "induction score<br>(attention)",
         "previous_token": "previous-token<br>score (attention)",
@@ -221,6 +230,41 @@ def _weight_groups(parts: list[str]) -> dict[str, list[str]]:
     return groups
 
 
+def _llc_panels(name: str, nodes: Nodes) -> list[Panel]:
+    solutions = [
+        data
+        for data in nodes.values()
+        if data.attrs.get("measurement") == "llc_solution"
+    ]
+    return [llc_panel(nodes[name], solutions[0] if solutions else None)]
+
+
+def _solution_traces(name: str, nodes: Nodes) -> list[Section]:
+    data = nodes[name]
+    text = f"{solution_sentence(data)} Every draw of each of its chains:"
+    figure = _json(trace_figure(data))
+    return [Section(name, "LLC of the known solution", text, figure)]
+
+
+def _ablations(name: str, nodes: Nodes) -> list[Section]:
+    data = nodes[name]
+    text = (
+        "The known solution with each head, MLP and layer silenced. The coefficient is "
+        "that of the function which is left: its loss is the divergence from what the "
+        "model says at w* itself. Open marks are not converged."
+    )
+    figure = _json(ablation_figure(data))
+    table = ablation_table(data)
+    return [Section(name, "Ablations", text, figure, table=table)]
+
+
+def _programs(name: str, nodes: Nodes) -> list[Section]:
+    data = nodes[name]
+    figure, table = _json(programs_figure(data)), programs_table(data)
+    text = programs_sentence(data)
+    return [Section(name, "LLC of compiled programs", text, figure, table=table)]
+
+
 def _llc_traces(name: str, nodes: Nodes) -> list[Section]:
     data = nodes[name]
     text = (
@@ -293,10 +337,10 @@ def _seeds(array: xr.DataArray) -> np.ndarray:
 
 
 _IN_OVERVIEW = frozenset({"performance", "training"})
-_OVERVIEW: dict[str, Callable[[xr.Dataset], list[Panel]]] = {
+_OVERVIEW: dict[str, Callable[[str, Nodes], list[Panel]]] = {
     "performance": _performance_panels,
     "attention": _attention_panels,
-    "llc": lambda data: [llc_panel(data)],
+    "llc": _llc_panels,
 }
 _SECTIONS: dict[str, Callable[[str, Nodes], list[Section]]] = {
     "attention": _head_map,
@@ -305,5 +349,8 @@ _SECTIONS: dict[str, Callable[[str, Nodes], list[Section]]] = {
     "llc": _llc_traces,
     "llc_grid": _llc_grid,
     "llc_conformance": _conformance,
+    "llc_solution": _solution_traces,
+    "llc_ablations": _ablations,
+    "llc_programs": _programs,
     "changes": _changes,
 }

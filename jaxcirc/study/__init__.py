@@ -1,5 +1,6 @@
 """Studies: one YAML file -> a trained trajectory, measured at every checkpoint."""
 
+from ._catalogues import MODELS as MODELS, TASKS as TASKS
 from ._changes import (
     Change as Change,
     change_table as change_table,

@@ -1,5 +1,6 @@
 """What a study says, checked as a whole before anything runs."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -14,9 +15,10 @@ import yaml
 from omegaconf import OmegaConf
 
 from .._core import find, named_leaves, unknown
-from ..models import MODELS, TransformerConfig
-from ..tasks import TASKS, AbstractTask
+from ..models import TransformerConfig
+from ..tasks import AbstractTask
 from ..training import Training
+from ._catalogues import MODELS, TASKS
 from ._measurements import MEASUREMENTS, AbstractMeasurement
 from ._metrics_section import gather_metrics
 from ._options import check_options, explain
@@ -247,7 +249,14 @@ def _build_model(
             )
     if faults:
         return None
-    return _try(lambda: spec.build(**(sizes | checked)), faults)
+
+    def build() -> TransformerConfig:
+        made = spec.build(**(sizes | checked))
+        if task.d_vocab_out == task.d_vocab:
+            return made
+        return dataclasses.replace(made, d_vocab_out=task.d_vocab_out)
+
+    return _try(build, faults)
 
 
 def _build_training(config: StudyConfig, faults: list[str]) -> Training | None:
@@ -335,7 +344,7 @@ def _select(
 def _try(build, faults: list[str]):
     try:
         return build()
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         faults.append(str(error))
         return None
 

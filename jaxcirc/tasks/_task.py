@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
-from jaxtyping import Array, Bool, Int, Key
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 Split = Literal["train", "test"]
 
@@ -23,6 +23,11 @@ class AbstractTask(eqx.Module):
     d_vocab: eqx.AbstractVar[int]
     n_ctx: eqx.AbstractVar[int]
 
+    @property
+    def d_vocab_out(self) -> int:
+        """Number of answers; targets are below it."""
+        return self.d_vocab
+
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
         """`n` random examples of a split, with replacement where it is finite."""
         raise NotImplementedError
@@ -34,6 +39,10 @@ class AbstractTask(eqx.Module):
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
         """A counterpart of equal length for each example, with other right answers."""
         raise NotImplementedError
+
+    def solution(self) -> PyTree | None:
+        """A model that is known to solve the task, or None if none is known."""
+        return None
 
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
         """What each token looks like to a person."""

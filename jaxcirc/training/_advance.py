@@ -13,10 +13,10 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, PyTree
 
 from .._core import fold_name, select_paths
-from ..metrics import cross_entropy
 from ..models import Transformer, TransformerConfig
 from ..tasks import AbstractTask, Batch
 from ._config import Training
+from ._objective import mean_loss
 
 # Losses of one call; also the most updates between two looks at the result.
 CALL_STEPS = 1024
@@ -42,8 +42,13 @@ Advance = Callable[
 ]
 
 
-def init_state(config: TransformerConfig, training: Training) -> State:
-    """Fresh models, one per seed; each is what its seed gives when trained alone."""
+def init_state(
+    config: TransformerConfig, training: Training, start: Transformer | None = None
+) -> State:
+    """Fresh models, one per seed; each is what its seed gives when trained alone.
+
+    With `start`, every seed begins with those weights instead.
+    """
     like = eqx.filter_eval_shape(lambda: Transformer(config, key=jr.key(0)))
     frozen = select_paths(like, training.freeze, what="training.freeze")
     trained = jax.tree.map(lambda f: not f, frozen)
@@ -52,17 +57,13 @@ def init_state(config: TransformerConfig, training: Training) -> State:
     @jax.jit
     @jax.vmap
     def init(seed):
-        model = Transformer(config, key=fold_name(jr.key(seed), "model"))
+        fresh = Transformer(config, key=fold_name(jr.key(seed), "model"))
+        model = fresh if start is None else start
         params, rest = eqx.partition(model, trained)
         return State(params, rest, optimizer.init(params), jnp.zeros_like(seed), seed)
 
     first = training.seed
     return init(jnp.arange(first, first + training.seeds, dtype=jnp.int32))
-
-
-def loss_fn(model: Transformer, batch: Batch) -> Float[Array, ""]:
-    """Mean cross-entropy over the positions that count, in nats."""
-    return cross_entropy(model(batch.tokens), batch.targets, batch.mask)
 
 
 def make_advance(training: Training) -> Advance:
@@ -82,7 +83,7 @@ def make_advance(training: Training) -> Advance:
         batch = _next_batch(task, training.batch_size, state)
 
         def loss_of(params):
-            return loss_fn(eqx.combine(params, state.frozen), batch)
+            return mean_loss(eqx.combine(params, state.frozen), batch)
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         # optax mixes types, which users may have told JAX to refuse.

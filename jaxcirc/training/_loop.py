@@ -16,7 +16,7 @@ from ..checkpoints import (
     open_trajectory,
     save_tensors,
 )
-from ..models import TransformerConfig
+from ..models import Transformer, TransformerConfig
 from ..tasks import AbstractTask
 from ._advance import CALL_STEPS, State, init_state, make_advance
 from ._config import Training
@@ -55,6 +55,7 @@ def train(
     training: Training,
     folder: str,
     *,
+    start: Transformer | None = None,
     on_progress: Progress | None = None,
 ) -> list[Trajectory]:
     """Train models and save their checkpoints; go on where an earlier call stopped.
@@ -67,14 +68,16 @@ def train(
         task: What to learn.
         training: How.
         folder: Where to put `seed_N/` trajectories, the state and the losses.
+        start: Weights that every seed starts from, instead of fresh ones; seeds then
+            differ in their batches alone.
         on_progress: Called with (step, mean loss) now and then.
 
     Returns:
         One trajectory per seed.
 
     Raises:
-        ValueError: the task has no finite train split although `batch_size` is None, or
-            a `freeze` pattern matches nothing.
+        ValueError: the task has no finite train split although `batch_size` is None, a
+            `freeze` pattern matches nothing, or `start` has another config.
         TrainingDiverged: a loss was not finite.
         CheckpointError: the folder holds another run, or a damaged file.
         OSError: the folder cannot be written.
@@ -84,7 +87,12 @@ def train(
             "training: `batch_size` is null, which takes the whole train split, but "
             "this task's examples have no end. Give a number."
         )
-    state = init_state(config, training)
+    if start is not None and start.config != config:
+        raise ValueError(
+            f"training: `start` has the config {start.config}, and the model to train "
+            f"{config}. Give `start.config`."
+        )
+    state = init_state(config, training, start)
     paths = [posixpath.join(folder, f"seed_{seed}") for seed in state.seed.tolist()]
     writers = [
         TrajectoryWriter(path, config, {"seed": seed})

@@ -59,12 +59,11 @@ def test_plan_executes_nothing(tmp_path):
 
 
 def test_list_names_every_row_with_a_summary():
-    from jaxcirc.models import MODELS
-    from jaxcirc.study import MEASUREMENTS, PACKAGED
-    from jaxcirc.tasks import TASKS
+    from jaxcirc.study import MEASUREMENTS, MODELS, PACKAGED, TASKS
+    from tracr_bridge.programs import PROGRAMS
 
     output = call("list").output
-    for row in (*PACKAGED, *TASKS, *MODELS, *MEASUREMENTS):
+    for row in (*PACKAGED, *TASKS, *MODELS, *MEASUREMENTS, *PROGRAMS):
         assert row.name in output
         assert row.summary.split()[0] in output
 

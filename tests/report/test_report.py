@@ -213,7 +213,7 @@ def llc_nodes():
 
 
 def test_llc_estimates_are_drawn_with_error_bars_and_marks(llc_nodes):
-    panel = _llc.llc_panel(llc_nodes["llc"])
+    panel = _llc.llc_panel(llc_nodes["llc"], None)
     (curve,) = panel.curves
     assert curve.notes[0] == ["below initial loss", "", ""]
     assert curve.notes[1] == ["transient", "", "diverged"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tracr_bridge as tb
-from jaxcirc.models import Scale, capture
+from jaxcirc.models import Scale, capture, without
 from tracr_bridge._compile import convert, interpret, run_many, sample_inputs
 from tracr_bridge.programs import PROGRAMS
 
@@ -158,13 +158,13 @@ def test_an_ablated_head_is_missed():
     factor = jnp.ones((model.model.config.n_layers, model.model.config.n_heads, 1))
     edit = Scale("attn.z", factor.at[layer, head].set(0))
     scaled = model.model(ids, edits=(edit,))
-    smaller = tb.without(model.model, heads=((layer, head),))
+    smaller = without(model.model, heads=((layer, head),))
     np.testing.assert_allclose(smaller(ids), scaled, atol=1e-6)
     # Without the neighbour's value 3 and 4 are no longer above it.
     assert model.decode(scaled) != model(["BOS", 0, 3, 1, 4, 2]).decoded
     with pytest.raises(ValueError, match="no \\[\\(9, 0\\)\\]"):
-        tb.without(model.model, heads=((9, 0),))
-    silent = tb.without(model.model, mlps=(0,))
+        without(model.model, heads=((9, 0),))
+    silent = without(model.model, mlps=(0,))
     assert float(jnp.abs(silent.blocks.mlp.W_out[0]).max()) == 0
 
 
@@ -182,7 +182,7 @@ def test_an_extended_model_computes_the_same(more):
 
 def test_students_have_the_architecture_and_not_the_weights():
     _, model = compiled("histogram")
-    student = tb.reinitialised(model.model, key=jr.key(0))
+    student = model.trainable(key=jr.key(0))
     assert student.config == model.model.config
     assert float(jnp.abs(student.W_E - model.model.W_E).max()) > 0.1
     noisy = tb.disturbed(model.model, 0.01, key=jr.key(0))

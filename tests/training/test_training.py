@@ -19,11 +19,12 @@ from jaxcirc.tasks import Induction, ModAdd
 from jaxcirc.training import (
     Training,
     TrainingDiverged,
+    mean_loss,
     read_losses,
     train,
     training_memory,
 )
-from jaxcirc.training._advance import init_state, loss_fn, make_advance
+from jaxcirc.training._advance import init_state, make_advance
 
 # Without attention biases: that on keys has no gradient but rounding, which Adam would
 # blow up to full steps in a random direction.
@@ -69,7 +70,7 @@ def test_training_is_plain_adamw_step_by_step(tmp_path):
     optimizer = optax.adamw(1e-2, weight_decay=0.1)
     state = optimizer.init(model)
     for step in range(3):
-        loss, gradient = jax.value_and_grad(loss_fn)(model, batch)
+        loss, gradient = jax.value_and_grad(mean_loss)(model, batch)
         assert losses[0, step] == pytest.approx(float(loss), rel=1e-5)
         with jax.numpy_dtype_promotion("standard"):
             change, state = optimizer.update(gradient, state, model)
@@ -155,7 +156,7 @@ def test_divergence_names_the_step_and_keeps_what_was_good(tmp_path):
     assert f"up to step {trajectory.steps[-1]} are kept" in str(caught.value)
     assert trajectory.steps[-1] < caught.value.step
     for step in trajectory.steps:
-        assert jnp.isfinite(loss_fn(trajectory.load(step), TASK.examples("train")))
+        assert jnp.isfinite(mean_loss(trajectory.load(step), TASK.examples("train")))
     # Trying again comes to the same end and loses nothing.
     with pytest.raises(TrainingDiverged):
         train(CONFIG, TASK, training, str(tmp_path))

@@ -26,6 +26,7 @@ SPEC = ProgramSpec(
     reference=lambda tokens: [tokens.count("a")] * len(tokens),
     vocab=("a", "b", "c"),
     max_seq_len=8,
+    kind=lambda tokens: tokens.count("a"),
 )
 LESS_FREQUENT = ProgramSpec(
     name="count_less_frequent",
@@ -34,4 +35,5 @@ LESS_FREQUENT = ProgramSpec(
     reference=_rare,
     vocab=("a", "b", "c"),
     max_seq_len=6,
+    kind=lambda tokens: _rare(tokens)[0],
 )

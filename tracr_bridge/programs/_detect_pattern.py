@@ -26,4 +26,5 @@ SPEC = ProgramSpec(
     reference=_reference,
     vocab=("a", "b", "c"),
     max_seq_len=6,
+    kind=lambda tokens: "".join(tokens).count("abc"),
 )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ._program import ProgramSpec, library, rasp
 
 
@@ -22,6 +24,13 @@ def _reference(tokens: list[Any]) -> list[float]:
     return [tokens[: i + 1].count("x") / (i + 1) for i in range(len(tokens))]
 
 
+def _with_some(rng: np.random.Generator, vocab: tuple, length: int) -> list[Any]:
+    """As many "x" as not: random letters, each an "x" at a rate of its own."""
+    rate = rng.uniform()
+    others = [vocab[i] for i in rng.integers(1, len(vocab), length)]
+    return [vocab[0] if rng.uniform() < rate else other for other in others]
+
+
 def _row(name: str, letters: str, max_seq_len: int) -> ProgramSpec:
     return ProgramSpec(
         name=name,
@@ -31,6 +40,8 @@ def _row(name: str, letters: str, max_seq_len: int) -> ProgramSpec:
         reference=_reference,
         vocab=("x", *letters),
         max_seq_len=max_seq_len,
+        draw=_with_some,
+        kind=lambda tokens: tokens.count("x"),
     )
 
 

@@ -21,4 +21,5 @@ SPEC = ProgramSpec(
     reference=_reference,
     vocab=("a", "b", "c", "d", "e"),
     max_seq_len=10,
+    kind=lambda tokens: max(_reference(tokens)),
 )

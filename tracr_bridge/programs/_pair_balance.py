@@ -26,4 +26,5 @@ SPEC = ProgramSpec(
     vocab=("(", ")", "a"),
     max_seq_len=10,
     causal=True,
+    kind=lambda tokens: _reference(tokens)[-1],
 )

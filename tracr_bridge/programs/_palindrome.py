@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ._program import ProgramSpec, library, rasp
 
 
@@ -20,6 +22,15 @@ def _reference(tokens: list[Any]) -> list[bool]:
     return [a == b for a, b in zip(tokens, tokens[::-1], strict=True)]
 
 
+def _nearly(rng: np.random.Generator, vocab: tuple, length: int) -> list[Any]:
+    """A palindrome with any number of places changed, none among them."""
+    half = [vocab[i] for i in rng.integers(0, len(vocab), (length + 1) // 2)]
+    tokens = half + half[: length // 2][::-1]
+    for place in rng.permutation(length)[: rng.integers(0, length // 2 + 1)]:
+        tokens[place] = vocab[rng.integers(0, len(vocab))]
+    return tokens
+
+
 SPEC = ProgramSpec(
     name="palindrome",
     summary="whether each token equals that at its mirror position",
@@ -27,4 +38,6 @@ SPEC = ProgramSpec(
     reference=_reference,
     vocab=tuple("abcdefghijklmnopqrstuvwxyz "),
     max_seq_len=10,
+    draw=_nearly,
+    kind=lambda tokens: sum(_reference(tokens)),
 )

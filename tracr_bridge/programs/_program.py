@@ -1,8 +1,10 @@
 """A row of the catalogue of programs."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
+
+from ._sequences import Draw, sequences, uniform
 
 
 class ProgramSpec(NamedTuple):
@@ -18,6 +20,8 @@ class ProgramSpec(NamedTuple):
         max_seq_len: Longest sequence, BOS left out.
         causal: Whether it is meant for causal attention.
         valid: Which sequences it is for; None for all.
+        draw: (rng, vocab, length) -> a random sequence to learn from.
+        kind: Sequence -> what data are balanced over; None where random ones will do.
     """
 
     name: str
@@ -28,6 +32,23 @@ class ProgramSpec(NamedTuple):
     max_seq_len: int
     causal: bool = False
     valid: Callable[[list[Any]], bool] | None = None
+    draw: Draw = uniform
+    kind: Callable[[list[Any]], Hashable] | None = None
+
+    def sequences(self, n: int, *, seed: int = 0) -> list[list[Any]]:
+        """Up to `n` distinct sequences of the full length, edge cases among them.
+
+        All there are, if they are at most `n`; otherwise balanced over `kind`.
+        """
+        return sequences(
+            self.vocab,
+            self.max_seq_len,
+            n,
+            draw=self.draw,
+            kind=self.kind,
+            valid=self.valid,
+            seed=seed,
+        )
 
 
 def rasp() -> Any:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ._program import ProgramSpec, library
 
 
@@ -27,6 +29,19 @@ def _balanced(tokens: list[Any], pairs: tuple[str, ...]) -> bool:
     return True
 
 
+def _maybe_balanced(rng: np.random.Generator, vocab: tuple, length: int) -> list[Any]:
+    """Half of the time balanced brackets, interleaved; else any."""
+    if rng.uniform() < 0.5:
+        return [vocab[i] for i in rng.integers(0, len(vocab), length)]
+    tokens: list[Any] = []
+    for _ in range(length // 2):
+        kind = 2 * int(rng.integers(0, len(vocab) // 2))
+        first, second = sorted(rng.integers(0, len(tokens) + 1, 2))
+        tokens.insert(second, vocab[kind + 1])
+        tokens.insert(first, vocab[kind])
+    return tokens + [vocab[0]] * (length % 2)
+
+
 SPEC = ProgramSpec(
     name="shuffle_dyck",
     summary="whether round brackets are balanced",
@@ -34,6 +49,8 @@ SPEC = ProgramSpec(
     reference=lambda tokens: [_balanced(tokens, ("()",))] * len(tokens),
     vocab=("(", ")"),
     max_seq_len=6,
+    draw=_maybe_balanced,
+    kind=lambda tokens: _balanced(tokens, ("()",)),
 )
 TWO = ProgramSpec(
     name="shuffle_dyck_2",
@@ -41,5 +58,7 @@ TWO = ProgramSpec(
     build=shuffle_dyck_2,
     reference=lambda tokens: [_balanced(tokens, ("()", "{}"))] * len(tokens),
     vocab=("(", ")", "{", "}"),
-    max_seq_len=5,
+    max_seq_len=6,
+    draw=_maybe_balanced,
+    kind=lambda tokens: _balanced(tokens, ("()", "{}")),
 )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ._program import ProgramSpec, library, rasp
 
 LENGTH = 8
@@ -36,14 +38,20 @@ def _by_frequency(tokens: list[Any]) -> list[Any]:
     return sorted(tokens, key=lambda token: -tokens.count(token))
 
 
+def _distinct(rng: np.random.Generator, vocab: tuple, length: int) -> list[Any]:
+    """Distinct tokens."""
+    return [vocab[i] for i in rng.permutation(len(vocab))[:length]]
+
+
 UNIQUE = ProgramSpec(
     name="sort_unique",
     summary="distinct tokens in ascending order",
     build=sort_unique,
     reference=sorted,
-    vocab=(1, 2, 3, 4, 5, 6),
+    vocab=(1, 2, 3, 4, 5, 6, 7),
     max_seq_len=6,
     valid=lambda tokens: len(set(tokens)) == len(tokens),
+    draw=_distinct,
 )
 SPEC = ProgramSpec(
     name="sort",
@@ -52,6 +60,7 @@ SPEC = ProgramSpec(
     reference=sorted,
     vocab=(1, 2, 3, 4, 5),
     max_seq_len=LENGTH,
+    kind=lambda tokens: len(set(tokens)),
 )
 BY_FREQUENCY = ProgramSpec(
     name="sort_by_frequency",
@@ -60,4 +69,5 @@ BY_FREQUENCY = ProgramSpec(
     reference=_by_frequency,
     vocab=(1, 2, 3, 4),
     max_seq_len=5,
+    kind=lambda tokens: len(set(tokens)),
 )

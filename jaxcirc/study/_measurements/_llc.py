@@ -1,13 +1,14 @@
 """The local learning coefficient of every checkpoint, with all that judges it."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key, PyTree
 
 from ..._core import find, fold_name
 from ...llc import (
@@ -20,19 +21,14 @@ from ...llc import (
     make_job,
     sweep,
 )
-from ...metrics import cross_entropy
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask, Batch
+from ...training import example_losses
 from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
 
 STATUSES = tuple(Status)
 # Draws of each chain that are kept to look at.
 MAX_TRACE = 200
-
-
-def example_losses(model: Transformer, batch: Batch) -> Float[Array, " example"]:
-    """Mean cross-entropy of each example over its positions that count, in nats."""
-    return jax.vmap(cross_entropy)(model(batch.tokens), batch.targets, batch.mask)
 
 
 def train_examples(task: AbstractTask, n: int, key: Key[Array, ""]) -> Batch:
@@ -82,11 +78,25 @@ class Sampling(eqx.Module):
         self, models: Transformer, task: AbstractTask, key: Key[Array, ""], **more: Any
     ) -> Sweep:
         """The sweep over stacked models."""
+        data = train_examples(task, self.n_examples, key)
+        trivial = math.log(task.d_vocab_out)
+        more = {"trivial_loss": trivial, **more}
+        return self.sweep(example_losses, models, data, key, **more)
+
+    def sweep(
+        self,
+        loss_fn: Callable[[Any, Any], Array],
+        models: PyTree,
+        data: PyTree,
+        key: Key[Array, ""],
+        **more: Any,
+    ) -> Sweep:
+        """The same of any loss."""
         number = len(jax.tree.leaves(models)[0])
         return sweep(
-            example_losses,
+            loss_fn,
             models,
-            train_examples(task, self.n_examples, key),
+            data,
             self.sampler,
             steps=list(range(number)),
             batch_size=self._batch_size(),
@@ -94,7 +104,6 @@ class Sampling(eqx.Module):
             num_draws=self.num_draws,
             num_burnin=self.num_burnin,
             steps_between_draws=self.steps_between_draws,
-            trivial_loss=math.log(task.d_vocab),
             key=key,
             **more,
         )

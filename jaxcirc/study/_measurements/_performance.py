@@ -36,7 +36,7 @@ class Performance(AbstractMeasurement):
     ) -> dict[str, Quantity]:
         """Each with a `split` axis."""
         rows = [self._of_split(snapshot, task, s, fold_name(key, s)) for s in _SPLITS]
-        n = task.d_vocab
+        n = task.d_vocab_out
         meanings = {
             "loss": ("nats", "mean surprise at the right answer", math.log(n)),
             "rank_0_rate": ("share", "right answer has the highest logit", 1 / n),

@@ -1,0 +1,72 @@
+"""Everything that a study can name as its task or model.
+
+RASP programs come from `tracr_bridge`, which is loaded when a study names one.
+"""
+
+from .. import models, tasks
+from ..models import ModelSpec, TransformerConfig
+from ..tasks import AbstractTask, TaskSpec
+
+
+def rasp_task(
+    program: str,
+    n_examples: int = 8192,
+    train_fraction: float = 0.8,
+    split_seed: int = 0,
+) -> AbstractTask:
+    """A RASP program: its sequences, with its answer at every position.
+
+    Args:
+        program: A name of the catalogue; `jaxcirc list` has them.
+        n_examples: Sequences in both splits together, at most.
+        train_fraction: Share of them to train on, in (0, 1).
+        split_seed: Of which sequences there are, and which of them are held out.
+    """
+    from tracr_bridge import program_task
+
+    return program_task(
+        program,
+        n_examples=n_examples,
+        train_fraction=train_fraction,
+        split_seed=split_seed,
+    )
+
+
+def rasp_model(d_vocab: int, n_ctx: int, *, program: str) -> TransformerConfig:
+    """The architecture that a RASP program compiles into; needs tracr.
+
+    Args:
+        d_vocab: Of the task.
+        n_ctx: Of the task.
+        program: A name of the catalogue, as a rule that of the task.
+    """
+    from tracr_bridge import compile_named
+
+    config = compile_named(program).model.config
+    if (config.d_vocab, config.n_ctx) != (d_vocab, n_ctx):
+        raise ValueError(
+            f"rasp: the program {program!r} has {config.d_vocab} tokens and a context "
+            f"of {config.n_ctx}; the task has {d_vocab} and {n_ctx}. Give the task's "
+            "program."
+        )
+    return config
+
+
+TASKS = (
+    *tasks.TASKS,
+    TaskSpec(
+        name="rasp",
+        summary="the answers of a RASP program, which also compiles into a solution",
+        build=rasp_task,
+        tiny={"program": "sort_unique"},
+    ),
+)
+MODELS = (
+    *models.MODELS,
+    ModelSpec(
+        name="rasp",
+        summary="the architecture that a RASP program compiles into",
+        build=rasp_model,
+        tiny={"program": "sort_unique"},
+    ),
+)

@@ -1,0 +1,236 @@
+"""What each part of a known solution is worth, in accuracy and in its coefficient."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from ..._core import stack_trees
+from ...metrics import cross_entropy, rank_0_rate
+from ...models import Transformer, TransformerConfig, without
+from ...tasks import AbstractTask
+from ._llc import STATUSES, Sampling, make_sampling, train_examples
+from ._llc_solution import solution_of
+from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+
+Heads = tuple[tuple[int, int], ...]
+
+
+class _Ablated(eqx.Module):
+    """A model with parts silenced, and what it says itself.
+
+    `keep` is not sampled: a silenced part has no weights that the loss could feel.
+    """
+
+    model: Transformer
+    keep_heads: Bool[Array, "layer head"]
+    keep_mlps: Bool[Array, " layer"]
+    own: Float[Array, "example pos answer"]
+
+    def log_probabilities(self, tokens: Int[Array, "example pos"]) -> Array:
+        return jax.nn.log_softmax(self._silenced()(tokens))
+
+    def _silenced(self) -> Transformer:
+        blocks = self.model.blocks
+        W_O = jnp.where(self.keep_heads[..., None, None], blocks.attn.W_O, 0)
+        model = eqx.tree_at(lambda m: m.blocks.attn.W_O, self.model, W_O)
+        mlp = blocks.mlp
+        if mlp is None:
+            return model
+        kept = [
+            jnp.where(self.keep_mlps.reshape(-1, *[1] * (x.ndim - 1)), x, 0)
+            for x in (mlp.W_out, mlp.b_out)
+            if x is not None
+        ]
+        return eqx.tree_at(
+            lambda m: [
+                x for x in (m.blocks.mlp.W_out, m.blocks.mlp.b_out) if x is not None
+            ],
+            model,
+            kept,
+        )
+
+
+def _divergence(ablated: _Ablated, data: tuple) -> Float[Array, " example"]:
+    """KL from what the model said at w* to what it says now, by example; 0 at w*."""
+    tokens, mask, place = data
+    before = ablated.own[place]
+    after = ablated.log_probabilities(tokens)
+    each = (jnp.exp(before) * (before - after)).sum(axis=-1)
+    counted = mask.sum(axis=-1).astype(each.dtype)
+    return jnp.where(mask, each, 0).sum(axis=-1) / counted
+
+
+class Ablations(AbstractMeasurement):
+    """The task's solution with each of its parts silenced, all in one sweep.
+
+    A coefficient here is that of the function which the model still computes: the loss
+    is the divergence from what it says itself, so w* is a minimum for every ablation.
+    Loss and accuracy are those of the task.
+    """
+
+    sampling: Sampling
+
+    @property
+    def batched(self) -> bool:
+        """It runs a program of its own."""
+        return True
+
+    def check(self, config: TransformerConfig, task: AbstractTask) -> None:
+        """There is a solution, and everything that sampling would refuse."""
+        solution_of(task, "llc_ablations")
+        self.sampling.check(config, task)
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """With an `ablation` axis, nothing silenced first."""
+        seeds = len(jax.tree.leaves(snapshot.model)[0])
+        solution = solution_of(task, "llc_ablations")
+        parts = _parts(solution)
+        examples = train_examples(task, self.sampling.n_examples, key)
+        models = [
+            _ablated(solution, heads, mlps, examples.tokens)
+            for heads, mlps in parts.values()
+        ]
+        stacked = stack_trees(models)
+        weights = jax.tree.map(
+            lambda x: jnp.ones((1,) * x.ndim, bool),
+            eqx.filter(models[0], eqx.is_inexact_array),
+        )
+        mask = eqx.tree_at(lambda a: a.own, weights, ~weights.own)
+        data = (examples.tokens, examples.mask, jnp.arange(len(examples.tokens)))
+        found = self.sampling.sweep(
+            _divergence, stacked, data, key, masks={"weights": mask}
+        ).estimates[:, 0]
+        held_out = task.examples("test")
+        if held_out is None:
+            held_out = task.sample(self.sampling.n_examples, split="test", key=key)
+        scores = np.array(
+            [
+                _scores(without(solution, heads=heads, mlps=mlps), held_out)
+                for heads, mlps in parts.values()
+            ]
+        )
+
+        def row(values, units="", meaning="") -> Quantity:
+            whole = np.broadcast_to(np.float64(values), (seeds, len(parts)))
+            return Quantity(np.array(whole), ("ablation",), units, meaning)
+
+        codes = ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))
+        return {
+            "loss": row(scores[:, 0], "nats", "surprise at the right answer, test"),
+            "rank_0_rate": row(scores[:, 1], "share", "right answer comes first, test"),
+            "llc": row([e.value for e in found], meaning="of the function it computes"),
+            "standard_error": row([e.standard_error for e in found], meaning="of llc"),
+            "status": row([STATUSES.index(e.status) for e in found], meaning=codes),
+        }
+
+    def coords(
+        self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, list[str]]:
+        """What is silenced."""
+        del config, key
+        return {"ablation": list(_parts(solution_of(task, "llc_ablations")))}
+
+
+def _parts(model: Transformer) -> dict[str, tuple[Heads, tuple[int, ...]]]:
+    """Every head, MLP and layer that writes anything, by name."""
+    attn, mlp = model.blocks.attn, model.blocks.mlp
+    heads = np.abs(np.asarray(attn.W_O)).max(axis=(2, 3)) > 0
+    layers = range(model.config.n_layers)
+    writes = [mlp is not None and bool(jnp.abs(mlp.W_out[i]).max() > 0) for i in layers]
+    parts: dict[str, tuple[Heads, tuple[int, ...]]] = {"nothing": ((), ())}
+    for layer in layers:
+        own = tuple((layer, int(head)) for head in np.nonzero(heads[layer])[0])
+        mlps = (layer,) if writes[layer] else ()
+        parts |= {f"L{layer}H{head}": (((layer, head),), ()) for _, head in own}
+        parts |= {f"L{layer} MLP": ((), mlps)} if mlps else {}
+        if len(own) + len(mlps) > 1:
+            parts[f"layer {layer}"] = (own, mlps)
+    return parts
+
+
+def _ablated(
+    model: Transformer, heads: Heads, mlps: tuple[int, ...], tokens: Array
+) -> _Ablated:
+    c = model.config
+    keep_heads = np.ones((c.n_layers, c.n_heads), bool)
+    for place in heads:
+        keep_heads[place] = False
+    keep_mlps = ~np.isin(np.arange(c.n_layers), mlps)
+    blank = _Ablated(
+        model, jnp.asarray(keep_heads), jnp.asarray(keep_mlps), jnp.zeros((0, 0, 0))
+    )
+    return eqx.tree_at(lambda a: a.own, blank, _say(blank, tokens))
+
+
+@eqx.filter_jit
+def _say(ablated: _Ablated, tokens: Array) -> Array:
+    with jax.default_matmul_precision("highest"):
+        return ablated.log_probabilities(tokens)
+
+
+@eqx.filter_jit
+def _scores(model: Transformer, batch) -> Array:
+    with jax.default_matmul_precision("highest"):
+        logits = model(batch.tokens)
+    answers = (logits, batch.targets, batch.mask)
+    return jnp.stack([cross_entropy(*answers), rank_0_rate(*answers)])
+
+
+def llc_ablations(
+    sampler: str = "sgld",
+    step_size: float = 3e-5,
+    n_beta: float | None = None,
+    gamma: float = 300.0,
+    batch_size: int | None = 256,
+    num_chains: int = 4,
+    num_draws: int = 200,
+    num_burnin: int = 600,
+    steps_between_draws: int = 4,
+    n_examples: int = 1024,
+) -> Ablations:
+    """Accuracy and LLC of the task's solution without each head, MLP and layer.
+
+    Args:
+        sampler: As in `llc`, like all that follow.
+        step_size: Of the sampler.
+        n_beta: Inverse temperature times number of examples; null for n / ln n.
+        gamma: Strength of the localisation.
+        batch_size: Examples per step; null for all.
+        num_chains: Chains for every ablation.
+        num_draws: Draws of each.
+        num_burnin: Steps before the first.
+        steps_between_draws: Steps to a draw.
+        n_examples: Train examples that make up the loss, at most.
+    """
+    return Ablations(
+        make_sampling(
+            sampler,
+            step_size,
+            n_beta,
+            gamma,
+            batch_size,
+            num_chains,
+            num_draws,
+            num_burnin,
+            steps_between_draws,
+            n_examples,
+        )
+    )
+
+
+SPEC = MeasurementSpec(
+    name="llc_ablations",
+    summary="accuracy and LLC of a known solution without each of its parts",
+    build=llc_ablations,
+    tiny={
+        "batch_size": 4,
+        "num_chains": 2,
+        "num_draws": 8,
+        "num_burnin": 4,
+        "n_examples": 8,
+    },
+)

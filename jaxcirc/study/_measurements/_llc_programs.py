@@ -1,0 +1,224 @@
+"""The coefficients of compiled programs, as published and as they should be."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Key
+
+from ..._core import find, fold_name
+from ...llc import SAMPLERS, LLCEstimate, propose, sweep
+from ...metrics import rank_0_rate
+from ...models import TransformerConfig
+from ...tasks import AbstractTask
+from ...training import example_losses
+from ._llc import STATUSES
+from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+
+# Steps of the pilot chains that a step size is chosen with.
+PILOT_STEPS = 400
+
+
+class ProgramLLCs(AbstractMeasurement):
+    """Compiled programs' LLCs; neither the model nor the task has a part in it.
+
+    In two modes. `published` repeats the procedure of an earlier study beside its
+    figures. The other mode is of the program's answers: cross-entropy of one logit per
+    answer, the whole data set, n_beta = n / ln n, burn-in, error bars and a status; the
+    same posterior by every sampler.
+    """
+
+    programs: tuple[str, ...] = eqx.field(static=True)
+    samplers: tuple[str, ...] = eqx.field(static=True)
+    gamma: float = eqx.field(static=True)
+    n_examples: int = eqx.field(static=True)
+    num_chains: int = eqx.field(static=True)
+    num_draws: int = eqx.field(static=True)
+    num_burnin: int = eqx.field(static=True)
+    num_steps: int = eqx.field(static=True)
+    batch_size: int = eqx.field(static=True)
+    trials: int = eqx.field(static=True)
+
+    @property
+    def batched(self) -> bool:
+        """It runs programs of its own."""
+        return True
+
+    def check(self, config: TransformerConfig, task: AbstractTask) -> None:
+        """The programs compile; needs tracr."""
+        del config, task
+        from tracr_bridge import compile_named
+
+        for name in self.programs:
+            compile_named(name)
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """With axes `program` and, for the corrected mode, `sampler`."""
+        del task
+        seeds = len(jax.tree.leaves(snapshot.model)[0])
+        rows = [self._program(name, fold_name(key, name)) for name in self.programs]
+        meanings = {
+            "parameters": ("", "of the compiled model with its answers"),
+            "accuracy": ("share", "right answers among the examples"),
+            "published": ("", "reported by the earlier study"),
+            "published_spread": ("", "standard deviation over its repeats"),
+            "repeated": ("", "its procedure here"),
+            "repeated_spread": ("", "standard deviation over repeats here"),
+            "llc": ("", "local learning coefficient of the answers"),
+            "standard_error": ("", "of llc"),
+            "status": ("", ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))),
+            "rhat": ("", "rank-normalised split R-hat"),
+            "gradients": ("gradients", "of one chain"),
+        }
+
+        def quantity(name: str) -> Quantity:
+            values = np.array([row[name] for row in rows], np.float64)
+            dims = ("program", "sampler") if values.ndim > 1 else ("program",)
+            whole = np.broadcast_to(values, (seeds, *values.shape))
+            return Quantity(np.array(whole), dims, *meanings[name])
+
+        return {name: quantity(name) for name in meanings}
+
+    def _program(self, name: str, key: Key[Array, ""]) -> dict[str, Any]:
+        from tracr_bridge import program_task, published
+
+        row = find(published.PUBLISHED, name, kind="program with published LLC")
+        trials = published.repeat(row, trials=self.trials, key=fold_name(key, "old"))
+        # Twice as many as are used, so that the rarer kinds of answer are there.
+        task = program_task(name, n_examples=2 * self.n_examples, train_fraction=0.5)
+        model, examples = task.solution(), task.train
+        logits = eqx.filter_jit(lambda m, tokens: m(tokens))(model, examples.tokens)
+        found = [self._estimate(s, model, examples, task, key) for s in self.samplers]
+        return {
+            "parameters": sum(x.size for x in jax.tree.leaves(model)),
+            "accuracy": rank_0_rate(logits, examples.targets, examples.mask),
+            "published": row.value,
+            "published_spread": row.spread,
+            "repeated": trials.mean(),
+            "repeated_spread": trials.std(ddof=1),
+            "llc": [e.value for e in found],
+            "standard_error": [e.standard_error for e in found],
+            "status": [STATUSES.index(e.status) for e in found],
+            "rhat": [e.rhat for e in found],
+            "gradients": [e.gradients / self.num_chains for e in found],
+        }
+
+    def _estimate(self, name, model, examples, task, key) -> LLCEstimate:
+        build = find(SAMPLERS, name, kind="sampler").build
+        blank = build(step_size=1.0, gamma=self.gamma)
+        draws, burnin = self.num_draws, self.num_burnin
+        size = None if blank.full_batch else self.batch_size
+        # A step of a sampler that tests is many gradients on all the data.
+        between = 1 if blank.full_batch else max(1, self.num_steps // (draws + burnin))
+        sampler = propose(
+            example_losses,
+            model,
+            examples,
+            blank,
+            gamma=self.gamma,
+            batch_size=size,
+            max_steps=PILOT_STEPS // blank.gradients_per_step,
+            key=fold_name(key, f"pilot/{name}"),
+        )
+        found = sweep(
+            example_losses,
+            model,
+            examples,
+            sampler,
+            num_chains=self.num_chains,
+            num_draws=draws,
+            num_burnin=burnin * between,
+            steps_between_draws=between,
+            batch_size=size,
+            trivial_loss=math.log(task.d_vocab_out),
+            key=fold_name(key, name),
+        )
+        return found.estimates.item()
+
+    def coords(
+        self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, list[str]]:
+        """Programs and samplers."""
+        del config, task, key
+        return {"program": list(self.programs), "sampler": list(self.samplers)}
+
+
+EIGHT = (
+    "fraction_of_previous",
+    "palindrome",
+    "peak",
+    "dominant_peak",
+    "histogram",
+    "reverse",
+    "sort",
+    "triplets",
+)
+
+
+def llc_programs(
+    programs: tuple[str, ...] = EIGHT,
+    samplers: tuple[str, ...] = ("sgld", "hmc"),
+    gamma: float = 300.0,
+    n_examples: int = 256,
+    num_chains: int = 2,
+    num_draws: int = 60,
+    num_burnin: int = 60,
+    num_steps: int = 2400,
+    batch_size: int = 32,
+    trials: int = 5,
+) -> ProgramLLCs:
+    """LLCs of compiled programs: a published procedure beside a corrected one.
+
+    Args:
+        programs: Names that have a published value.
+        samplers: Of the corrected mode; names as in `llc`.
+        gamma: Strength of its localisation.
+        n_examples: Sequences that make up its loss.
+        num_chains: Its chains.
+        num_draws: Draws of each.
+        num_burnin: Draws' worth of steps before the first.
+        num_steps: Steps of a chain on minibatches, burn-in included.
+        batch_size: Of those.
+        trials: Repeats of the published procedure.
+    """
+    for name in samplers:
+        find(SAMPLERS, name, kind="sampler")
+    if min(n_examples, num_chains, num_draws, trials - 1, len(programs)) < 1:
+        raise ValueError(
+            "llc_programs: needs a program, an example, a chain, a draw and two trials "
+            f"at least; got {len(programs)}, {n_examples}, {num_chains}, {num_draws} "
+            f"and {trials}."
+        )
+    return ProgramLLCs(
+        tuple(programs),
+        tuple(samplers),
+        gamma,
+        n_examples,
+        num_chains,
+        num_draws,
+        num_burnin,
+        num_steps,
+        batch_size,
+        trials,
+    )
+
+
+SPEC = MeasurementSpec(
+    name="llc_programs",
+    summary="LLCs of compiled RASP programs: as published, and corrected",
+    build=llc_programs,
+    tiny={
+        "programs": ("sort",),
+        "samplers": ("sgld",),
+        "n_examples": 8,
+        "num_draws": 4,
+        "num_burnin": 4,
+        "num_steps": 8,
+        "batch_size": 4,
+        "trials": 2,
+    },
+)

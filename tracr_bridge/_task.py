@@ -1,0 +1,172 @@
+"""A program as a task: its sequences, its answers, and a model that has them right."""
+
+import functools
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Bool, Int, Key
+
+from jaxcirc._core import find
+from jaxcirc.models import Transformer
+from jaxcirc.tasks import AbstractTask, Batch, Split
+
+from ._classifier import classifier
+from ._compile import BOS, PAD, compile  # noqa: A004
+from ._compiled import CompiledModel
+from .programs import PROGRAMS, ProgramSpec
+
+
+class ProgramTask(AbstractTask):
+    """Sequences of one length behind BOS, with the program's answer at each position.
+
+    Answers are classes, numbers too: the values that occur. Train and test share no
+    sequence. Ids are the program's vocabulary in its own order, then BOS and PAD; PAD
+    is not used.
+
+    Attributes:
+        program: Name of the program.
+        vocab: What each input id stands for.
+        answers: What each target stands for, ascending.
+        train: Sequences to train on, with answers.
+        test: Sequences held out.
+    """
+
+    program: str = eqx.field(static=True)
+    vocab: tuple[Any, ...] = eqx.field(static=True)
+    answers: tuple[Any, ...] = eqx.field(static=True)
+    d_vocab: int = eqx.field(static=True)
+    n_ctx: int = eqx.field(static=True)
+    train: Batch
+    test: Batch
+
+    def __init__(self, spec: ProgramSpec, n: int, train_fraction: float, seed: int):
+        sequences = spec.sequences(n, seed=seed)
+        said = [spec.reference(s) for s in sequences]
+        values = {a for row in said for a in row if a is not None}
+        n_train = round(train_fraction * len(sequences))
+        if len(values) < 2 or not 0 < n_train < len(sequences):
+            raise ValueError(
+                f"rasp: {len(sequences)} sequences of {spec.name} have {len(values)} "
+                f"different answers, and `train_fraction` = {train_fraction} puts "
+                f"{n_train} of them into the train split; needs two answers and two "
+                "splits that are not empty. The task's sequences all have one length."
+            )
+        self.program, self.vocab = spec.name, (*spec.vocab, BOS, PAD)
+        self.answers = tuple(sorted(values))
+        self.d_vocab, self.n_ctx = len(self.vocab), spec.max_seq_len + 1
+        ids = {v: i for i, v in enumerate(self.vocab)}
+        places = {v: i for i, v in enumerate(self.answers)}
+        tokens = np.array([[ids[BOS], *(ids[t] for t in s)] for s in sequences])
+        # The program says nothing at BOS, nor where its answer is None.
+        targets = np.array([[-1, *(places.get(a, -1) for a in row)] for row in said])
+        whole = Batch(
+            jnp.asarray(tokens, jnp.int32),
+            jnp.asarray(np.maximum(targets, 0), jnp.int32),
+            jnp.asarray(targets >= 0),
+        )
+        self.train = jax.tree.map(lambda x: x[:n_train], whole)
+        self.test = jax.tree.map(lambda x: x[n_train:], whole)
+
+    @property
+    def d_vocab_out(self) -> int:
+        """Number of answers."""
+        return len(self.answers)
+
+    def examples(self, split: Split) -> Batch:
+        """Every sequence of a split."""
+        return self.train if split == "train" else self.test
+
+    def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
+        """`n` sequences of a split, with replacement."""
+        whole = self.examples(split)
+        rows = jr.randint(key, (n,), 0, whole.tokens.shape[0])
+        return jax.tree.map(lambda x: x[rows], whole)
+
+    def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
+        """Of a few random train sequences the one with most answers changed."""
+        example = batch.tokens.shape[:-1]
+        rows = jr.randint(key, (*example, 16), 0, self.train.tokens.shape[0])
+        offered = jax.tree.map(lambda x: x[rows], self.train)
+        changed = _changed(batch, offered).sum(axis=-1)
+        best = changed.argmax(axis=-1)[..., None, None]
+        return jax.tree.map(
+            lambda x: jnp.take_along_axis(x, best, axis=-2)[..., 0, :], offered
+        )
+
+    def solution(self) -> Transformer:
+        """The compiled program, with this task's ids and one logit per answer.
+
+        Raises:
+            ImportError: tracr is not installed.
+        """
+        whole = [
+            np.concatenate(pair)
+            for pair in zip(
+                *(jax.device_get((b.targets, b.mask)) for b in (self.train, self.test)),
+                strict=True,
+            )
+        ]
+        targets, mask = whole
+        rows, places = np.nonzero(mask)
+        possible = np.zeros((self.n_ctx, len(self.answers)), bool)
+        possible[places, targets[rows, places]] = True
+        return classifier(
+            compile_named(self.program), self.vocab, self.answers, possible
+        )
+
+    def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
+        """The program's tokens as text."""
+        return [str(self.vocab[t]) for t in np.asarray(tokens).tolist()]
+
+    def describe(self) -> dict[str, str]:
+        """The program and the sizes of its splits."""
+        return {
+            "problem": f"the RASP program {self.program.replace('_', ' ')}",
+            "sequences": f"{self.n_ctx - 1} tokens of {len(self.vocab) - 2} values",
+            "answers": f"{len(self.answers)} different ones",
+            "train": f"{len(self.train.tokens):,} sequences",
+            "test": f"{len(self.test.tokens):,} sequences, none of them in train",
+        }
+
+
+def _changed(batch: Batch, offered: Batch) -> Bool[Array, "*example offer pos"]:
+    differ = batch.targets[..., None, :] != offered.targets
+    return differ & batch.mask[..., None, :] & offered.mask
+
+
+def program_task(
+    program: str,
+    *,
+    n_examples: int = 8192,
+    train_fraction: float = 0.8,
+    split_seed: int = 0,
+) -> ProgramTask:
+    """A program of the catalogue as a task; tracr is not needed.
+
+    Args:
+        program: Its name.
+        n_examples: Sequences in both splits together, at most; see `ProgramSpec`.
+        train_fraction: Share of them to train on, in (0, 1).
+        split_seed: Of which sequences there are, and which of them are held out.
+
+    Raises:
+        ValueError: there is no such program, or a split or its answers are too few.
+    """
+    spec = find(PROGRAMS, program, kind="RASP program")
+    return ProgramTask(spec, n_examples, train_fraction, split_seed)
+
+
+@functools.cache
+def compile_named(program: str) -> CompiledModel:
+    """A program of the catalogue, compiled once per process.
+
+    Raises:
+        ImportError: tracr is not installed.
+        ValueError: there is no such program.
+    """
+    spec = find(PROGRAMS, program, kind="RASP program")
+    return compile(spec.build(), spec.vocab, spec.max_seq_len, causal=spec.causal)
