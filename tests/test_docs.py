@@ -10,8 +10,10 @@ import pytest
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize(("guide", "prints"), [("llc.md", 3), ("metrics.md", 8)])
+@pytest.mark.parametrize(("guide", "prints"), [("llc.md", 3), ("metrics.md", 8), ("programs.md", 7)])
 def test_the_blocks_of_the_guides(guide, prints):
+    if guide == "programs.md":
+        pytest.importorskip("tracr.compiler.compiling")
     text = (DOCS / guide).read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     code = "\n".join(blocks)
@@ -35,3 +37,14 @@ def test_the_study_of_the_metrics_guide_is_valid(tmp_path):
     path.write_text(head + section)
     prepared = prepare(load_config(str(path), ["training.every=50"]))
     assert len(prepared.measurements) == 9
+
+
+def test_the_study_of_the_programs_guide_is_valid(tmp_path):
+    pytest.importorskip("tracr.compiler.compiling")
+    from jaxcirc.study import load_config, prepare
+
+    text = (DOCS / "programs.md").read_text()
+    (section,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.S)
+    path = tmp_path / "guide.yaml"
+    path.write_text(f"name: guide\n{section}")
+    assert len(prepare(load_config(str(path))).measurements) == 4

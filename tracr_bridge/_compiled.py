@@ -113,7 +113,19 @@ class CompiledModel(eqx.Module):
         return np.asarray(ids, np.int32)
 
     def decode(self, logits: Float[Array | np.ndarray, "pos d_out"]) -> list[Any]:
-        """Values of outputs; that at BOS means nothing and is BOS."""
+        """Values of outputs; that at BOS means nothing and is BOS.
+
+        Raises:
+            ValueError: categories are decoded as a number, or a number as categories.
+        """
+        columns = 1 if self.output_values is None else len(self.output_values)
+        if logits.shape[-1] != columns:
+            says = "a number" if self.output_values is None else f"{columns} categories"
+            raise ValueError(
+                f"CompiledModel: the program's output is {says}, in {columns} columns; "
+                f"got {logits.shape[-1]}. Decode outputs of this model, or of one with "
+                "the same unembedding."
+            )
         if self.output_values is None:
             values = np.asarray(logits)[:, 0].tolist()
         else:

@@ -228,6 +228,15 @@ def test_sequences_that_cannot_be_read_are_refused(tokens, message):
         compiled("peak")[1](tokens)
 
 
+def test_numbers_are_not_decoded_as_categories_nor_the_reverse():
+    _, number = compiled("pair_balance")
+    _, category = compiled("peak")
+    with pytest.raises(ValueError, match="output is a number, in 1 columns; got 2"):
+        number.decode(jnp.zeros((3, 2)))
+    with pytest.raises(ValueError, match="output is 2 categories, in 2 columns; got 1"):
+        category.decode(jnp.zeros((3, 1)))
+
+
 def test_what_tracr_refuses_is_passed_on_in_whole():
     numerical = rasp.numerical(rasp.Map(lambda x: x, rasp.tokens))
     bad = rasp.SequenceMap(lambda a, b: a + b, numerical, rasp.tokens).named("bad")
