@@ -10,7 +10,9 @@ import pytest
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize(("guide", "prints"), [("llc.md", 3), ("metrics.md", 8), ("programs.md", 7)])
+@pytest.mark.parametrize(
+    ("guide", "prints"), [("llc.md", 3), ("metrics.md", 8), ("programs.md", 7)]
+)
 def test_the_blocks_of_the_guides(guide, prints):
     if guide == "programs.md":
         pytest.importorskip("tracr.compiler.compiling")

@@ -52,10 +52,11 @@ def llc_panel(data: xr.Dataset, solution: xr.Dataset | None) -> CurvePanel:
     return CurvePanel("LLC<br>(± 2 s.e.)", curves)
 
 
-def status_words(codes: xr.DataArray) -> list[Any]:
-    """Codes as words, in nested lists."""
+def status_words(codes: xr.DataArray) -> Any:
+    """Codes as words, in nested lists; one code is one word."""
     words = np.array(STATUSES, object)
-    return words[codes.values.astype(int)].tolist()
+    # Indexing with a single code gives a word and not an array.
+    return np.asarray(words[codes.values.astype(int)], object).tolist()
 
 
 def trace_figure(data: xr.Dataset) -> Any:

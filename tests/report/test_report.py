@@ -239,3 +239,59 @@ def test_a_plateau_is_outlined_and_said(llc_nodes):
     assert "highest at step 10, with 5.5" in said
     assert "3 of 6 LLC estimates are converged" in said
     assert "1 transient, 1 diverged, 1 below initial loss" in said
+
+
+def test_a_known_solution_is_a_level_beside_the_curve(llc_nodes):
+    solution = llc_nodes["llc"].sel(step=[100])
+    solution = solution.assign(n_beta=0 * solution["llc"] + 80).isel(seed=[0])
+    panel = _llc.llc_panel(llc_nodes["llc"], solution)
+    level = panel.curves[1]
+    assert (level.name, level.dashed) == ("known solution", True)
+    np.testing.assert_array_equal(level.values, [[3.0, 3.0]])
+    np.testing.assert_array_equal(level.steps, [0, 100])
+    said = _llc.solution_sentence(solution)
+    assert "coefficient 3 ± 1 (converged), at n_beta 80" in said
+
+
+def test_ablations_and_programs_are_tables_with_open_marks():
+    def data(dims, **values):
+        return {
+            k: (("step", "seed", *dims), np.array([[v]])) for k, v in values.items()
+        }
+
+    ablations = xr.Dataset(
+        data(
+            ("ablation",),
+            llc=[30.0, np.nan],
+            standard_error=[1.0, np.nan],
+            status=[0.0, 3.0],
+            loss=[0.001, 2.5],
+            rank_0_rate=[1.0, 0.25],
+        ),
+        {"step": [5], "seed": [0], "ablation": ["nothing", "L0H0"]},
+    )
+    header, rows = _llc.ablation_table(ablations)
+    assert rows[0] == ("nothing", "100.0%", "0.001", "30 ± 2", "converged")
+    assert rows[1] == ("L0H0", "25.0%", "2.5", "–", "diverged")
+    assert len(header) == 5
+    figure = _llc.ablation_figure(ablations)
+    assert list(figure.data[0].marker.symbol) == ["circle", "circle-open"]
+    one = {"parameters": [100.0], "accuracy": [1.0], "published": [8.4]}
+    one |= {"published_spread": [0.0], "repeated": [8.1], "repeated_spread": [0.4]}
+    programs = xr.Dataset(
+        data(("program",), **one)
+        | data(
+            ("program", "sampler"),
+            llc=[[20.0, 31.0]],
+            standard_error=[[0.5, 1.0]],
+            status=[[1.0, 0.0]],
+        ),
+        {"step": [5], "seed": [0], "program": ["peak"], "sampler": ["sgld", "hmc"]},
+    )
+    _, ((*cells,),) = _llc.programs_table(programs)
+    assert cells[:5] == ["peak", "100", "100.0%", "8.4", "8.1 ± 0.4"]
+    assert cells[5:] == ["20 ± 1", "transient", "31 ± 2", "converged"]
+    said = _llc.programs_sentence(programs)
+    assert "within twice the spread of both, for 1" in said
+    assert "0 by sgld, 1 by hmc are converged" in said
+    assert len(_llc.programs_figure(programs).data) == 2

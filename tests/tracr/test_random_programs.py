@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 import tracr_bridge as tb
 
 rasp = pytest.importorskip("tracr.rasp.rasp")
+cases = pytest.importorskip("tracr.compiler.test_cases")
 
 VOCAB, LENGTH = (0, 1, 2), 4
 UNARY = {
@@ -97,3 +98,31 @@ def test_random_programs(program):
 @hypothesis.settings(max_examples=200, **SETTINGS)
 def test_two_hundred_random_programs(program):
     check(program)
+
+
+def published():
+    """Examples that come with tracr, and whether they are for causal attention."""
+    groups = ((cases.TEST_CASES, False), (cases.CAUSAL_TEST_CASES, True))
+    return [(case, causal) for group, causal in groups for case in group]
+
+
+def title(value):
+    return value["testcase_name"] if isinstance(value, dict) else str(value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "causal"), published(), ids=title)
+def test_an_example_that_comes_with_tracr(case, causal):
+    compiled = tb.compile(
+        case["program"], case["vocab"], case["max_seq_len"], causal=causal, check=20
+    )
+    decoded = compiled(["BOS", *case["test_input"]]).decoded[1:]
+    for said, expected in zip(decoded, case["expected_output"], strict=True):
+        if expected is not None:
+            assert said == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("case", cases.UNSUPPORTED_TEST_CASES, ids=title)
+def test_what_tracr_does_not_support_is_refused(case):
+    with pytest.raises(ValueError, match="tracr refuses"):
+        tb.compile(case["program"], case["vocab"], case["max_seq_len"])
