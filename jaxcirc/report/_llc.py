@@ -220,7 +220,8 @@ def programs_table(data: xr.Dataset) -> tuple[list[str], list[tuple]]:
         for name in samplers:
             by = one.sel(sampler=name)
             word = str(status_words(by["status"])).replace("_", " ")
-            cells += [_with_error(by), word]
+            run = int(by["status"]) >= 0
+            cells += [_with_error(by), word] if run else ["–", "not run"]
         rows.append(tuple(cells))
     return header, rows
 
@@ -231,12 +232,17 @@ def programs_sentence(data: xr.Dataset) -> str:
     off = np.abs(last["repeated"] - last["published"])
     allowed = 2 * np.hypot(last["published_spread"], last["repeated_spread"])
     near = int((off <= allowed).sum())
-    words = status_words(last["status"])
+    words = status_words(last["status"].transpose("program", "sampler"))
+    run = (last["status"] >= 0).transpose("program", "sampler").values
     counts = {
-        str(s).replace("_", " "): sum(row[i] == "converged" for row in words)
+        str(s).replace("_", " "): sum(
+            row[i] == "converged" and done[i]
+            for row, done in zip(words, run, strict=True)
+        )
         for i, s in enumerate(last["sampler"].values)
     }
-    converged = ", ".join(f"{n} by {name}" for name, n in counts.items())
+    totals = dict(zip(counts, run.sum(axis=0), strict=True))
+    converged = ", ".join(f"{n} of {totals[k]} by {k}" for k, n in counts.items())
     return (
         f"Of {last.sizes['program']} programs the published procedure gives the "
         f"published coefficient, within twice the spread of both, for {near}. Of the "

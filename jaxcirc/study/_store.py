@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import posixpath
-import re
 from typing import Any
 
 import fsspec
@@ -25,7 +24,8 @@ from ..training import read_losses
 from ._config import Prepared, StudyError
 
 RUN_FILE = "run.json"
-_CELL = re.compile(r"step_(\d+)\.nc")
+# Endings of a cell with numbers, and of one that says why it has none.
+CELL, FAILED = ".nc", ".failed.nc"
 
 
 class Study:
@@ -100,18 +100,34 @@ class Study:
 
     def cell_steps(self, measurement: str) -> set[int]:
         """Steps at which a measurement has been taken."""
+        return self._steps(measurement, CELL)
+
+    def failed_steps(self, measurement: str) -> set[int]:
+        """Steps at which it was tried and gave no number; the next run tries again."""
+        return self._steps(measurement, FAILED)
+
+    def _steps(self, measurement: str, ending: str) -> set[int]:
         folder = posixpath.join(self._root, "cells", measurement)
         if not self._fs.isdir(folder):
             return set()
         names = [posixpath.basename(path) for path in self._fs.ls(folder, detail=False)]
+        parts = [name.partition(".") for name in names]
         return {
-            int(n[5:-3]) for n in names if n.startswith("step_") and n.endswith(".nc")
+            int(stem[5:])
+            for stem, dot, rest in parts
+            if stem.startswith("step_") and dot + rest == ending
         }
 
     def write_cell(self, measurement: str, step: int, cell: xr.Dataset) -> None:
-        """Save what a measurement gave at a step."""
+        """Save what a measurement gave at a step, or why it gave nothing."""
         data = cell.to_netcdf(engine="h5netcdf")
+        failed = self._cell(measurement, step, FAILED)
+        if not cell.data_vars:
+            write_atomically(failed, data)
+            return
         write_atomically(self._cell(measurement, step), data)
+        if step in self.failed_steps(measurement):
+            self._fs.rm(failed)
 
     def read_cell(self, measurement: str, step: int) -> xr.Dataset:
         """What a measurement gave at a step.
@@ -119,7 +135,9 @@ class Study:
         Raises:
             CheckpointError: the file is damaged.
         """
-        path = self._cell(measurement, step)
+        return self._read_cell(self._cell(measurement, step))
+
+    def _read_cell(self, path: str) -> xr.Dataset:
         try:
             with fsspec.open(path, "rb") as file:
                 data: bytes = file.read()  # pyright: ignore
@@ -148,8 +166,13 @@ class Study:
         )
         nodes = {"training": _training_node(losses, seeds)}
         for measurement in self._measurements():
-            steps = sorted(self.cell_steps(measurement))
-            cells = {step: self.read_cell(measurement, step) for step in steps}
+            taken = self.cell_steps(measurement)
+            steps = sorted(taken | self.failed_steps(measurement))
+            endings = {step: CELL if step in taken else FAILED for step in steps}
+            cells = {
+                step: self._read_cell(self._cell(measurement, step, ending))
+                for step, ending in endings.items()
+            }
             if cells:
                 nodes[measurement] = _concat(cells)
         tree = xr.DataTree.from_dict(nodes)
@@ -193,8 +216,8 @@ class Study:
     def _join(self, name: str) -> str:
         return posixpath.join(self.path, name)
 
-    def _cell(self, measurement: str, step: int) -> str:
-        return self._join(f"cells/{measurement}/step_{step:08d}.nc")
+    def _cell(self, measurement: str, step: int, ending: str = CELL) -> str:
+        return self._join(f"cells/{measurement}/step_{step:08d}{ending}")
 
     def _exists(self, name: str) -> bool:
         return self._fs.exists(posixpath.join(self._root, name))

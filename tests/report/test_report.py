@@ -293,5 +293,5 @@ def test_ablations_and_programs_are_tables_with_open_marks():
     assert cells[5:] == ["20 ± 1", "transient", "31 ± 2", "converged"]
     said = _llc.programs_sentence(programs)
     assert "within twice the spread of both, for 1" in said
-    assert "0 by sgld, 1 by hmc are converged" in said
+    assert "0 of 1 by sgld, 1 of 1 by hmc are converged" in said
     assert len(_llc.programs_figure(programs).data) == 2

@@ -198,6 +198,7 @@ def test_a_checkpoint_that_is_not_finite_is_a_failed_cell(tmp_path):
 def test_a_measurement_that_raises_fails_its_cells_and_no_others(tmp_path, monkeypatch):
     from jaxcirc.report import findings, render
     from jaxcirc.study import with_changes
+    from jaxcirc.study._measurements._performance import Performance
     from jaxcirc.study._measurements._weights import Weights
 
     prepared = study_of(
@@ -214,6 +215,15 @@ def test_a_measurement_that_raises_fails_its_cells_and_no_others(tmp_path, monke
     said = " ".join(findings(tree))
     assert "weights failed at 5 checkpoints, first at step 0: weights: out of" in said
     assert "out of patience" in render(with_changes(tree))
+    # What gave no number is tried again; what did is not.
+    monkeypatch.undo()
+    monkeypatch.setattr(Performance, "__call__", broken)
+    study = run(prepared)
+    assert study.failed_steps("weights") == set()
+    again = study.open()
+    assert "failed" not in again["weights"].attrs
+    assert np.isfinite(again["weights"]["norm"]).all()
+    assert np.isfinite(again["performance"]["loss"]).all()
 
 
 def test_the_compatible_mode_is_another_product_and_estimator(tmp_path):

@@ -27,15 +27,15 @@ class Circuits(AbstractMeasurement):
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, Quantity]:
-        """`copying` and `matching` per head, `composition_*` per pair of heads."""
+        """`matching` and `copying` per head, `composition_*` per pair of heads.
+
+        `copying` is left out where answers are not tokens.
+        """
         del task, key
         model = snapshot.model
         W_U = model.W_E.T if model.W_U is None else model.W_U
         write, attend = ov(model), qk(model)
         keys = jnp.swapaxes(attend.right, -1, -2)
-        copying = _every(
-            functools.partial(_copying, model.W_E, W_U), write.left, write.right
-        )
         matching = _every(
             functools.partial(matching_score, model.W_E), attend.left, keys
         )
@@ -46,13 +46,18 @@ class Circuits(AbstractMeasurement):
             "v": (write.left, write.right),
         }
         measured = {
-            "copying": Quantity(
-                copying, _HEAD, "", "tokens raise their own logits: Σλ / Σ|λ|", 0.0
-            ),
             "matching": Quantity(
                 matching, _HEAD, "", "tokens attend to their own kind: Σλ / Σ|λ|", 0.0
             ),
         }
+        # Where answers are not tokens, no token has a logit of its own.
+        if W_U.shape[1] == model.W_E.shape[0]:
+            copying = _every(
+                functools.partial(_copying, model.W_E, W_U), write.left, write.right
+            )
+            measured["copying"] = Quantity(
+                copying, _HEAD, "", "tokens raise their own logits: Σλ / Σ|λ|", 0.0
+            )
         for name, reader in readers.items():
             values = _compositions(model, (write.left, write.right), reader)
             meaning = f"{name.upper()}-composition, above that of unrelated heads"

@@ -40,6 +40,7 @@ class ProgramLLCs(AbstractMeasurement):
     num_steps: int = eqx.field(static=True)
     batch_size: int = eqx.field(static=True)
     trials: int = eqx.field(static=True)
+    full_batch_up_to: int = eqx.field(static=True)
 
     @property
     def batched(self) -> bool:
@@ -70,7 +71,10 @@ class ProgramLLCs(AbstractMeasurement):
             "repeated_spread": ("", "standard deviation over repeats here"),
             "llc": ("", "local learning coefficient of the answers"),
             "standard_error": ("", "of llc"),
-            "status": ("", ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))),
+            "status": (
+                "",
+                "-1 not run, " + ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES)),
+            ),
             "rhat": ("", "rank-normalised split R-hat"),
             "gradients": ("gradients", "of one chain"),
         }
@@ -92,24 +96,31 @@ class ProgramLLCs(AbstractMeasurement):
         task = program_task(name, n_examples=2 * self.n_examples, train_fraction=0.5)
         model, examples = task.solution(), task.train
         logits = eqx.filter_jit(lambda m, tokens: m(tokens))(model, examples.tokens)
-        found = [self._estimate(s, model, examples, task, key) for s in self.samplers]
+        size = sum(x.size for x in jax.tree.leaves(model))
+        found = [
+            self._estimate(s, size, model, examples, task, key) for s in self.samplers
+        ]
         return {
-            "parameters": sum(x.size for x in jax.tree.leaves(model)),
+            "parameters": size,
             "accuracy": rank_0_rate(logits, examples.targets, examples.mask),
             "published": row.value,
             "published_spread": row.spread,
             "repeated": trials.mean(),
             "repeated_spread": trials.std(ddof=1),
-            "llc": [e.value for e in found],
-            "standard_error": [e.standard_error for e in found],
-            "status": [STATUSES.index(e.status) for e in found],
-            "rhat": [e.rhat for e in found],
-            "gradients": [e.gradients / self.num_chains for e in found],
+            "llc": [_value(e, "value") for e in found],
+            "standard_error": [_value(e, "standard_error") for e in found],
+            "status": [-1 if e is None else STATUSES.index(e.status) for e in found],
+            "rhat": [_value(e, "rhat") for e in found],
+            "gradients": [_value(e, "gradients") / self.num_chains for e in found],
         }
 
-    def _estimate(self, name, model, examples, task, key) -> LLCEstimate:
+    def _estimate(
+        self, name, parameters, model, examples, task, key
+    ) -> LLCEstimate | None:
         build = find(SAMPLERS, name, kind="sampler").build
         blank = build(step_size=1.0, gamma=self.gamma)
+        if blank.full_batch and parameters > self.full_batch_up_to:
+            return None
         draws, burnin = self.num_draws, self.num_burnin
         size = None if blank.full_batch else self.batch_size
         # A step of a sampler that tests is many gradients on all the data.
@@ -147,6 +158,10 @@ class ProgramLLCs(AbstractMeasurement):
         return {"program": list(self.programs), "sampler": list(self.samplers)}
 
 
+def _value(found: LLCEstimate | None, name: str) -> float:
+    return math.nan if found is None else float(getattr(found, name))
+
+
 EIGHT = (
     "fraction_of_previous",
     "palindrome",
@@ -163,13 +178,14 @@ def llc_programs(
     programs: tuple[str, ...] = EIGHT,
     samplers: tuple[str, ...] = ("sgld", "hmc"),
     gamma: float = 300.0,
-    n_examples: int = 256,
+    n_examples: int = 128,
     num_chains: int = 2,
     num_draws: int = 60,
     num_burnin: int = 60,
-    num_steps: int = 2400,
+    num_steps: int = 1800,
     batch_size: int = 32,
     trials: int = 5,
+    full_batch_up_to: int = 300_000,
 ) -> ProgramLLCs:
     """LLCs of compiled programs: a published procedure beside a corrected one.
 
@@ -184,6 +200,8 @@ def llc_programs(
         num_steps: Steps of a chain on minibatches, burn-in included.
         batch_size: Of those.
         trials: Repeats of the published procedure.
+        full_batch_up_to: Parameters of the largest model for which samplers that take
+            all the data at every step are run; a larger one takes hours of one core.
     """
     for name in samplers:
         find(SAMPLERS, name, kind="sampler")
@@ -204,6 +222,7 @@ def llc_programs(
         num_steps,
         batch_size,
         trials,
+        full_batch_up_to,
     )
 
 
