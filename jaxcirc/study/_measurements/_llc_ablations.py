@@ -10,9 +10,10 @@ from ..._core import stack_trees
 from ...metrics import cross_entropy, rank_0_rate
 from ...models import Transformer, TransformerConfig, without
 from ...tasks import AbstractTask
-from ._llc import STATUSES, Sampling, make_sampling, train_examples
+from ._llc import STATUSES
 from ._llc_solution import solution_of
 from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._sampling import TINY, Sampling, sampled, train_examples
 
 Heads = tuple[tuple[int, int], ...]
 
@@ -180,57 +181,9 @@ def _scores(model: Transformer, batch) -> Array:
     return jnp.stack([cross_entropy(*answers), rank_0_rate(*answers)])
 
 
-def llc_ablations(
-    sampler: str = "sgld",
-    step_size: float = 3e-5,
-    n_beta: float | None = None,
-    gamma: float = 300.0,
-    batch_size: int | None = 256,
-    num_chains: int = 4,
-    num_draws: int = 200,
-    num_burnin: int = 600,
-    steps_between_draws: int = 4,
-    n_examples: int = 1024,
-) -> Ablations:
-    """Accuracy and LLC of the task's solution without each head, MLP and layer.
-
-    Args:
-        sampler: As in `llc`, like all that follow.
-        step_size: Of the sampler.
-        n_beta: Inverse temperature times number of examples; null for n / ln n.
-        gamma: Strength of the localisation.
-        batch_size: Examples per step; null for all.
-        num_chains: Chains for every ablation.
-        num_draws: Draws of each.
-        num_burnin: Steps before the first.
-        steps_between_draws: Steps to a draw.
-        n_examples: Train examples that make up the loss, at most.
-    """
-    return Ablations(
-        make_sampling(
-            sampler,
-            step_size,
-            n_beta,
-            gamma,
-            batch_size,
-            num_chains,
-            num_draws,
-            num_burnin,
-            steps_between_draws,
-            n_examples,
-        )
-    )
-
-
 SPEC = MeasurementSpec(
     name="llc_ablations",
     summary="accuracy and LLC of a known solution without each of its parts",
-    build=llc_ablations,
-    tiny={
-        "batch_size": 4,
-        "num_chains": 2,
-        "num_draws": 8,
-        "num_burnin": 4,
-        "n_examples": 8,
-    },
+    build=sampled(Ablations),
+    tiny=TINY,
 )

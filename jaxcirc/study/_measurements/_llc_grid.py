@@ -7,8 +7,9 @@ from jaxtyping import Array, Key
 from ...llc import Status, find_plateau
 from ...models import TransformerConfig
 from ...tasks import AbstractTask
-from ._llc import STATUSES, Sampling, make_sampling
+from ._llc import STATUSES
 from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._sampling import Sampling, sampling
 
 _LOCAL = (Status.CONVERGED, Status.TRANSIENT)
 
@@ -115,7 +116,7 @@ def llc_grid(
                 f"llc_grid: `{name}` needs at least two positive, ascending values; "
                 f"got {list(labels)}."
             )
-    sampling = make_sampling(
+    how = sampling(
         sampler,
         step_sizes[0],
         n_betas[0],
@@ -127,7 +128,7 @@ def llc_grid(
         steps_between_draws,
         n_examples,
     )
-    return LLCGrid(sampling, tuple(step_sizes), tuple(n_betas))
+    return LLCGrid(how, tuple(step_sizes), tuple(n_betas))
 
 
 SPEC = MeasurementSpec(

@@ -8,8 +8,9 @@ from jaxtyping import Array, Key
 from ..._core import stack_trees
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask
-from ._llc import LocalLearningCoefficient, llc
+from ._llc import LocalLearningCoefficient
 from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._sampling import TINY, Sampling, sampled
 
 
 class SolutionLLC(AbstractMeasurement):
@@ -19,7 +20,7 @@ class SolutionLLC(AbstractMeasurement):
     that it stands beside.
     """
 
-    curve: LocalLearningCoefficient
+    sampling: Sampling
 
     @property
     def batched(self) -> bool:
@@ -29,7 +30,7 @@ class SolutionLLC(AbstractMeasurement):
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
         """There is a solution, and everything that sampling would refuse."""
         solution_of(task, "llc_solution")
-        self.curve.check(config, task)
+        self.sampling.check(config, task)
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
@@ -37,7 +38,8 @@ class SolutionLLC(AbstractMeasurement):
         """What `llc` gives, the same for every seed."""
         seeds = len(jax.tree.leaves(snapshot.model)[0])
         known = stack_trees([solution_of(task, "llc_solution")])
-        measured = self.curve(Snapshot(known, known, jnp.zeros(1)), task, key=key)
+        shot = Snapshot(known, known, jnp.zeros(1))
+        measured = LocalLearningCoefficient(self.sampling)(shot, task, key=key)
 
         def repeat(quantity: Quantity) -> Quantity:
             values = np.repeat(quantity.values, seeds, axis=0)
@@ -61,57 +63,9 @@ def solution_of(task: AbstractTask, who: str) -> Transformer:
     return known
 
 
-def llc_solution(
-    sampler: str = "sgld",
-    step_size: float = 3e-5,
-    n_beta: float | None = None,
-    gamma: float = 300.0,
-    batch_size: int | None = 256,
-    num_chains: int = 4,
-    num_draws: int = 200,
-    num_burnin: int = 600,
-    steps_between_draws: int = 4,
-    n_examples: int = 4096,
-) -> SolutionLLC:
-    """The local learning coefficient of a model that is known to solve the task.
-
-    Args:
-        sampler: As in `llc`, like all that follow.
-        step_size: Of the sampler.
-        n_beta: Inverse temperature times number of examples; null for n / ln n.
-        gamma: Strength of the localisation.
-        batch_size: Examples per step; null for all.
-        num_chains: Chains.
-        num_draws: Draws of each.
-        num_burnin: Steps before the first.
-        steps_between_draws: Steps to a draw.
-        n_examples: Train examples that make up the loss, at most.
-    """
-    return SolutionLLC(
-        llc(
-            sampler,
-            step_size,
-            n_beta,
-            gamma,
-            batch_size,
-            num_chains,
-            num_draws,
-            num_burnin,
-            steps_between_draws,
-            n_examples,
-        )
-    )
-
-
 SPEC = MeasurementSpec(
     name="llc_solution",
     summary="LLC of a model known to solve the task, as a level for the curve",
-    build=llc_solution,
-    tiny={
-        "batch_size": 4,
-        "num_chains": 2,
-        "num_draws": 8,
-        "num_burnin": 4,
-        "n_examples": 8,
-    },
+    build=sampled(SolutionLLC),
+    tiny=TINY,
 )

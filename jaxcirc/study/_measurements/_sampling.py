@@ -1,0 +1,154 @@
+"""How the measurements of local learning coefficients run their chains."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Key, PyTree
+
+from ..._core import find, fold_name
+from ...llc import SAMPLERS, AbstractSampler, Schedule, Sweep, make_job, sweep
+from ...models import Transformer, TransformerConfig
+from ...tasks import AbstractTask, Batch
+from ...training import example_losses
+
+Made = TypeVar("Made")
+# Options of a short run, for tests.
+TINY = {
+    "batch_size": 4,
+    "num_chains": 2,
+    "num_draws": 8,
+    "num_burnin": 4,
+    "n_examples": 8,
+}
+
+
+def train_examples(task: AbstractTask, n: int, key: Key[Array, ""]) -> Batch:
+    """The whole train split if it has at most `n` examples, else `n` of it."""
+    batch = task.examples("train")
+    if batch is not None and len(batch.tokens) <= n:
+        return batch
+    return task.sample(n, split="train", key=fold_name(key, "examples"))
+
+
+class Sampling(eqx.Module):
+    """How chains are run; shared by the measurements that run them."""
+
+    sampler: AbstractSampler
+    batch_size: int | None = eqx.field(static=True)
+    num_chains: int = eqx.field(static=True)
+    num_draws: int = eqx.field(static=True)
+    num_burnin: int = eqx.field(static=True)
+    steps_between_draws: int = eqx.field(static=True)
+    n_examples: int = eqx.field(static=True)
+
+    def check(self, config: TransformerConfig, task: AbstractTask) -> None:
+        """Everything that `sweep` would refuse, found before any training."""
+        model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
+        examples = train_examples(task, self.n_examples, jr.key(0))
+        make_job(
+            example_losses,
+            jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), model),
+            examples,
+            self.sampler,
+            steps=None,
+            grid=None,
+            masks=None,
+            seeds=None,
+            num_chains=self.num_chains,
+            schedule=Schedule(
+                self.num_draws, self.num_burnin, self.steps_between_draws
+            ),
+            batch_size=self._batch_size(),
+            observables=None,
+        )
+
+    def _batch_size(self) -> int | None:
+        return None if self.sampler.full_batch else self.batch_size
+
+    def run(
+        self, models: Transformer, task: AbstractTask, key: Key[Array, ""], **more: Any
+    ) -> Sweep:
+        """The sweep over stacked models."""
+        data = train_examples(task, self.n_examples, key)
+        trivial = math.log(task.d_vocab_out)
+        more = {"trivial_loss": trivial, **more}
+        return self.sweep(example_losses, models, data, key, **more)
+
+    def sweep(
+        self,
+        loss_fn: Callable[[Any, Any], Array],
+        models: PyTree,
+        data: PyTree,
+        key: Key[Array, ""],
+        **more: Any,
+    ) -> Sweep:
+        """The same of any loss."""
+        number = len(jax.tree.leaves(models)[0])
+        return sweep(
+            loss_fn,
+            models,
+            data,
+            self.sampler,
+            steps=list(range(number)),
+            batch_size=self._batch_size(),
+            num_chains=self.num_chains,
+            num_draws=self.num_draws,
+            num_burnin=self.num_burnin,
+            steps_between_draws=self.steps_between_draws,
+            key=key,
+            **more,
+        )
+
+
+def sampling(
+    sampler: str = "sgld",
+    step_size: float = 3e-5,
+    n_beta: float | None = None,
+    gamma: float = 300.0,
+    batch_size: int | None = 256,
+    num_chains: int = 4,
+    num_draws: int = 200,
+    num_burnin: int = 600,
+    steps_between_draws: int = 4,
+    n_examples: int = 4096,
+) -> Sampling:
+    """How to sample a local posterior.
+
+    Args:
+        sampler: `sgld`, `rmsprop_sgld`, `adam_sgld`, `sghmc`, `sgnht`, `mala`, `hmc`.
+        step_size: Of the sampler.
+        n_beta: Inverse temperature times number of examples; null for n / ln n.
+        gamma: Strength of the localisation.
+        batch_size: Examples per step; null for all.
+        num_chains: Chains at every place.
+        num_draws: Draws of each.
+        num_burnin: Steps before the first.
+        steps_between_draws: Steps to a draw.
+        n_examples: Train examples that make up the loss, at most.
+    """
+    build = find(SAMPLERS, sampler, kind="sampler").build
+    return Sampling(
+        build(step_size=step_size, n_beta=n_beta, gamma=gamma),
+        batch_size,
+        num_chains,
+        num_draws,
+        num_burnin,
+        steps_between_draws,
+        n_examples,
+    )
+
+
+def sampled(measurement: Callable[[Sampling], Made]) -> Callable[..., Made]:
+    """A measurement built from the options of `sampling`."""
+
+    @functools.wraps(sampling)
+    def build(**options: Any) -> Made:
+        return measurement(sampling(**options))
+
+    return build
