@@ -278,8 +278,9 @@ def _advice(compiled: CompiledModel) -> str:
     if low:
         return f"`mlp_exactness` must be at least {compiled.exactness.needed} here."
     return (
-        "Some RASP cannot be compiled, such as categorical aggregates over several "
-        "positions or defaults that are not None."
+        "Some RASP that tracr accepts cannot be compiled: categorical aggregates over "
+        "several positions, defaults that are not None, selectors whose keys are "
+        "selector widths."
     )
 
 

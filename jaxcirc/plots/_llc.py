@@ -139,6 +139,7 @@ def coefficient_rows(
         tickvals=places.tolist(),
         ticktext=list(things),
         range=[len(things) - 0.5, -0.5],
+        automargin=True,
         gridcolor=GRID,
         zeroline=False,
     )

@@ -155,6 +155,8 @@ def solution_sentence(data: xr.Dataset) -> str:
     last = data.isel(step=-1, seed=0)
     word = status_words(last["status"])
     value, error = float(last["llc"]), 2 * float(last["standard_error"])
+    if np.isnan(value):
+        return "Every chain around the model known to solve the task diverged."
     return (
         f"A model known to solve the task has the coefficient {value:.4g} ± {error:.2g}"
         f" ({str(word).replace('_', ' ')}), at n_beta {float(last['n_beta']):.4g}."

@@ -251,6 +251,9 @@ def test_a_known_solution_is_a_level_beside_the_curve(llc_nodes):
     np.testing.assert_array_equal(level.steps, [0, 100])
     said = _llc.solution_sentence(solution)
     assert "coefficient 3 ± 1 (converged), at n_beta 80" in said
+    diverged = solution.assign(llc=solution["llc"] * np.nan)
+    assert "diverged" in _llc.solution_sentence(diverged)
+    assert len(_llc.llc_panel(llc_nodes["llc"], diverged).curves) == 1
 
 
 def test_ablations_and_programs_are_tables_with_open_marks():

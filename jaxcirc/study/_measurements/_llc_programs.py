@@ -18,7 +18,7 @@ from ._llc import STATUSES
 from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
 
 # Steps of the pilot chains that a step size is chosen with.
-PILOT_STEPS = 400
+PILOT_STEPS = 200
 
 
 class ProgramLLCs(AbstractMeasurement):
@@ -182,7 +182,7 @@ def llc_programs(
     num_chains: int = 2,
     num_draws: int = 60,
     num_burnin: int = 60,
-    num_steps: int = 1800,
+    num_steps: int = 600,
     batch_size: int = 32,
     trials: int = 5,
     full_batch_up_to: int = 300_000,
