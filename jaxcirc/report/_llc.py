@@ -167,7 +167,10 @@ def ablation_figure(data: xr.Dataset) -> Any:
     """The coefficient of what is left without each part."""
     last = data.isel(step=-1, seed=0)
     return coefficient_rows(
-        [f"without {a}" for a in last["ablation"].values],
+        [
+            "intact" if a == "nothing" else f"without {a}"
+            for a in last["ablation"].values
+        ],
         [_estimates("LLC", last)],
     )
 
