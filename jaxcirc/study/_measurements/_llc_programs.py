@@ -61,7 +61,11 @@ class ProgramLLCs(AbstractMeasurement):
         """With axes `program` and, for the corrected mode, `sampler`."""
         del task
         seeds = len(jax.tree.leaves(snapshot.model)[0])
-        rows = [self._program(name, fold_name(key, name)) for name in self.programs]
+        rows = []
+        for name in self.programs:
+            rows.append(self._program(name, fold_name(key, name)))
+            # Programs of eight models at once exceed what a process may map.
+            jax.clear_caches()
         meanings = {
             "parameters": ("", "of the compiled model with its answers"),
             "accuracy": ("share", "right answers among the examples"),
