@@ -11,6 +11,7 @@ os.environ["XLA_FLAGS"] = (
 
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402
+import pytest  # noqa: E402
 
 CACHE = pathlib.Path(__file__).parent / ".pytest_cache" / "xla"
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
@@ -24,3 +25,10 @@ jaxtyping.install_import_hook(
     ["jaxcirc", "tracr_bridge"],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_compiled_programs():
+    """A process can map only so many compiled programs, and chains are large ones."""
+    yield
+    jax.clear_caches()

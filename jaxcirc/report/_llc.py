@@ -47,7 +47,7 @@ def llc_panel(data: xr.Dataset, solution: xr.Dataset | None) -> CurvePanel:
     if solution is not None and bool(np.isfinite(solution["llc"]).all()):
         value = float(solution["llc"].isel(step=-1, seed=0))
         ends = llc["step"].values[[0, -1]]
-        level = Curve("known solution", ends, np.full((1, 2), value), 1, dashed=True)
+        level = Curve("known solution", ends, np.full((1, 2), value), 5, dashed=True)
         curves.append(level)
     return CurvePanel("LLC<br>(± 2 s.e.)", curves)
 
