@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from jaxcirc.models import Transformer
 
-from ._compiled import CompiledModel
+from ._compiled import CompiledModel, place_of
 from ._students import with_unembedding
 
 
@@ -69,9 +69,9 @@ def _nearest_value(
 
 
 def _place(values: tuple[Any, ...], wanted: Any) -> int:
-    for place, value in enumerate(values):
-        if type(value) is type(wanted) and value == wanted:
-            return place
-    raise ValueError(
-        f"classifier: {wanted!r} is not among the program's {list(values)}."
-    )
+    place = place_of(wanted, values)
+    if place is None:
+        raise ValueError(
+            f"classifier: {wanted!r} is not among the program's {list(values)}."
+        )
+    return place

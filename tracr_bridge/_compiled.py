@@ -101,15 +101,14 @@ class CompiledModel(eqx.Module):
             )
         ids = []
         for place, token in enumerate(tokens):
-            # `True` equals 1, so equality is not enough to tell tokens apart.
-            match = [i for i, v in enumerate(self.vocab) if _same(v, token)]
-            if not match or (place and token == self.bos):
+            found = place_of(token, self.vocab)
+            if found is None or (place and token == self.bos):
                 known = ", ".join(repr(v) for v in self.inputs)
                 raise ValueError(
                     f"CompiledModel: token {token!r} at position {place} is not in the "
                     f"vocabulary: {known}."
                 )
-            ids.append(match[0])
+            ids.append(found)
         return np.asarray(ids, np.int32)
 
     def decode(self, logits: Float[Array | np.ndarray, "pos d_out"]) -> list[Any]:
@@ -158,8 +157,10 @@ class CompiledModel(eqx.Module):
         return self.output_values is not None
 
 
-def _same(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and a == b
+def place_of(wanted: Any, values: Sequence[Any]) -> int | None:
+    """Where a value stands, or None; `True` equals 1 and is another value."""
+    same = (type(v) is type(wanted) and v == wanted for v in values)
+    return next((place for place, found in enumerate(same) if found), None)
 
 
 @eqx.filter_jit

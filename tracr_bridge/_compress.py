@@ -1,6 +1,5 @@
 """Fewer residual dimensions than variables: superposition, made to order."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from jaxcirc.metrics import cross_entropy, rank_0_rate
 from jaxcirc.models import Transformer, capture
 from jaxcirc.tasks import AbstractTask, Batch
 
-from ._students import require_plain
+from ._students import in_config, require_plain
 
 # Test sequences that accuracies are taken over, at most.
 EXAMPLES = 1024
@@ -68,7 +67,6 @@ def project(model: Transformer, W: Float[Array, "d_model d_small"]) -> Transform
             shared key heads.
     """
     require_plain(model, "project")
-    config = dataclasses.replace(model.config, d_model=W.shape[1])
     last = {"W_E", "W_pos", "W_O", "b_O", "W_out", "b_out"}
     first = {"W_Q": 1, "W_K": 1, "W_V": 1, "W_in": 1, "W_U": 0}
 
@@ -81,8 +79,7 @@ def project(model: Transformer, W: Float[Array, "d_model d_small"]) -> Transform
         return x
 
     moved = jax.tree_util.tree_map_with_path(leaf, model)
-    like = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
-    return jax.tree.unflatten(jax.tree.structure(like), jax.tree.leaves(moved))
+    return in_config(moved, d_model=W.shape[1])
 
 
 def compress(

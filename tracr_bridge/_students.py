@@ -61,16 +61,13 @@ def extended(
     require_plain(model, "extended")
     if d_mlp and not c.d_mlp:
         raise ValueError("extended: the model has no MLPs to add hidden units to.")
-    larger = Transformer(
-        dataclasses.replace(
-            c,
-            n_heads=c.n_heads + heads,
-            n_kv_heads=c.n_heads + heads,
-            d_mlp=c.d_mlp + d_mlp,
-            d_model=c.d_model + d_model,
-        ),
-        key=key,
-    )
+    sizes = {
+        "n_heads": c.n_heads + heads,
+        "n_kv_heads": c.n_heads + heads,
+        "d_mlp": c.d_mlp + d_mlp,
+        "d_model": c.d_model + d_model,
+    }
+    larger = Transformer(dataclasses.replace(c, **sizes), key=key)
     writers = ("W_E", "W_pos", "W_O", "W_out")
 
     def leaf(path, new, old):
@@ -81,7 +78,7 @@ def extended(
         base = jnp.zeros_like(new) if name in writers or name.startswith("b_") else new
         return base.at[inside].set(old)
 
-    return jax.tree_util.tree_map_with_path(leaf, larger, _model_like(model, larger))
+    return jax.tree_util.tree_map_with_path(leaf, larger, in_config(model, **sizes))
 
 
 def require_plain(model: Transformer, who: str) -> None:
@@ -130,11 +127,11 @@ def with_unembedding(
     model: Transformer, W_U: Float[Array, "d_model d_out"]
 ) -> Transformer:
     """The same model with another unembedding, of any number of outputs."""
-    config = dataclasses.replace(model.config, d_vocab_out=W_U.shape[1])
+    return in_config(eqx.tree_at(lambda m: m.W_U, model, W_U), d_vocab_out=W_U.shape[1])
+
+
+def in_config(model: Transformer, **sizes: int) -> Transformer:
+    """The same arrays as a model whose config has other sizes."""
+    config = dataclasses.replace(model.config, **sizes)
     like = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
-    return _model_like(eqx.tree_at(lambda m: m.W_U, model, W_U), like)
-
-
-def _model_like(model: Transformer, other: Transformer) -> Transformer:
-    """The weights of `model` in the tree structure of `other`."""
-    return jax.tree.unflatten(jax.tree.structure(other), jax.tree.leaves(model))
+    return jax.tree.unflatten(jax.tree.structure(like), jax.tree.leaves(model))

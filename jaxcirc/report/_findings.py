@@ -11,7 +11,6 @@ from ._llc import (
     STATUSES,
     conformance_sentence,
     grid_sentence,
-    programs_sentence,
     solution_sentence,
 )
 from ._series import head_label, step_text, strongest_head
@@ -142,7 +141,6 @@ _DESCRIBE: dict[str, Callable[[xr.Dataset], list[str]]] = {
     "llc": _llc,
     "llc_grid": lambda data: [grid_sentence(data)],
     "llc_solution": lambda data: [solution_sentence(data)],
-    "llc_programs": lambda data: [programs_sentence(data)],
     "llc_conformance": lambda data: [conformance_sentence(data)],
     "changes": change_sentences,
 }

@@ -13,7 +13,6 @@ from ..plots import (
     chain_traces,
     coefficient_rows,
     conformance_scatter,
-    developmental_curves,
 )
 
 STATUSES = (
@@ -102,21 +101,6 @@ def trace_explorer(data: xr.Dataset) -> dict[str, Any]:
         ],
         "sentences": sentences,
     }
-
-
-def status_curves(data: xr.Dataset) -> Any:
-    """How far the chains can be trusted, over training."""
-    steps = data["step"].values
-
-    def panel(name: str, title: str, *, log: bool = False) -> CurvePanel:
-        values = data[name].transpose("seed", "step").values
-        return CurvePanel(
-            title, [Curve(title.split("<")[0], steps, values, 0)], log=log
-        )
-
-    return developmental_curves(
-        [panel("rhat", "split R-hat"), panel("ess", "independent<br>draws")]
-    )
 
 
 def grid_figure(data: xr.Dataset) -> Any:
@@ -219,7 +203,8 @@ def programs_table(data: xr.Dataset) -> tuple[list[str], list[tuple]]:
             str(program).replace("_", " "),
             f"{int(one['parameters']):,}",
             f"{100 * float(one['accuracy']):.1f}%",
-            _spread(one, "published"),
+            _spread(one, "published")
+            + ("" if bool(one["same_function"]) else ", another function"),
             _spread(one, "repeated"),
         ]
         for name in samplers:

@@ -259,7 +259,12 @@ def _ablations(name: str, nodes: Nodes) -> list[Section]:
 
 
 def _programs(name: str, nodes: Nodes) -> list[Section]:
-    data = nodes[name]
+    # A study has a row, and so a cell, for each program; they are one table.
+    kind = nodes[name].attrs["measurement"]
+    alike = [k for k, data in nodes.items() if data.attrs.get("measurement") == kind]
+    if name != alike[0]:
+        return []
+    data = xr.concat([nodes[k] for k in alike], "program", combine_attrs="override")
     figure, table = _json(programs_figure(data)), programs_table(data)
     text = programs_sentence(data)
     return [Section(name, "LLC of compiled programs", text, figure, table=table)]

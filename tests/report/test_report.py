@@ -279,7 +279,12 @@ def test_ablations_and_programs_are_tables_with_open_marks():
     assert len(header) == 5
     figure = _llc.ablation_figure(ablations)
     assert list(figure.data[0].marker.symbol) == ["circle", "circle-open"]
-    one = {"parameters": [100.0], "accuracy": [1.0], "published": [8.4]}
+    one = {
+        "parameters": [100.0],
+        "accuracy": [1.0],
+        "published": [8.4],
+        "same_function": [0.0],
+    }
     one |= {"published_spread": [0.0], "repeated": [8.1], "repeated_spread": [0.4]}
     programs = xr.Dataset(
         data(("program",), **one)
@@ -292,7 +297,7 @@ def test_ablations_and_programs_are_tables_with_open_marks():
         {"step": [5], "seed": [0], "program": ["peak"], "sampler": ["sgld", "hmc"]},
     )
     _, ((*cells,),) = _llc.programs_table(programs)
-    assert cells[:5] == ["peak", "100", "100.0%", "8.4", "8.1 ± 0.4"]
+    assert cells[:5] == ["peak", "100", "100.0%", "8.4, another function", "8.1 ± 0.4"]
     assert cells[5:] == ["20 ± 1", "transient", "31 ± 2", "converged"]
     said = _llc.programs_sentence(programs)
     assert "within twice the spread of both, for 1" in said

@@ -1,4 +1,4 @@
-"""The published procedure gives what was published where the function was the same."""
+"""The published procedure gives what was published, where programs are alike."""
 
 import jax
 import jax.numpy as jnp

@@ -8,8 +8,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from ..._core import stack_trees
 from ...metrics import cross_entropy, rank_0_rate
-from ...models import Transformer, TransformerConfig, without
-from ...tasks import AbstractTask
+from ...models import Transformer, TransformerConfig
+from ...tasks import AbstractTask, Batch
 from ._llc import STATUSES
 from ._llc_solution import solution_of
 from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
@@ -30,9 +30,9 @@ class _Ablated(eqx.Module):
     own: Float[Array, "example pos answer"]
 
     def log_probabilities(self, tokens: Int[Array, "example pos"]) -> Array:
-        return jax.nn.log_softmax(self._silenced()(tokens))
+        return jax.nn.log_softmax(self.silenced()(tokens))
 
-    def _silenced(self) -> Transformer:
+    def silenced(self) -> Transformer:
         blocks = self.model.blocks
         W_O = jnp.where(self.keep_heads[..., None, None], blocks.attn.W_O, 0)
         model = eqx.tree_at(lambda m: m.blocks.attn.W_O, self.model, W_O)
@@ -108,12 +108,7 @@ class Ablations(AbstractMeasurement):
         held_out = task.examples("test")
         if held_out is None:
             held_out = task.sample(self.sampling.n_examples, split="test", key=key)
-        scores = np.array(
-            [
-                _scores(without(solution, heads=heads, mlps=mlps), held_out)
-                for heads, mlps in parts.values()
-            ]
-        )
+        scores = np.asarray(_scores(stacked, held_out))
 
         def row(values, units="", meaning="") -> Quantity:
             whole = np.broadcast_to(np.float64(values), (seeds, len(parts)))
@@ -174,11 +169,16 @@ def _say(ablated: _Ablated, tokens: Array) -> Array:
 
 
 @eqx.filter_jit
-def _scores(model: Transformer, batch) -> Array:
-    with jax.default_matmul_precision("highest"):
-        logits = model(batch.tokens)
-    answers = (logits, batch.targets, batch.mask)
-    return jnp.stack([cross_entropy(*answers), rank_0_rate(*answers)])
+def _scores(stacked: _Ablated, batch: Batch) -> Float[Array, "ablation 2"]:
+    """Loss and accuracy of every ablation."""
+
+    def score(ablated: _Ablated) -> Array:
+        with jax.default_matmul_precision("highest"):
+            logits = ablated.silenced()(batch.tokens)
+        answers = (logits, batch.targets, batch.mask)
+        return jnp.stack([cross_entropy(*answers), rank_0_rate(*answers)])
+
+    return jax.lax.map(score, stacked)
 
 
 SPEC = MeasurementSpec(
