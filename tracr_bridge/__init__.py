@@ -1,4 +1,4 @@
-"""RASP programs as transformers that can be measured, ablated and trained."""
+"""RASP programs and published checkpoints as transformers that can be measured."""
 
 from . import programs as programs, published as published
 from ._classifier import classifier as classifier
@@ -13,7 +13,16 @@ from ._compress import (
     compress as compress,
     project as project,
 )
-from ._files import load as load, save as save
+from ._hub import revisions as revisions
+from ._load import (
+    from_tensors as from_tensors,
+    from_transformer_lens as from_transformer_lens,
+    load as load,
+    load_llama2c as load_llama2c,
+    open_tensors as open_tensors,
+    save as save,
+)
+from ._parity import Parity as Parity, check_parity as check_parity
 from ._students import (
     disturbed as disturbed,
     extended as extended,
@@ -25,3 +34,11 @@ from ._task import (
     program_task as program_task,
 )
 from ._torch import from_torch as from_torch, to_torch as to_torch
+from ._trajectories import trajectory as trajectory
+from .families import (
+    FAMILIES as FAMILIES,
+    Family as Family,
+    Rule as Rule,
+    UnsupportedOption as UnsupportedOption,
+    rule as rule,
+)

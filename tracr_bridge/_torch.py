@@ -1,160 +1,148 @@
-"""Models as plain PyTorch modules, and back, bit for bit."""
+"""Live PyTorch modules and state dicts, in both directions."""
 
 import importlib
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
+import equinox as eqx
 import jax.random as jr
+import ml_dtypes
 import numpy as np
 
-from jaxcirc.checkpoints import CheckpointError
+from jaxcirc._core import named_leaves
 from jaxcirc.models import Transformer, TransformerConfig
+
+from ._pretrained import express, family_of, from_tensors
+from ._program_module import program_module, unlike_programs
+from ._weights import assemble, disassemble
+from .families import Rule
+from .formats import in_memory
+
+
+def from_torch(
+    source: Any,
+    config: Any = None,
+    *,
+    dtype: str | None = "float32",
+) -> Transformer:
+    """The model of a live module or of a state dict.
+
+    Args:
+        source: A module of transformers of one of our families, what `to_torch` gave,
+            or the state dict of either.
+        config: Of the model: ours, that of transformers or a parsed `config.json`;
+            needed with a state dict.
+        dtype: Of the weights; None keeps the source's own.
+
+    Raises:
+        ValueError: a state dict without config, or an unknown architecture.
+        CheckpointError: a tensor is missing, unknown, or of another shape.
+        UnsupportedOption: the config asks for what the model cannot do.
+    """
+    if not isinstance(source, Mapping):
+        config = source.config if config is None else config
+        source = source.state_dict()
+    if config is None:
+        raise ValueError("from_torch: a state dict needs its model's `config`.")
+    tensors = in_memory("state dict", state_arrays(source))
+    if not isinstance(config, TransformerConfig):
+        raw = config if isinstance(config, Mapping) else config.to_dict()
+        family = family_of(raw)
+        return from_tensors(family, family.config(raw), tensors, dtype=dtype)
+    own = _own_rules(config)
+    if any(rule.theirs in tensors for rule in own):
+        return assemble(config, own, tensors, dtype=dtype)
+    family, _ = express(config)
+    return from_tensors(family, config, tensors, dtype=dtype)
 
 
 def to_torch(model: Transformer) -> Any:
-    """A `torch.nn.Module` that computes the same function, with the same names.
+    """A module that computes the same function, ready to run and train.
 
-    Its parameters keep a leading layer axis and our paths (`blocks.attn.W_Q`), so its
-    state dict is the model's weights. It takes ids of shape [..., pos].
-
-    Args:
-        model: Without norms, with learned positions, as compiled programs are.
+    A model of one of our families becomes the class of transformers for it, with eager
+    attention; one built like compiled programs a plain `torch.nn.Module` whose
+    parameters keep our names (`blocks.attn.W_Q`) and leading layer axis.
 
     Raises:
-        ImportError: PyTorch is not installed.
-        ValueError: the model has parts that the module would need code for.
+        ImportError: PyTorch or transformers is not installed.
+        ValueError: neither has code for some part of the model.
     """
-    torch = _torch()
-    _check(model.config)
-    return _module_class(torch)(model)
-
-
-def from_torch(source: Any, config: TransformerConfig | None = None) -> Transformer:
-    """The model of such a module, or of its state dict.
-
-    Args:
-        source: What `to_torch` gave, perhaps trained since, or its state dict.
-        config: Of the model; needed with a state dict.
-
-    Raises:
-        ValueError: a state dict without config.
-        CheckpointError: a tensor is missing, unknown, or of another shape.
-    """
-    if not isinstance(source, Mapping):
-        config, source = source.config, source.state_dict()
-    if config is None:
-        raise ValueError("from_torch: a state dict needs its model's `config`.")
-    like = Transformer(config, key=jr.key(0))
-    leaves, treedef = jax.tree_util.tree_flatten_with_path(like)
-    names = [".".join(entry.name for entry in path) for path, _ in leaves]
-    missing, unknown = set(names) - set(source), set(source) - set(names)
-    if missing or unknown:
-        raise CheckpointError(
-            f"from_torch: missing tensors {sorted(missing)}, unknown {sorted(unknown)}."
-        )
-    found = []
-    for name, (_, leaf) in zip(names, leaves, strict=True):
-        array = np.asarray(source[name].detach().cpu().numpy())
-        if array.shape != leaf.shape:
-            raise CheckpointError(
-                f"from_torch: {name} has shape {array.shape}; the config needs "
-                f"{leaf.shape}."
-            )
-        found.append(jnp.asarray(array))
-    return jax.tree.unflatten(treedef, found)
-
-
-def _torch() -> Any:
+    torch = _import("torch")
+    unlike = unlike_programs(model.config)
+    if not unlike:
+        return program_module(torch, model)
     try:
-        return importlib.import_module("torch")
+        family, raw = express(model.config)
+    except ValueError as error:
+        raise ValueError(
+            f"to_torch: {error} It is not built like a compiled program either: it "
+            f"differs in {', '.join(unlike)}."
+        ) from None
+    transformers = _import("transformers")
+    options = {k: v for k, v in raw.items() if k not in ("model_type", "architectures")}
+    try:
+        config = transformers.AutoConfig.for_model(family.name, **options)
+    except ValueError as error:
+        raise ValueError(
+            f"to_torch: this version of transformers has no {family.name!r}; write a "
+            "folder with `save` instead."
+        ) from error
+    module = transformers.AutoModelForCausalLM.from_config(
+        config, attn_implementation="eager"
+    )
+    on_disk = {disk: live for live, disk in family.in_memory.items()}
+    state = {
+        on_disk.get(name, name): _from_numpy(torch, array)
+        for name, array in disassemble(model, family.rules).items()
+    }
+    module = module.to(next(iter(state.values())).dtype)
+    left = module.load_state_dict(state, strict=False)
+    # A tied head is the embedding itself.
+    tied = {"lm_head.weight"} if model.config.tied else set()
+    lacking = sorted(set(left.missing_keys) - tied)
+    if lacking or left.unexpected_keys:
+        raise ValueError(
+            f"to_torch: {family.architecture} of this version of transformers lacks "
+            f"{left.unexpected_keys} and wants {lacking}."
+        )
+    return module.eval()
+
+
+def _own_rules(config: TransformerConfig) -> list[Rule]:
+    """Every weight under its own name, stacked as it is."""
+    like = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
+    rules = []
+    for name, leaf in named_leaves(like).items():
+        axes = " ".join("abcd"[: len(leaf.shape)])
+        rules.append(Rule(name, (name,), f"{axes} -> {axes}"))
+    return rules
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(
-            "to_torch needs PyTorch: pip install torch==2.13.0 (for a CPU alone, from "
-            "PyTorch's own index)."
+            f"to_torch needs {name}: pip install 'jaxcirc[torch]' (for a CPU alone, "
+            "install torch from PyTorch's own index first)."
         ) from error
 
 
-def _check(c: TransformerConfig) -> None:
-    unlike = {
-        "norm": c.norm != "none",
-        "positions": c.positions != "learned",
-        "n_kv_heads": c.n_kv_heads != c.n_heads,
-        "window": c.window is not None,
-        "attention_softcap": c.attention_softcap is not None,
-        "logit_softcap": c.logit_softcap is not None,
-        "scale_by_inverse_layer": c.scale_by_inverse_layer,
-        "gated": c.gated,
-        "activation": bool(c.d_mlp) and c.activation != "relu",
-        "parallel": c.parallel,
-        "tied": c.tied,
-        "embedding_scale": c.embedding_scale != 1,
-    }
-    wrong = [name for name, differs in unlike.items() if differs]
-    if wrong:
-        raise ValueError(
-            "to_torch: takes models built like compiled programs; this one differs in "
-            f"{', '.join(wrong)}."
-        )
+def state_arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A state dict as arrays on the host."""
+    return {name: _to_numpy(tensor) for name, tensor in state.items()}
 
 
-def _module_class(torch: Any) -> Any:
-    """The class, made when torch is there."""
+def _to_numpy(tensor: Any) -> np.ndarray:
+    """A copy on the host; NumPy has no bfloat16 of its own."""
+    tensor = tensor.detach().cpu().contiguous()
+    if str(tensor.dtype) == "torch.bfloat16":
+        integers = tensor.view(_import("torch").int16).numpy()
+        return integers.view(ml_dtypes.bfloat16).copy()
+    return tensor.numpy().copy()
 
-    class Program(torch.nn.Module):
-        """Embed, then attention and MLP of each layer, then unembed."""
 
-        def __init__(self, model: Transformer):
-            super().__init__()
-            self.config = model.config
-            leaves, _ = jax.tree_util.tree_flatten_with_path(model)
-            for path, leaf in leaves:
-                home = self
-                for entry in path[:-1]:
-                    if not hasattr(home, entry.name):
-                        home.add_module(entry.name, torch.nn.Module())
-                    home = getattr(home, entry.name)
-                tensor = torch.from_numpy(np.array(leaf))
-                home.register_parameter(path[-1].name, torch.nn.Parameter(tensor))
-
-        def forward(self, ids: Any) -> Any:
-            """Logits at every position."""
-            n_pos = ids.shape[-1]
-            x = self.W_E[ids] + self.W_pos[:n_pos]
-            for layer in range(self.config.n_layers):
-                x = x + self._attention(x, layer)
-                if self.config.d_mlp:
-                    x = x + self._mlp(x, layer)
-            logits = x @ self.W_U
-            return logits if self.config.unembed_bias is False else logits + self.b_U
-
-        def _attention(self, x: Any, layer: int) -> Any:
-            c, attn = self.config, self.blocks.attn
-
-            def project(name: str) -> Any:
-                y = torch.einsum(
-                    "...pm,mhd->...hpd", x, getattr(attn, f"W_{name}")[layer]
-                )
-                if not c.attention_bias:
-                    return y
-                return y + getattr(attn, f"b_{name}")[layer][:, None]
-
-            q, k, v = (project(name) for name in "QKV")
-            scores = c.attention_scale * (q @ k.transpose(-1, -2))
-            if c.causal:
-                visible = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
-                lowest = torch.finfo(scores.dtype).min
-                scores = scores.masked_fill(~visible.to(scores.device), lowest)
-            z = scores.softmax(dim=-1) @ v
-            out = torch.einsum("...hpd,hdm->...pm", z, attn.W_O[layer])
-            return out + attn.b_O[layer] if c.attention_bias else out
-
-        def _mlp(self, x: Any, layer: int) -> Any:
-            mlp, bias = self.blocks.mlp, self.config.mlp_bias
-            hidden = x @ mlp.W_in[layer]
-            hidden = torch.relu(hidden + mlp.b_in[layer] if bias else hidden)
-            out = hidden @ mlp.W_out[layer]
-            return out + mlp.b_out[layer] if bias else out
-
-    return Program
+def _from_numpy(torch: Any, array: np.ndarray) -> Any:
+    if array.dtype == ml_dtypes.bfloat16:
+        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
+    return torch.from_numpy(array.copy())

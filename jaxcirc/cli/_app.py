@@ -42,6 +42,7 @@ def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False)
 
     def work():
         from .. import study as studies
+        from ..study import Published
         from ..training import TrainingDiverged
         from ._progress import RunProgress
 
@@ -49,7 +50,9 @@ def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False)
         prepared = studies.prepare(studies.load_config(study, overrides or ()))
         studies.check_memory(prepared)
         try:
-            with RunProgress(console, prepared.training.steps) as progress:
+            training = prepared.training
+            steps = 0 if isinstance(training, Published) else training.steps
+            with RunProgress(console, steps) as progress:
                 studies.run(prepared, progress)
         except TrainingDiverged:
             # What came before has been measured, and is worth reading.
@@ -173,13 +176,16 @@ def plan(study: StudyArgument, overrides: Overrides = None, debug: Debug = False
         each = " each" if planned.seeds > 1 else ""
         table.add_row("model", f"{planned.parameters:,} parameters{each}")
         table.add_row("seeds", f"{planned.seeds}")
-        table.add_row("training", f"{planned.steps:,} steps")
+        if planned.steps:
+            table.add_row("training", f"{planned.steps:,} steps")
         table.add_row("checkpoints", _shorten(planned.checkpoints))
         for name, (cells, there) in planned.cells.items():
             done = f", {there} of them done" if there else ""
             table.add_row(f"  {name}", f"{cells} cells{done}")
-        table.add_row("memory", f"{_size(planned.memory_bytes)} while training")
-        table.add_row("disk", f"{_size(planned.disk_bytes)} of checkpoints")
+        while_ = "while training" if planned.steps else "of checkpoints at a time"
+        table.add_row("memory", f"{_size(planned.memory_bytes)} {while_}")
+        if planned.disk_bytes:
+            table.add_row("disk", f"{_size(planned.disk_bytes)} of checkpoints")
         console.print(table)
 
     guard(work, debug=debug)

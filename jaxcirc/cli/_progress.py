@@ -16,7 +16,10 @@ from rich.progress import (
 
 
 class RunProgress:
-    """Two bars, training and measuring, as `jaxcirc.study.run` reports on them."""
+    """Two bars, training and measuring, as `jaxcirc.study.run` reports on them.
+
+    Without any steps to train there is only the second.
+    """
 
     def __init__(self, console: Console, steps: int):
         self._steps = steps
@@ -37,9 +40,10 @@ class RunProgress:
         """Show the bars."""
         self._bars.start()
         # At once, since the first thing that happens is a compilation.
-        self._training = self._bars.add_task(
-            "training ", total=self._steps, note="compiling"
-        )
+        if self._steps:
+            self._training = self._bars.add_task(
+                "training ", total=self._steps, note="compiling"
+            )
         self._began = time.monotonic()
         return self
 
@@ -59,13 +63,15 @@ class RunProgress:
 
     def measuring(self, total: int) -> None:
         """`total` cells are to be measured."""
-        assert self._training is not None
-        done = self._bars.tasks[0].completed >= self._steps
-        note = self._bars.tasks[0].fields["note"]
-        if note == "compiling":
-            self._bars.update(self._training, completed=self._steps, note="done before")
-        elif not done:
-            self._bars.update(self._training, note=f"{note}, stopped")
+        if self._training is not None:
+            done = self._bars.tasks[0].completed >= self._steps
+            note = self._bars.tasks[0].fields["note"]
+            if note == "compiling":
+                self._bars.update(
+                    self._training, completed=self._steps, note="done before"
+                )
+            elif not done:
+                self._bars.update(self._training, note=f"{note}, stopped")
         note = "compiling" if total else "done before"
         self._measuring = self._bars.add_task(
             "measuring", total=total or 1, completed=0 if total else 1, note=note

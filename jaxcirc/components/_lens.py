@@ -86,11 +86,13 @@ def direct_logit_attribution(
     def share(x: Float[Array, "*lead d_model"]) -> Array:
         """What a piece of the residual stream adds, through the frozen norm."""
         if final is not None:
-            if final.kind == "layer":
+            if final.kind.startswith("layer"):
                 x = x - x.mean(axis=-1, keepdims=True)
             assert scale is not None
-            weight = 1 + final.weight if final.kind == "rms_plus_one" else final.weight
-            x = x / _align(scale, x) * _align(weight, x)
+            x = x / _align(scale, x)
+            if final.weight is not None:
+                plus = 1 if final.kind == "rms_plus_one" else 0
+                x = x * _align(final.weight + plus, x)
         return (x * _align(direction, x)).sum(axis=-1)
 
     per_head = jnp.moveaxis(acts["attn.result"], -2, 1)

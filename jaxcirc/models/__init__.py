@@ -1,9 +1,26 @@
 """Transformers with named sites, one stacked block and edits that are data."""
 
-from . import _attention_only, _gpt2, _grokking, _llama
+from . import (
+    _attention_only,
+    _gemma,
+    _gemma2,
+    _gemma3,
+    _gpt2,
+    _gpt_neox,
+    _grokking,
+    _llama,
+    _olmo,
+    _olmo2,
+    _pico,
+    _qwen2,
+    _qwen3,
+)
 from ._ablate import without as without
 from ._capture import capture as capture
-from ._config import TransformerConfig as TransformerConfig
+from ._config import (
+    Llama3Rotary as Llama3Rotary,
+    TransformerConfig as TransformerConfig,
+)
 from ._edits import (
     AbstractEdit as AbstractEdit,
     Add as Add,
@@ -11,9 +28,24 @@ from ._edits import (
     Scale as Scale,
 )
 from ._family import ModelSpec as ModelSpec
+from ._generate import generate as generate
 from ._masks import head_masks as head_masks
 from ._rotary_turn import rotary_turn as rotary_turn
 from ._sites import SiteInfo as SiteInfo, resolve_site as resolve_site, sites as sites
 from ._transformer import Transformer as Transformer, unembed as unembed
 
-MODELS = (_attention_only.SPEC, _grokking.SPEC, _gpt2.SPEC, _llama.SPEC)
+MODELS = (
+    _attention_only.SPEC,
+    _grokking.SPEC,
+    _gpt2.SPEC,
+    _gpt_neox.SPEC,
+    _llama.SPEC,
+    _olmo.SPEC,
+    _olmo2.SPEC,
+    _qwen2.SPEC,
+    _qwen3.SPEC,
+    _gemma.SPEC,
+    _gemma2.SPEC,
+    _gemma3.SPEC,
+    _pico.SPEC,
+)

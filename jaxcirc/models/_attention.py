@@ -26,6 +26,8 @@ class Attention(eqx.Module):
     b_K: Float[Array, "kv_head d_head"] | None
     b_V: Float[Array, "kv_head d_head"] | None
     b_O: Float[Array, " d_model"] | None
+    q_norm: Norm | None
+    k_norm: Norm | None
     config: TransformerConfig = eqx.field(static=True)
 
     def __init__(self, config: TransformerConfig, *, key: Key[Array, ""]):
@@ -36,11 +38,16 @@ class Attention(eqx.Module):
         self.W_K = c.init_std * jr.normal(k_key, (c.d_model, *kv))
         self.W_V = c.init_std * jr.normal(v_key, (c.d_model, *kv))
         self.W_O = c.init_std * jr.normal(o_key, (*query, c.d_model))
-        bias = config.attention_bias
+        bias = c.attention_bias
         self.b_Q = jnp.zeros(query) if bias else None
         self.b_K = jnp.zeros(kv) if bias else None
         self.b_V = jnp.zeros(kv) if bias else None
-        self.b_O = jnp.zeros(c.d_model) if bias else None
+        self.b_O = jnp.zeros(c.d_model) if bias is True else None
+        heads = {"none": (0, 0), "head": (1, 1), "all": (c.n_heads, c.n_kv_heads)}
+        self.q_norm, self.k_norm = (
+            Norm(c.norm, n * c.d_head, c.norm_eps) if n and c.norm != "none" else None
+            for n in heads[c.qk_norm]
+        )
 
     def __call__(
         self,
@@ -51,11 +58,15 @@ class Attention(eqx.Module):
     ) -> Float[Array, "*batch pos d_model"]:
         """What attention computes from the residual stream `x`."""
         q, k, v = self._project(x, norm, tape)
+        q, k = _normalise(q, self.q_norm), _normalise(k, self.k_norm)
         cos, sin = constants.cos, constants.sin
         if cos is not None and sin is not None:
             pairing = self.config.rotary_pairing
             q = tape("attn.rot_q", rotate(q, cos, sin, pairing))
             k = tape("attn.rot_k", rotate(k, cos, sin, pairing))
+        if constants.past is not None:
+            past = constants.past.extended(k, v)
+            tape.recorded["past.k"], tape.recorded["past.v"] = k, v = past.k, past.v
         pattern = self._pattern(q, k, constants, tape)
         z = tape("attn.z", _mix(pattern, v))
         return self._output(z, tape)
@@ -78,6 +89,8 @@ class Attention(eqx.Module):
                 split = split if norm is None else norm(split, _SILENT, "ln1")
                 y = jnp.einsum("...phm,mhd->...phd", split, weight)
                 y = y if bias is None else y + _pad(bias, y.ndim)
+            if self.config.clip_qkv is not None:
+                y = jnp.clip(y, -self.config.clip_qkv, self.config.clip_qkv)
             out.append(tape(f"attn.{name}", y))
         return out
 
@@ -88,7 +101,14 @@ class Attention(eqx.Module):
         scores = scores * jnp.asarray(constants.scale, scores.dtype)
         if c.attention_softcap is not None:
             scores = c.attention_softcap * jnp.tanh(scores / c.attention_softcap)
-        mask = visible(scores.shape[-1], causal=c.causal, window=constants.window)
+        n_query, n_key = scores.shape[-2:]
+        start = 0 if constants.past is None else constants.past.start
+        mask = visible(
+            start + jnp.arange(n_query),
+            jnp.arange(n_key),
+            causal=c.causal,
+            window=constants.window,
+        )
         if mask is not None:
             # Finite, so that an edit that scales scores by 0 gives no NaN.
             lowest = jnp.finfo(scores.dtype).min
@@ -105,12 +125,14 @@ class Attention(eqx.Module):
         return out if self.b_O is None else out + _pad(self.b_O, out.ndim)
 
 
-def visible(n_pos: int, *, causal: bool, window: int | Array | None) -> Array | None:
+def visible(
+    query_pos: Array, key_pos: Array, *, causal: bool, window: int | Array | None
+) -> Array | None:
     """Which key position each query position may see; None when it is all of them."""
     if not causal and window is None:
         return None
-    back = jnp.arange(n_pos)[:, None] - jnp.arange(n_pos)[None, :]
-    mask = back >= 0 if causal else jnp.ones((n_pos, n_pos), bool)
+    back = query_pos[:, None] - key_pos[None, :]
+    mask = back >= 0 if causal else jnp.ones(back.shape, bool)
     return mask if window is None else mask & (jnp.abs(back) < window)
 
 
@@ -119,20 +141,30 @@ def visible(n_pos: int, *, causal: bool, window: int | Array | None) -> Array | 
 # queries of all heads that share a key head are the rows of one product.
 
 
+def _normalise(x: Array, norm: Norm | None) -> Array:
+    """Queries or keys, normalised by head, or all heads together if it is as wide."""
+    if norm is None:
+        return x
+    assert norm.weight is not None
+    return norm(x.reshape(*x.shape[:-2], -1, norm.weight.size), _SILENT, "").reshape(
+        x.shape
+    )
+
+
 def _scores(q: Array, k: Array) -> Array:
     *batch, n_pos, n_heads, d_head = q.shape
     n_kv_heads = k.shape[-2]
     q, k = jnp.swapaxes(q, -2, -3), jnp.swapaxes(k, -2, -3)
     q = q.reshape(*batch, n_kv_heads, -1, d_head)
     scores = jnp.einsum("...qd,...kd->...qk", q, k)
-    return scores.reshape(*batch, n_heads, n_pos, n_pos)
+    return scores.reshape(*batch, n_heads, n_pos, k.shape[-2])
 
 
 def _mix(pattern: Array, v: Array) -> Array:
-    *batch, n_heads, n_pos, _ = pattern.shape
+    *batch, n_heads, n_pos, n_key = pattern.shape
     n_kv_heads, d_head = v.shape[-2:]
     v = jnp.swapaxes(v, -2, -3)
-    pattern = pattern.reshape(*batch, n_kv_heads, -1, n_pos)
+    pattern = pattern.reshape(*batch, n_kv_heads, -1, n_key)
     z = jnp.einsum("...qk,...kd->...qd", pattern, v)
     return jnp.swapaxes(z.reshape(*batch, n_heads, n_pos, d_head), -2, -3)
 

@@ -10,6 +10,25 @@ import equinox as eqx
 from .._core import unknown
 
 
+class Llama3Rotary(eqx.Module):
+    """Wavelengths stretched by `factor` where they are long, as Llama 3.1 does.
+
+    Those above `n_ctx / low` are stretched, those below `n_ctx / high` are left, and in
+    between the share changes linearly with the number of turns in `n_ctx` positions.
+
+    Args:
+        factor: How far.
+        low: Turns within `n_ctx` up to which a wavelength is long.
+        high: Turns within `n_ctx` from which it is short.
+        n_ctx: Context that the model was first trained with.
+    """
+
+    factor: float
+    low: float
+    high: float
+    n_ctx: int
+
+
 class TransformerConfig(eqx.Module):
     """The shape and the parts of a `Transformer`.
 
@@ -30,11 +49,16 @@ class TransformerConfig(eqx.Module):
         d_vocab_out: Outputs, if there are not as many as input tokens.
         activation: Of the MLP. `gelu` is exact (erf), `gelu_tanh` its approximation.
         gated: Multiply the MLP's hidden layer by a second, linear one (SwiGLU).
-        attention_bias: Biases on queries, keys, values and outputs.
+        attention_bias: Biases on queries, keys, values and outputs; `qkv` leaves out
+            the outputs'.
+        qk_norm: Normalise queries and keys before rotating them: `head` each head by
+            itself (Gemma 3, Qwen 3), `all` those of a position together (OLMo 2).
+        clip_qkv: Queries, keys and values beyond this magnitude are cut to it.
         mlp_bias: Biases in the MLP.
         unembed_bias: A bias on the logits.
-        norm: `layer` (LayerNorm), `rms` (RMSNorm, weight `w`), `rms_plus_one`
-            (RMSNorm, weight `1 + w`) or `none`.
+        norm: `layer` (LayerNorm), `layer_nonparametric` (the same without weight and
+            bias), `rms` (RMSNorm, weight `w`), `rms_plus_one` (RMSNorm, weight `1 + w`)
+            or `none`.
         norm_position: Where a sub-layer is normalised: `before` (its input), `after`
             (its output, before the residual addition) or `both`.
         norm_eps: Added to the variance.
@@ -43,6 +67,9 @@ class TransformerConfig(eqx.Module):
         positions: `learned`, `rotary` or `none`.
         rotary_base: Base of the rotary wavelengths; one number or one per layer.
         rotary_fraction: Share of each head that is rotated.
+        rotary_factor: What positions are divided by before rotating; one number or one
+            per layer.
+        rotary_llama3: Stretch long wavelengths alone, as Llama 3.1 does.
         rotary_pairing: `half` turns dimension i with i + d/2 (GPT-NeoX, Llama),
             `interleaved` turns 2i with 2i + 1 (GPT-J, Pico).
         causal: Each position sees itself and earlier ones only.
@@ -71,10 +98,14 @@ class TransformerConfig(eqx.Module):
     d_vocab_out: int = 0
     activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "gelu"
     gated: bool = False
-    attention_bias: bool = True
+    attention_bias: Literal[True, False, "qkv"] = True
+    qk_norm: Literal["none", "head", "all"] = "none"
+    clip_qkv: float | None = None
     mlp_bias: bool = True
     unembed_bias: bool = False
-    norm: Literal["layer", "rms", "rms_plus_one", "none"] = "layer"
+    norm: Literal["layer", "layer_nonparametric", "rms", "rms_plus_one", "none"] = (
+        "layer"
+    )
     norm_position: Literal["before", "after", "both"] = "before"
     norm_eps: float = 1e-5
     parallel: bool = False
@@ -82,6 +113,8 @@ class TransformerConfig(eqx.Module):
     rotary_base: float | tuple[float, ...] = 10_000.0
     rotary_fraction: float = 1.0
     rotary_pairing: Literal["half", "interleaved"] = "half"
+    rotary_factor: float | tuple[float, ...] = 1.0
+    rotary_llama3: Llama3Rotary | None = None
     causal: bool = True
     window: int | tuple[int | None, ...] | None = None
     attention_scale: float = 0.0
@@ -123,9 +156,14 @@ class TransformerConfig(eqx.Module):
                 f"TransformerConfig: a tied unembedding has `d_vocab` = {self.d_vocab} "
                 f"outputs; got `d_vocab_out` = {self.d_vocab_out}."
             )
-        for name in ("activation", "norm", "norm_position", "positions"):
+        choices = ("activation", "attention_bias", "qk_norm", "norm", "norm_position")
+        for name in (*choices, "positions", "rotary_pairing"):
             self._check_choice(name)
-        self._check_choice("rotary_pairing")
+        if self.qk_norm != "none" and not self.norm.startswith("rms"):
+            raise ValueError(
+                f"TransformerConfig: `qk_norm` is an RMSNorm of the model's own kind; "
+                f"got `norm` = {self.norm!r}."
+            )
         if self.n_heads % self.n_kv_heads:
             raise ValueError(
                 f"TransformerConfig: `n_kv_heads` = {self.n_kv_heads} does not divide "
@@ -137,7 +175,7 @@ class TransformerConfig(eqx.Module):
                 f"`d_head` x `rotary_fraction` = {self.d_head} x "
                 f"{self.rotary_fraction} must be an even number, at least 2."
             )
-        for name in ("window", "rotary_base"):
+        for name in ("window", "rotary_base", "rotary_factor"):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != self.n_layers:
                 raise ValueError(
@@ -149,7 +187,9 @@ class TransformerConfig(eqx.Module):
         field = type(self).__dataclass_fields__[name]
         allowed = field.type.__args__  # pyright: ignore
         if getattr(self, name) not in allowed:
-            message = unknown(f"`{name}`", str(getattr(self, name)), allowed)
+            message = unknown(
+                f"`{name}`", str(getattr(self, name)), list(map(str, allowed))
+            )
             raise ValueError(f"TransformerConfig: {message}")
 
     @property
@@ -179,4 +219,6 @@ class TransformerConfig(eqx.Module):
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in data.items()
         }
+        if isinstance(values.get("rotary_llama3"), Mapping):
+            values["rotary_llama3"] = Llama3Rotary(**values["rotary_llama3"])
         return cls(**values)

@@ -14,9 +14,13 @@ def llama(
     n_kv_heads: int = 0,
     d_mlp: int | None = None,
     rotary_base: float = 10_000.0,
+    window: int | None = None,
     tied: bool = False,
 ) -> TransformerConfig:
-    """A Llama of any size; `d_mlp` is 8/3 `d_model`, rounded up to 16, unless given."""
+    """A Llama of any size; with a `window`, a Mistral.
+
+    `d_mlp` is 8/3 `d_model`, rounded up to 16, unless given.
+    """
     return TransformerConfig(
         d_vocab=d_vocab,
         n_ctx=n_ctx,
@@ -33,6 +37,7 @@ def llama(
         norm_eps=1e-6,
         positions="rotary",
         rotary_base=rotary_base,
+        window=window,
         tied=tied,
     )
 

@@ -1,4 +1,4 @@
-"""LayerNorm and the two RMSNorms."""
+"""LayerNorm, with and without parameters, and the two RMSNorms."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from .._core import at_least_float32
 from ._config import TransformerConfig
 from ._tape import Tape
 
-Kind = Literal["layer", "rms", "rms_plus_one"]
+Kind = Literal["layer", "layer_nonparametric", "rms", "rms_plus_one"]
 
 
 class Norm(eqx.Module):
@@ -21,14 +21,15 @@ class Norm(eqx.Module):
     Llama and Gemma families do; in float32 the order makes no difference.
     """
 
-    weight: Float[Array, " d_model"]
+    weight: Float[Array, " d_model"] | None
     bias: Float[Array, " d_model"] | None
     kind: Kind = eqx.field(static=True)
     eps: float = eqx.field(static=True)
 
     def __init__(self, kind: Kind, size: int, eps: float):
         self.kind, self.eps = kind, eps
-        self.weight = jnp.zeros(size) if kind == "rms_plus_one" else jnp.ones(size)
+        start = jnp.zeros if kind == "rms_plus_one" else jnp.ones
+        self.weight = None if kind == "layer_nonparametric" else start(size)
         self.bias = jnp.zeros(size) if kind == "layer" else None
 
     def __call__(
@@ -36,11 +37,13 @@ class Norm(eqx.Module):
     ) -> Float[Array, "*batch d_model"]:
         """Normalised `x`; the tape hears the divisor and what it left."""
         wide = at_least_float32(x)
-        if self.kind == "layer":
+        if self.kind.startswith("layer"):
             wide = wide - wide.mean(axis=-1, keepdims=True)
         mean_square = jnp.square(wide).mean(axis=-1, keepdims=True)
         scale = tape(f"{name}.scale", jnp.sqrt(mean_square + self.eps))
         y = wide / scale
+        if self.weight is None:
+            return tape(f"{name}.normalized", y.astype(x.dtype))
         weight = lax.expand_dims(self.weight, range(x.ndim - 1))
         if self.kind == "rms_plus_one":
             y = (y * (1 + weight.astype(y.dtype))).astype(x.dtype)

@@ -54,10 +54,14 @@ def _performance(data: xr.Dataset) -> list[str]:
         series = rate.sel(split=split)
         end = float(series.isel(step=-1).mean())
         passed = _first_steps(series, lambda x: x >= PASSED)
+        when = f"first more than {PASSED:.0%} {_when(passed)}"
+        if end < PASSED and float(series.isel(step=0).mean()) >= PASSED:
+            lost = _first_steps(series, lambda x: x < PASSED)
+            when = f"first less than {PASSED:.0%} {_when(lost)}"
         start, final = (float(loss.sel(split=split).isel(step=i)) for i in (0, -1))
         sentences.append(
             f"On {split} examples the right answer comes first {_percent(end)} of the "
-            f"time at the end, and first more than {PASSED:.0%} {_when(passed)}. "
+            f"time at the end, and {when}. "
             f"Loss goes from {start:.3g} to {final:.3g} nats."
         )
     train = _first_steps(rate.sel(split="train"), lambda x: x >= PASSED)
@@ -72,12 +76,14 @@ def _performance(data: xr.Dataset) -> list[str]:
     if rate.sizes["step"] < 2:
         return sentences  # nothing can rise with a single checkpoint
     rise = rate.sel(split="test").mean("seed").diff("step")
-    where = int(rise.argmax("step"))
+    # What is finetuned away falls.
+    word, turn = ("fall", -rise) if float(rise.sum()) < 0 else ("rise", rise)
+    where = int(turn.argmax("step"))
     before, after = (int(rate["step"][where + i]) for i in (0, 1))
     sentences.append(
-        f"Right answers on test examples rise most between the checkpoints of steps "
+        f"Right answers on test examples {word} most between the checkpoints of steps "
         f"{step_text(before)} and {step_text(after)}, by "
-        f"{_percent(float(rise[where]))}."
+        f"{_percent(float(turn[where]))}."
     )
     return sentences
 
@@ -91,6 +97,9 @@ def _attention(data: xr.Dataset) -> list[str]:
         layer, head = strongest_head(data[name])
         series = data[name].isel(layer=layer, head=head)
         end, chance = float(series.isel(step=-1).mean()), series.attrs["chance"]
+        if lost := _lost_head(data[name], kind, end):
+            sentences.append(lost)
+            continue
         half = _first_steps(series, lambda x, end=end: x >= end / 2)
         sentences.append(
             f"{head_label(layer, head)} is the strongest {kind} head at the end, with "
@@ -98,6 +107,25 @@ def _attention(data: xr.Dataset) -> list[str]:
             f"half of that {_when(half)}."
         )
     return sentences
+
+
+def _lost_head(score: xr.DataArray, kind: str, end: float) -> str | None:
+    """A sentence on the strongest head of all checkpoints, if none at the end is as."""
+    over = score.mean("seed")
+    best = over.argmax(("step", "layer", "head"))
+    top = float(over.isel(best))
+    if end > top / 2:
+        return None
+    layer, head = int(best["layer"]), int(best["head"])
+    series = over.isel(layer=layer, head=head)
+    after = series.isel(step=slice(int(best["step"]), None))
+    half = int(after["step"][int((after < top / 2).argmax("step"))])
+    return (
+        f"{head_label(layer, head)} is the strongest {kind} head, with a score of "
+        f"{top:.2f} at step {step_text(int(series['step'][int(best['step'])]))} "
+        f"(uniform attention: {score.attrs['chance']:.2f}); it has less than half of "
+        f"that from step {step_text(half)}, and {float(series[-1]):.2f} at the end."
+    )
 
 
 def _weights(data: xr.Dataset) -> list[str]:

@@ -55,17 +55,24 @@ def render(tree: xr.DataTree) -> str:
 
 
 def _facts(tree: xr.DataTree, study: dict, task: dict) -> list[tuple[str, str]]:
-    training = json.loads(tree.attrs["identity"])["training"]
+    identity = json.loads(tree.attrs["identity"])
     measured = [n.to_dataset() for k, n in tree.children.items() if k != "training"]
     checkpoints = max((data.sizes.get("step", 0) for data in measured), default=0)
+    measured_facts = [*task.items(), ("checkpoints", f"{checkpoints:,} measured")]
+    if "training" not in identity:
+        source, model = identity["trajectory"]["source"], identity["model"]
+        names = [source] if isinstance(source, str) else source
+        size = f"{model['n_layers']} layers of {model['d_model']}"
+        return [("trajectory", ", ".join(names)), ("model", size), *measured_facts]
+    training = identity["training"]
     batch = training["batch_size"]
     size = "the whole train split" if batch is None else f"{batch:,} examples"
     return [
         ("model", str(study["model"]["family"]).replace("_", " ")),
-        *((key, value) for key, value in task.items()),
+        *measured_facts[:-1],
         ("training", f"{step_text(training['steps'])} steps on {size}"),
         ("optimiser", f"{training['optimizer']}, rate {training['learning_rate']:g}"),
-        ("checkpoints", f"{checkpoints:,} measured"),
+        measured_facts[-1],
         ("seeds", f"{training['seeds']}, from {training['seed']}"),
     ]
 

@@ -18,5 +18,6 @@ from ._measurements import MEASUREMENTS as MEASUREMENTS
 from ._packaged import PACKAGED as PACKAGED, new_study as new_study
 from ._pico_config import Converted as Converted, convert_pico as convert_pico
 from ._plan import Plan as Plan, check_memory as check_memory, plan as plan
+from ._published import Published as Published
 from ._run import Progress as Progress, run as run
 from ._store import Study as Study

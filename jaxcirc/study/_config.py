@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from ._measurements import MEASUREMENTS, AbstractMeasurement
 from ._metrics_section import gather_metrics
 from ._options import check_options, explain
 from ._packaged import packaged_path
+from ._published import Published, published
 from ._reference import check_reference
 
 
@@ -60,8 +62,9 @@ class StudyConfig(pydantic.BaseModel, extra="forbid", frozen=True):
     name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     about: str = ""
     task: dict[str, Any]
-    model: dict[str, Any]
+    model: dict[str, Any] = {}
     training: dict[str, Any] = {}
+    trajectory: dict[str, Any] = {}
     measure: list[MeasureConfig] = []
     steps: Steps = None
     out: str = ""
@@ -88,7 +91,7 @@ class Prepared(NamedTuple):
     config: StudyConfig
     task: AbstractTask
     model: TransformerConfig
-    training: Training
+    training: Training | Published
     measurements: tuple[Measurement, ...]
 
     def identity(self) -> dict[str, Any]:
@@ -97,10 +100,12 @@ class Prepared(NamedTuple):
             "task": dict(self.config.task),
             "data": _fingerprint(self.task),
             "model": self.model.to_dict(),
-            "training": {
-                k: getattr(self.training, k) for k in Training.__dataclass_fields__
-            },
         }
+        if isinstance(self.training, Published):
+            identity["trajectory"] = self.training.options
+        else:
+            fields = Training.__dataclass_fields__
+            identity["training"] = {k: getattr(self.training, k) for k in fields}
         return json.loads(json.dumps(identity))
 
 
@@ -143,9 +148,16 @@ def prepare(config: StudyConfig) -> Prepared:
         StudyError: a name, an option or a step is wrong; every fault found is named.
     """
     faults: list[str] = []
-    task = _build_task(config, faults)
-    model = None if task is None else _build_model(config, task, faults)
-    training = _build_training(config, faults)
+    if config.trajectory:
+        training = _build_published(config, faults)
+    else:
+        training = _build_training(config, faults)
+    task = _build_task(config, training, faults)
+    model = None
+    if task is not None and isinstance(training, Published):
+        model = _published_model(training, task, faults)
+    elif task is not None and not config.trajectory:
+        model = _build_model(config, task, faults)
     measurements = []
     if task is not None and model is not None and training is not None:
         measurements = _build_measurements(config, task, model, training, faults)
@@ -216,16 +228,55 @@ def _list(source: str, faults: Sequence[str]) -> str:
     return "\n".join([f"{source}: {len(faults)} things to mend", *faults])
 
 
-def _build_task(config: StudyConfig, faults: list[str]) -> AbstractTask | None:
+def _build_task(
+    config: StudyConfig, training: Training | Published | None, faults: list[str]
+) -> AbstractTask | None:
     options = dict(config.task)
     try:
         spec = find(TASKS, str(options.pop("name", "")), kind="task")
     except ValueError as error:
         faults.append(f"task.name: {error}")
         return None
+    takes_tokenizer = "tokenizer" in inspect.signature(spec.build).parameters
+    if takes_tokenizer and isinstance(training, Published):
+        # The text's tokens are the published model's, unless the study says otherwise.
+        options.setdefault("tokenizer", training.trajectories[0].tokenizer)
     checked, wrong = check_options(spec.build, options, where="task")
     faults += wrong
     return None if wrong else _try(lambda: spec.build(**checked), faults)
+
+
+def _build_published(config: StudyConfig, faults: list[str]) -> Published | None:
+    for other in ("model", "training"):
+        if getattr(config, other):
+            faults.append(
+                f"{other}: a study of a `trajectory` trains nothing; leave this out"
+            )
+    checked, wrong = check_options(published, config.trajectory, where="trajectory")
+    faults += wrong
+    found = None if wrong else _try(lambda: published(**checked), faults)
+    return None if found is None else Published(found, checked)
+
+
+def _published_model(
+    training: Published, task: AbstractTask, faults: list[str]
+) -> TransformerConfig | None:
+    model = training.model
+    small = [
+        f"{what} of {size:,}, more than the model's {has:,}"
+        for what, size, has in (
+            ("tokens", task.d_vocab, model.d_vocab),
+            ("answers", task.d_vocab_out, model.d_vocab_out),
+            ("a context", task.n_ctx, model.n_ctx),
+        )
+        if size > has
+    ]
+    if small:
+        faults.append(
+            f"task: it has {', '.join(small)} ({training.trajectories[0].name})"
+        )
+        return None
+    return model
 
 
 def _build_model(
@@ -269,7 +320,7 @@ def _build_measurements(
     config: StudyConfig,
     task: AbstractTask,
     model: TransformerConfig,
-    training: Training,
+    training: Training | Published,
     faults: list[str],
 ) -> list[Measurement]:
     measurements = []
@@ -315,7 +366,7 @@ def _build_measurements(
 
 
 def _select(
-    steps: Steps, training: Training, where: str, faults: list[str]
+    steps: Steps, training: Training | Published, where: str, faults: list[str]
 ) -> tuple[int, ...]:
     there = training.checkpoint_steps
     if steps is None:
@@ -328,7 +379,8 @@ def _select(
         outside = [s for s in wanted if not 0 <= s <= there[-1]]
     if outside:
         faults.append(
-            f"{where}: {outside} is outside the run, which goes from 0 to {there[-1]}"
+            f"{where}: {outside} is outside the run, which goes from "
+            f"{min(there[0], 0)} to {there[-1]}"
         )
         return ()
     missing = [s for s in wanted if s not in there]
@@ -336,15 +388,19 @@ def _select(
         near = min(there, key=lambda s: abs(s - missing[0]))
         faults.append(
             f"{where}: no checkpoint at steps {missing[:5]}; the nearest to "
-            f"{missing[0]} is {near}. See training.checkpoints and training.every"
+            f"{missing[0]} is {near}"
+            + ("" if isinstance(training, Published) else _SEE)
         )
     return tuple(sorted(set(wanted)))
+
+
+_SEE = ". See training.checkpoints and training.every"
 
 
 def _try(build, faults: list[str]):
     try:
         return build()
-    except (ValueError, ImportError) as error:
+    except (ValueError, ImportError, OSError) as error:
         faults.append(str(error))
         return None
 

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,6 +17,7 @@ from ..checkpoints import CheckpointError, Trajectory
 from ._config import Measurement, Prepared
 from ._measurements import Quantity, Snapshot
 from ._provenance import provenance
+from ._published import Published
 from ._reference import Target, observe_target
 from ._store import Study, config_hash
 
@@ -76,11 +77,19 @@ def measure_missing(
     if at_once is None:
         at_once = 1 if jax.default_backend() == "cpu" else 8
     look_back = any(cell.row.measure.needs_previous for cell in cells)
-    stream = _snapshots(trajectories, wanted, look_back)
+    # A broken file of a run's own is to be mended; of a published one, to be told.
+    broken = "give" if isinstance(prepared.training, Published) else "raise"
+    stream = _snapshots(trajectories, wanted, look_back, broken)
 
-    def measure(chunk: list[tuple[int, Snapshot]]) -> bool:
+    def measure(chunk: list[tuple[int, Snapshot | CheckpointError]]) -> bool:
         for cell in cells:
-            some = [(step, shot) for step, shot in chunk if step in cell.missing]
+            mine = [(step, shot) for step, shot in chunk if step in cell.missing]
+            for step, shot in mine:
+                if isinstance(shot, CheckpointError):
+                    study.write_cell(cell.row.id, step, _failed(cell, origin, shot))
+                    if on_cell is not None:
+                        on_cell(cell.row.id, step)
+            some = [(s, x) for s, x in mine if not isinstance(x, CheckpointError)]
             for step, labelled in _labelled(cell, prepared, some, at_once, origin):
                 study.write_cell(cell.row.id, step, labelled)
                 if on_cell is not None:
@@ -118,17 +127,29 @@ def _prepare_cells(
         return cells
     try:
         target = observe_target(row.measure, wanted, trajectories, prepared.task, key)
-    except CheckpointError:
-        raise  # a file to mend, and not a cell to give up
+    except CheckpointError as error:
+        if not isinstance(prepared.training, Published):
+            raise  # a file to mend, and not a cell to give up
+        return cells._replace(failure=str(error))
     except _CANNOT as error:
         return cells._replace(failure=str(error))
     return cells._replace(target=target)
 
 
+def _failed(cell: _Cells, origin: dict[str, str], error: Exception) -> xr.Dataset:
+    about = {"measurement": cell.row.name, "id": cell.row.id, **origin}
+    return xr.Dataset(attrs=about | {"failed": str(error)})
+
+
 def _snapshots(
-    trajectories: Sequence[Trajectory], wanted: Sequence[int], look_back: bool
-) -> Iterator[tuple[int, Snapshot]]:
+    trajectories: Sequence[Trajectory],
+    wanted: Sequence[int],
+    look_back: bool,
+    broken: Literal["raise", "give"],
+) -> Iterator[tuple[int, Snapshot | CheckpointError]]:
     """Wanted steps in order, all seeds stacked, and if asked the checkpoint before.
+
+    Where a checkpoint cannot be read, the error takes its place if `broken` says so.
 
     In memory are the checkpoint handed out, the one being read and, if asked for, the
     one before.
@@ -136,14 +157,23 @@ def _snapshots(
     every = trajectories[0].steps
     before = {s: every[max(i - 1, 0)] for i, s in enumerate(every)}
     needed = sorted({*wanted, *(before[s] for s in wanted if look_back)})
-    streams = [trajectory.stream(needed) for trajectory in trajectories]
+    streams = [t.stream(needed, broken=broken) for t in trajectories]
     previous: Any = None
     for step in needed:
-        model = stack_trees([next(stream)[1] for stream in streams])
+        read = [next(stream)[1] for stream in streams]
+        errors = [x for x in read if isinstance(x, CheckpointError)]
+        if errors:
+            if step in wanted:
+                yield step, errors[0]
+            previous = None
+            continue
+        model = stack_trees(read)
+        del read
         if step in wanted:
             gap = jnp.full(len(trajectories), step - before[step])
-            there = look_back and step > every[0]
-            yield step, Snapshot(model, previous if there else model, gap)
+            there = look_back and step > every[0] and previous is not None
+            before_it: Any = previous if there else model
+            yield step, Snapshot(model, before_it, gap)
         previous = model if look_back else None
         del model
 
@@ -156,11 +186,11 @@ def _labelled(
     origin: dict[str, str],
 ) -> Iterator[tuple[int, xr.Dataset]]:
     """Cells; one that cannot be measured says why, and the study goes on."""
-    about = {"measurement": cell.row.name, "id": cell.row.id, **origin}
     if cell.failure is not None:
         for step, _ in some:
-            yield step, xr.Dataset(attrs=about | {"failed": cell.failure})
+            yield step, _failed(cell, origin, ValueError(cell.failure))
         return
+    about = {"measurement": cell.row.name, "id": cell.row.id, **origin}
     try:
         for step, measured in _measure(cell, prepared, some, at_once):
             labelled = _label(measured, cell, prepared, about)
@@ -170,7 +200,7 @@ def _labelled(
             yield step, labelled
     except _CANNOT as error:
         for step, _ in some:
-            yield step, xr.Dataset(attrs=about | {"failed": str(error)})
+            yield step, _failed(cell, origin, error)
 
 
 def _measure(

@@ -9,6 +9,7 @@ from .._core import device_memory, named_leaves, tree_bytes
 from ..models import Transformer
 from ..training import training_memory
 from ._config import Prepared, StudyError
+from ._published import Published
 from ._store import Study
 
 
@@ -18,11 +19,12 @@ class Plan(NamedTuple):
     Args:
         parameters: Of one model.
         seeds: Models trained at once.
-        steps: Updates.
+        steps: Updates; none where the checkpoints are published ones.
         checkpoints: Steps whose model is kept.
         cells: Measurement -> (steps to measure, of which already done).
         disk_bytes: Checkpoints of all seeds, and the state to go on from.
-        memory_bytes: Peak memory of training, as the compiler counts it.
+        memory_bytes: Peak memory of training, as the compiler counts it; without
+            training that of two checkpoints, the one at hand and the next.
     """
 
     parameters: int
@@ -44,14 +46,15 @@ def check_memory(prepared: Prepared) -> None:
     """
     model = eqx.filter_eval_shape(Transformer, prepared.model, key=jr.key(0))
     # Weights, gradients and the two moments of Adam.
-    needed = 4 * tree_bytes(model) * prepared.training.seeds
+    published = isinstance(prepared.training, Published)
+    needed = (1 if published else 4) * tree_bytes(model) * prepared.training.seeds
     available = device_memory()
     if available is not None and needed > available:
         raise StudyError(
             f"{prepared.config.name}: {prepared.training.seeds} models of "
-            f"{tree_bytes(model) / 1e9:.3g} GB need at least {needed / 1e9:.3g} GB to "
-            f"train; this device has {available / 1e9:.3g} GB. Make the model smaller "
-            "or lower training.seeds."
+            f"{tree_bytes(model) / 1e9:.3g} GB need at least {needed / 1e9:.3g} GB"
+            f"{'' if published else ' to train'}; this device has "
+            f"{available / 1e9:.3g} GB. Make the model smaller or take fewer seeds."
         )
 
 
@@ -65,14 +68,19 @@ def plan(prepared: Prepared) -> Plan:
         for row in prepared.measurements
     }
     steps = training.checkpoint_steps
-    # The state holds the weights and, for Adam, two moments of each.
-    per_seed = tree_bytes(model) * (len(steps) + 3)
+    if isinstance(training, Published):
+        own = {"steps": 0, "disk_bytes": 0, "memory_bytes": 2 * tree_bytes(model)}
+    else:
+        own = {
+            "steps": training.steps,
+            # The state holds the weights and, for Adam, two moments of each.
+            "disk_bytes": tree_bytes(model) * (len(steps) + 3) * training.seeds,
+            "memory_bytes": training_memory(prepared.model, prepared.task, training),
+        }
     return Plan(
         parameters=sum(leaf.size for leaf in named_leaves(model).values()),
         seeds=training.seeds,
-        steps=training.steps,
         checkpoints=steps,
         cells=cells,
-        disk_bytes=per_seed * training.seeds,
-        memory_bytes=training_memory(prepared.model, prepared.task, training),
+        **own,
     )

@@ -2,13 +2,15 @@
 
 import posixpath
 import time
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from ..checkpoints import open_trajectory
+from ..checkpoints import Trajectory, open_trajectory
 from ..training import TrainingDiverged, train
 from ._config import Prepared
 from ._measure import measure_missing, missing_cells
 from ._provenance import provenance
+from ._published import Published
 from ._store import Study
 
 
@@ -27,7 +29,9 @@ class Progress(Protocol):
 
 
 def run(prepared: Prepared, progress: Progress | None = None) -> Study:
-    """Train and measure; whatever an earlier run has done is not done again.
+    """Train, unless the checkpoints are published ones, and measure.
+
+    Whatever an earlier run has done is not done again.
 
     If training diverges, the checkpoints before that are measured all the same, and the
     error is raised after.
@@ -42,22 +46,7 @@ def run(prepared: Prepared, progress: Progress | None = None) -> Study:
     study.begin(prepared, provenance())
     study.record({"task": prepared.task.describe()})
     began = time.monotonic()
-    diverged = None
-    try:
-        trajectories = train(
-            prepared.model,
-            prepared.task,
-            prepared.training,
-            study.training_folder,
-            on_progress=None if progress is None else progress.training,
-        )
-    except TrainingDiverged as error:
-        diverged = error
-        first = prepared.training.seed
-        names = [f"seed_{first + i}" for i in range(prepared.training.seeds)]
-        trajectories = [
-            open_trajectory(posixpath.join(study.training_folder, n)) for n in names
-        ]
+    trajectories, diverged = _checkpoints(prepared, study, progress)
     trained = time.monotonic()
     missing = missing_cells(prepared, study)
     if progress is not None:
@@ -72,6 +61,28 @@ def run(prepared: Prepared, progress: Progress | None = None) -> Study:
     if diverged is not None:
         raise diverged
     return study
+
+
+def _checkpoints(
+    prepared: Prepared, study: Study, progress: Progress | None
+) -> tuple[Sequence[Trajectory], TrainingDiverged | None]:
+    """The trajectories to measure, and why training stopped, if it did."""
+    training = prepared.training
+    if isinstance(training, Published):
+        return training.trajectories, None
+    try:
+        trained = train(
+            prepared.model,
+            prepared.task,
+            training,
+            study.training_folder,
+            on_progress=None if progress is None else progress.training,
+        )
+    except TrainingDiverged as error:
+        names = [f"seed_{training.seed + i}" for i in range(training.seeds)]
+        folders = [posixpath.join(study.training_folder, name) for name in names]
+        return [open_trajectory(folder) for folder in folders], error
+    return trained, None
 
 
 def _record_timing(study: Study, train: float, measure: float, cells: int) -> None:

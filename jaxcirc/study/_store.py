@@ -149,7 +149,7 @@ class Study:
             ) from error
 
     def open(self) -> xr.DataTree:
-        """All results: a node per measurement, and `training` with every loss.
+        """All results: a node per measurement, and `training` with every loss, if any.
 
         Axes are `step`, `seed` and those of the measurement; the root's attributes say
         where the numbers come from.
@@ -159,12 +159,13 @@ class Study:
             CheckpointError: a file is damaged.
         """
         run = self.read_run()
-        training = run["identity"]["training"]
-        seeds = list(range(training["seed"], training["seed"] + training["seeds"]))
-        losses = read_losses(
-            self.training_folder, seeds=len(seeds), steps=training["steps"]
-        )
-        nodes = {"training": _training_node(losses, seeds)}
+        nodes = {}
+        if training := run["identity"].get("training"):
+            seeds = list(range(training["seed"], training["seed"] + training["seeds"]))
+            losses = read_losses(
+                self.training_folder, seeds=len(seeds), steps=training["steps"]
+            )
+            nodes["training"] = _training_node(losses, seeds)
         for measurement in self._measurements():
             taken = self.cell_steps(measurement)
             steps = sorted(taken | self.failed_steps(measurement))

@@ -1,6 +1,6 @@
 """Tasks: data with right answers, wrong counterparts and names for the tokens."""
 
-from . import _induction, _mod_add, _text
+from . import _induction, _mod_add, _text, _tokens
 from ._induction import Induction as Induction
 from ._mod_add import ModAdd as ModAdd
 from ._task import (
@@ -10,5 +10,6 @@ from ._task import (
     TaskSpec as TaskSpec,
 )
 from ._text import Text as Text
+from ._tokens import Tokens as Tokens, Vocabulary as Vocabulary
 
-TASKS = (_induction.SPEC, _mod_add.SPEC, _text.SPEC)
+TASKS = (_induction.SPEC, _mod_add.SPEC, _text.SPEC, _tokens.SPEC)

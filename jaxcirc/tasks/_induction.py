@@ -12,6 +12,8 @@ from ._task import AbstractTask, Batch, Split, TaskSpec
 class Induction(AbstractTask):
     """`BOS r r r …`: a random block `r` of distinct tokens, repeated to the end.
 
+    Without `bos` the first token is one of the block, as models need that know none.
+
     The block's length differs from sequence to sequence, so that no fixed offset
     predicts the next token: the model must find the earlier occurrence. From the second
     block's first token on the answer is determined, and only there it counts.
@@ -20,10 +22,18 @@ class Induction(AbstractTask):
     n_symbols: int = eqx.field(static=True)
     shortest: int = eqx.field(static=True)
     longest: int = eqx.field(static=True)
+    bos: bool = eqx.field(static=True)
     d_vocab: int = eqx.field(static=True)
     n_ctx: int = eqx.field(static=True)
 
-    def __init__(self, n_symbols: int, n_ctx: int, shortest: int, longest: int):
+    def __init__(
+        self,
+        n_symbols: int,
+        n_ctx: int,
+        shortest: int,
+        longest: int,
+        bos: bool = True,
+    ):
         if not 2 <= shortest <= longest <= min(n_symbols, n_ctx - 2):
             raise ValueError(
                 f"induction: block lengths {shortest} to {longest} do not fit "
@@ -32,7 +42,8 @@ class Induction(AbstractTask):
             )
         self.n_symbols, self.n_ctx = n_symbols, n_ctx
         self.shortest, self.longest = shortest, longest
-        self.d_vocab = n_symbols + 1
+        self.bos = bos
+        self.d_vocab = n_symbols + bos
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
         """`n` sequences. Both splits are fresh draws: the domain has no end."""
@@ -41,12 +52,14 @@ class Induction(AbstractTask):
         length = jr.randint(length_key, (n, 1), self.shortest, self.longest + 1)
         # The order of random numbers is a random order of distinct tokens.
         order = jnp.argsort(jr.uniform(order_key, (n, self.n_symbols)), axis=-1)
-        place = jnp.arange(self.n_ctx)[None, :] % length
+        place = jnp.arange(self.n_ctx + (not self.bos))[None, :] % length
         symbols = jnp.take_along_axis(order, place, axis=-1).astype(jnp.int32)
-        bos = jnp.full((n, 1), self.n_symbols, jnp.int32)
-        tokens = jnp.concatenate([bos, symbols], axis=-1)
-        # Position i holds symbol i - 1 of the repetition; symbol `length` starts anew.
-        mask = jnp.arange(self.n_ctx)[None, :] >= length + 1
+        tokens = symbols
+        if self.bos:
+            bos = jnp.full((n, 1), self.n_symbols, jnp.int32)
+            tokens = jnp.concatenate([bos, symbols], axis=-1)
+        # With BOS, position i holds symbol i - 1; symbol `length` starts anew.
+        mask = jnp.arange(self.n_ctx)[None, :] >= length + self.bos
         return Batch(tokens[:, :-1], tokens[:, 1:], mask)
 
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
@@ -75,7 +88,11 @@ class Induction(AbstractTask):
 
 
 def induction(
-    n_symbols: int = 64, n_ctx: int = 48, shortest: int = 8, longest: int = 24
+    n_symbols: int = 64,
+    n_ctx: int = 48,
+    shortest: int = 8,
+    longest: int = 24,
+    bos: bool = True,
 ) -> Induction:
     """Repeated random blocks.
 
@@ -84,8 +101,9 @@ def induction(
         n_ctx: Length of a sequence, BOS included.
         shortest: Shortest block.
         longest: Longest block.
+        bos: Begin every sequence with a token of its own.
     """
-    return Induction(n_symbols, n_ctx, shortest, longest)
+    return Induction(n_symbols, n_ctx, shortest, longest, bos)
 
 
 SPEC = TaskSpec(

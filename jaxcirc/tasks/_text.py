@@ -84,6 +84,20 @@ def text(
         n_ctx: Window length in bytes.
         max_bytes: Read at most so much.
     """
+    corpus, n_files = read_corpus(paths, max_bytes)
+    return Text(corpus, n_ctx, n_files)
+
+
+def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
+    """The text of files and folders, and how many files it came from.
+
+    Args:
+        paths: Files or folders; the Python standard library's source if none.
+        max_bytes: Read at most so much.
+
+    Raises:
+        ValueError: a path does not exist, or none holds readable text.
+    """
     folders = paths or (sysconfig.get_path("stdlib"),)
     roots = [pathlib.Path(path).expanduser() for path in folders]
     pattern = "*" if paths else "*.py"
@@ -103,7 +117,7 @@ def text(
             f"text: no readable UTF-8 text in {', '.join(map(str, roots))}. "
             "Give files or folders that hold some."
         )
-    return Text(b"\n".join(parts)[:max_bytes], n_ctx, len(parts))
+    return b"\n".join(parts)[:max_bytes], len(parts)
 
 
 def _files(

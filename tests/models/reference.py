@@ -8,10 +8,10 @@ from jaxcirc._core import named_leaves
 
 
 def _norm(x, w, kind, eps):
-    if kind == "layer":
+    if kind.startswith("layer"):
         centred = x - x.mean(-1, keepdims=True)
         y = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps)
-        return y * w["weight"] + w["bias"]
+        return y * w["weight"] + w["bias"] if kind == "layer" else y
     y = x / np.sqrt((x**2).mean(-1, keepdims=True) + eps)
     return y * (w["weight"] + (1 if kind == "rms_plus_one" else 0))
 
@@ -28,13 +28,33 @@ def _activation(name, x):
     }[name]()
 
 
-def _rotate(x, base, config):
+def _frequency(base, factor, pair, config):
+    frequency = base ** (-2 * pair / config.rotary_dim) / factor
+    scaling = config.rotary_llama3
+    if scaling is None:
+        return frequency
+    wavelength = 2 * math.pi / frequency
+    if wavelength < scaling.n_ctx / scaling.high:
+        return frequency
+    if wavelength > scaling.n_ctx / scaling.low:
+        return frequency / scaling.factor
+    share = (scaling.n_ctx / wavelength - scaling.low) / (scaling.high - scaling.low)
+    return (1 - share) * frequency / scaling.factor + share * frequency
+
+
+def _of_layer(value, layer):
+    return value[layer] if isinstance(value, tuple) else value
+
+
+def _rotate(x, layer, config):
+    base = _of_layer(config.rotary_base, layer)
+    factor = _of_layer(config.rotary_factor, layer)
     out, dim = x.copy(), config.rotary_dim
     for pos in range(len(x)):
         for i in range(dim // 2):
             half = config.rotary_pairing == "half"
             a, b = (i, i + dim // 2) if half else (2 * i, 2 * i + 1)
-            angle = pos * base ** (-2 * i / dim)
+            angle = pos * _frequency(base, factor, i, config)
             cos, sin = math.cos(angle), math.sin(angle)
             out[pos, a] = x[pos, a] * cos - x[pos, b] * sin
             out[pos, b] = x[pos, b] * cos + x[pos, a] * sin
@@ -44,17 +64,30 @@ def _rotate(x, base, config):
 def _attention(x, w, layer, config):
     n = len(x)
     out = np.zeros_like(x)
+    clip = config.clip_qkv or math.inf
+    kv_heads = range(config.n_kv_heads)
+
+    def project(name, heads):
+        bias = w.get(f"b_{name}", np.zeros((99, 1)))
+        y = [np.clip(x @ w[f"W_{name}"][:, h] + bias[h], -clip, clip) for h in heads]
+        if name == "V" or config.qk_norm == "none":
+            return y
+        scale = {"weight": w[f"{name.lower()}_norm.weight"]}
+        if config.qk_norm == "head":
+            return [_norm(one, scale, config.norm, config.norm_eps) for one in y]
+        together = _norm(
+            np.concatenate(y, axis=-1), scale, config.norm, config.norm_eps
+        )
+        return np.split(together, len(y), axis=-1)
+
+    qs = project("Q", range(config.n_heads))
+    ks, vs = project("K", kv_heads), project("V", kv_heads)
     for head in range(config.n_heads):
         group = head // (config.n_heads // config.n_kv_heads)
-        q = x @ w["W_Q"][:, head] + w.get("b_Q", np.zeros((99, 1)))[head]
-        k = x @ w["W_K"][:, group] + w.get("b_K", np.zeros((99, 1)))[group]
-        v = x @ w["W_V"][:, group] + w.get("b_V", np.zeros((99, 1)))[group]
+        q, k, v = qs[head], ks[group], vs[group]
         if config.positions == "rotary":
-            base = config.rotary_base
-            base = base[layer] if isinstance(base, tuple) else base
-            q, k = _rotate(q, base, config), _rotate(k, base, config)
-        window = config.window
-        window = window[layer] if isinstance(window, tuple) else window
+            q, k = _rotate(q, layer, config), _rotate(k, layer, config)
+        window = _of_layer(config.window, layer)
         scale = config.attention_scale
         scale /= layer + 1 if config.scale_by_inverse_layer else 1
         for i in range(n):
@@ -102,7 +135,8 @@ def reference_logits(model, tokens):
 
         def norm(name, y, layer=layer):
             w = group(f"blocks.{name}", layer)
-            return _norm(y, w, config.norm, config.norm_eps) if w else y
+            there = getattr(model.blocks, name) is not None
+            return _norm(y, w, config.norm, config.norm_eps) if there else y
 
         attn = _attention(norm("ln1", x), group("blocks.attn", layer), layer, config)
         attn = norm("ln1_post", attn)

@@ -1,6 +1,6 @@
 """Small configs that between them use every part a transformer can have."""
 
-from jaxcirc.models import TransformerConfig
+from jaxcirc.models import Llama3Rotary, TransformerConfig
 
 BASE = {"d_vocab": 13, "n_ctx": 9, "n_layers": 2, "d_model": 12, "n_heads": 3}
 GQA = {"n_heads": 4, "n_kv_heads": 2, "d_head": 4}
@@ -19,6 +19,17 @@ TOYS = {
         "rotary_fraction": 0.5,
     },
     "rotary_per_layer": {"positions": "rotary", "rotary_base": (1e4, 50.0)},
+    "rotary_stretched": {"positions": "rotary", "rotary_factor": (1.0, 4.0)},
+    "rotary_llama3": {
+        "positions": "rotary",
+        "d_head": 16,
+        "rotary_llama3": Llama3Rotary(factor=8.0, low=0.1, high=3.0, n_ctx=64),
+    },
+    "layer_nonparametric": {"norm": "layer_nonparametric", "d_mlp": 8},
+    "qkv_biases": {"attention_bias": "qkv"},
+    "qk_norm_by_head": {**GQA, "norm": "rms_plus_one", "qk_norm": "head"},
+    "qk_norm_of_all": {**GQA, "norm": "rms", "qk_norm": "all"},
+    "clipped": {"clip_qkv": 0.2},
     "rms": {"norm": "rms", "d_mlp": 8},
     "rms_plus_one": {"norm": "rms_plus_one", "d_mlp": 8},
     "norm_after": {"norm": "rms", "norm_position": "after", "d_mlp": 8},

@@ -1,0 +1,122 @@
+"""Continuing a text, one token at a time, with the keys and values kept."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, Int, Key
+
+from ._constants import Past, layer_constants
+from ._tape import Tape
+from ._transformer import Transformer, unembed
+
+
+def generate(
+    model: Transformer,
+    prompt: Int[Array, "*batch pos"],
+    n_new: int,
+    *,
+    temperature: float = 0.0,
+    key: Key[Array, ""] | None = None,
+) -> Int[Array, "*batch pos_and_new"]:
+    """The prompt and `n_new` tokens after it.
+
+    Each token is one pass over one position: keys and values of the others are kept.
+    The whole loop is one compiled program for any text of the same length.
+
+    Args:
+        model: Causal.
+        prompt: Ids in [0, d_vocab), at least one position.
+        n_new: Tokens to add.
+        temperature: Logits are divided by it before a draw; 0 takes the likeliest.
+        key: For the draws, if there are any.
+
+    Raises:
+        ValueError: the model is not causal, answers with other tokens than it reads, is
+            too short for the text, or a temperature comes without key.
+    """
+    c = model.config
+    total = prompt.shape[-1] + n_new
+    if not c.causal or c.d_vocab_out != c.d_vocab:
+        raise ValueError(
+            "generate: the model must be causal and answer with tokens that it reads; "
+            f"got causal={c.causal}, {c.d_vocab} tokens and {c.d_vocab_out} answers."
+        )
+    if prompt.shape[-1] < 1 or n_new < 1:
+        raise ValueError(
+            f"generate: needs a token to start from and one to add; got "
+            f"{prompt.shape[-1]} and {n_new}."
+        )
+    if c.positions == "learned" and total - 1 > c.n_ctx:
+        raise ValueError(
+            f"generate: {prompt.shape[-1]} + {n_new} tokens do not fit into `n_ctx` = "
+            f"{c.n_ctx} learned positions; ask for {c.n_ctx + 1 - prompt.shape[-1]}."
+        )
+    if temperature > 0 and key is None:
+        raise ValueError("generate: give a `key`, or temperature 0.")
+    key = jr.key(0) if key is None else key
+    return _generate(model, prompt, n_new, temperature, key)
+
+
+@eqx.filter_jit
+def _generate(
+    model: Transformer,
+    prompt: Array,
+    n_new: int,
+    temperature: float,
+    key: Key[Array, ""],
+) -> Array:
+    c, n_prompt = model.config, prompt.shape[-1]
+    total = n_prompt + n_new
+    shape = (c.n_layers, *prompt.shape[:-1], total, c.n_kv_heads, c.d_head)
+    empty = jnp.zeros(shape, model.W_E.dtype)
+
+    def pick(logits: Array, place: Array) -> Array:
+        if temperature == 0:
+            return logits.argmax(axis=-1).astype(prompt.dtype)
+        drawn = jr.categorical(jr.fold_in(key, place), logits / temperature)
+        return drawn.astype(prompt.dtype)
+
+    def step(carry, place: Array):
+        (k, v), token = carry
+        logits, kept = _extend(model, token[..., None], k, v, place, total)
+        token = pick(logits, place + 1)
+        return (kept, token), token
+
+    start = jnp.asarray(0)
+    logits, kept = _extend(model, prompt, empty, empty, start, total)
+    first = pick(logits, jnp.asarray(n_prompt))
+    places = n_prompt + jnp.arange(n_new - 1)
+    _, rest = jax.lax.scan(step, (kept, first), places)
+    rest = jnp.moveaxis(rest, 0, -1)
+    return jnp.concatenate([prompt, first[..., None], rest], axis=-1)
+
+
+def _extend(
+    model: Transformer, tokens: Array, k: Array, v: Array, start: Array, total: int
+) -> tuple[Float[Array, "*batch d_vocab"], tuple[Array, Array]]:
+    """Logits after the last new token, and all keys and values so far."""
+    c, n_new = model.config, tokens.shape[-1]
+    x = model.W_E[tokens]
+    if c.embedding_scale != 1:
+        x = x * jnp.asarray(c.embedding_scale, x.dtype)
+    here = lambda table, axis: jax.lax.dynamic_slice_in_dim(table, start, n_new, axis)
+    if model.W_pos is not None:
+        x = x + jnp.broadcast_to(here(model.W_pos, 0), x.shape)
+    shared, varying = layer_constants(c, total)
+    # The tables' second axis from the right is the position.
+    turn = lambda t: None if t is None else here(t, t.ndim - 2)
+    shared, varying = (
+        part._replace(cos=turn(part.cos), sin=turn(part.sin))
+        for part in (shared, varying)
+    )
+
+    def layer(x, stacked):
+        block, own, k, v = stacked
+        constants = eqx.combine(own, shared)._replace(past=Past(k, v, start))
+        tape = Tape((), ())
+        x = block(x, constants, tape)
+        return x, (tape.recorded["past.k"], tape.recorded["past.v"])
+
+    x, kept = jax.lax.scan(layer, x, (model.blocks, varying, k, v))
+    return unembed(model, x[..., -1, :]), kept

@@ -1,0 +1,233 @@
+"""The HuggingFace hub: which revisions a model has, and the few files of one."""
+
+import importlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from jaxcirc._core import unknown
+from jaxcirc.checkpoints import CheckpointError
+
+_STEP = re.compile(
+    r"(?:^|[-_/.])(?:global_?step|step|checkpoint|ckpt|iter|iteration|epoch)[-_]?(\d+)"
+    r"(?=$|[-_.])"
+)
+_LOCAL = "To work without it, download the folder elsewhere and give its path."
+
+
+def step_of(name: str) -> int | None:
+    """The training step that a branch, folder or file is named after, if any.
+
+    Knows `step1000`, `step1000-tokens4B`, `stage1-step1000-tokens3B`,
+    `checkpoint-1000`, `ckpt_100`, `global_step_1000`, and plain numbers.
+    """
+    if re.fullmatch(r"\d+", name):
+        return int(name)
+    found = _STEP.search(name)
+    return int(found[1]) if found else None
+
+
+def steps_of(names: Sequence[str], pattern: str | None, where: str) -> dict[int, str]:
+    """Step -> name, for the names that have a step.
+
+    Args:
+        names: Of branches, folders or files.
+        pattern: A regular expression that a name must contain; its first group, if it
+            has one, is the step.
+        where: How messages call the place.
+
+    Raises:
+        ValueError: two names have one step, or the pattern is no regular expression.
+    """
+    try:
+        wanted = re.compile(pattern or "")
+    except re.error as error:
+        raise ValueError(f"{where}: `pattern` {pattern!r}: {error}.") from error
+    found: dict[int, str] = {}
+    for name in sorted(names):
+        match = wanted.search(name)
+        if match is None:
+            continue
+        step = int(match[1]) if wanted.groups and match[1] else step_of(name)
+        if step is None:
+            continue
+        if step in found:
+            raise ValueError(
+                f"{where}: {found[step]!r} and {name!r} both are step {step}. Say which"
+                " "
+                "you mean by `pattern`, a regular expression such as '^stage1-'."
+            )
+        found[step] = name
+    return dict(sorted(found.items()))
+
+
+def revisions(repo: str, *, pattern: str | None = None) -> dict[int, str]:
+    """Training step -> branch or tag of a model on the hub.
+
+    Raises:
+        CheckpointError: the hub has no such model or cannot be reached.
+        ValueError: two branches have one step.
+    """
+    with _asking(repo, None):
+        refs = _hub().HfApi().list_repo_refs(repo)
+    names = [ref.name for ref in (*refs.branches, *refs.tags)]
+    return steps_of(list(dict.fromkeys(names)), pattern, repo)
+
+
+def download(
+    repo: str, *, revision: str | None = None, cache: str | None = None
+) -> str:
+    """A local folder with the files of one revision that loading needs, and no others.
+
+    What is in the cache already is not downloaded again, and what was interrupted goes
+    on where it stopped.
+
+    Args:
+        repo: Its hub id.
+        revision: A branch, tag or commit.
+        cache: The hub's usual cache if None.
+
+    Raises:
+        CheckpointError: the hub has no such model or revision, or cannot be reached.
+    """
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repo):
+        raise CheckpointError(
+            f"{repo}: no such file or folder, and no hub id (`owner/name`) either."
+        )
+    hub = _hub()
+    with _asking(repo, revision):
+        try:
+            wanted = _needed(hub.HfApi().list_repo_files(repo, revision=revision))
+            offline = False
+        except (hub.errors.OfflineModeIsEnabled, *_unreachable()):
+            # Perhaps all of it is in the cache.
+            wanted, offline = ["config.json", "*.safetensors", "*.index.json"], True
+        return hub.snapshot_download(
+            repo,
+            revision=revision,
+            cache_dir=cache,
+            allow_patterns=wanted,
+            local_files_only=offline,
+        )
+
+
+def download_file(
+    repo: str, name: str, *, revision: str | None = None, cache: str | None = None
+) -> str:
+    """One file of a revision, by its path in the cache.
+
+    Raises:
+        CheckpointError: the hub has no such file or cannot be reached.
+    """
+    with _asking(repo, revision):
+        return _hub().hf_hub_download(repo, name, revision=revision, cache_dir=cache)
+
+
+def download_tokenizer(
+    repo: str, *, revision: str | None = None, cache: str | None = None
+) -> str:
+    """A folder with `tokenizer.json`, if the revision has one.
+
+    Raises:
+        CheckpointError: the hub cannot be reached.
+    """
+    with _asking(repo, revision):
+        return _hub().snapshot_download(
+            repo,
+            revision=revision,
+            cache_dir=cache,
+            allow_patterns=["tokenizer.json"],
+        )
+
+
+def forget(repo: str, folders: Sequence[str], *, cache: str | None = None) -> None:
+    """Remove downloaded revisions from the cache, by the folders that `download` gave.
+
+    Files that other revisions share are kept.
+    """
+    scanned = _hub().scan_cache_dir(cache)
+    hashes = {folder.rstrip("/").rsplit("/", 1)[-1] for folder in folders}
+    there = {
+        revision.commit_hash
+        for one in scanned.repos
+        if one.repo_id == repo
+        for revision in one.revisions
+    }
+    if hashes & there:
+        scanned.delete_revisions(*(hashes & there)).execute()
+
+
+def _needed(there: Sequence[str]) -> list[str]:
+    """config.json and the weights, in the best format that the repository has."""
+    kind = r"pytorch_model[^/]*\.bin"
+    if "model.safetensors" in there or "model.safetensors.index.json" in there:
+        kind = r"model[^/]*\.safetensors"
+    pattern = re.compile(
+        rf"config\.json|{kind}(\.index\.json)?|model\.safetensors\.index\.json"
+    )
+    return [name for name in there if pattern.fullmatch(name)]
+
+
+class _asking:  # noqa: N801
+    """What can go wrong between here and the hub, as one clear error."""
+
+    def __init__(self, repo: str, revision: str | None):
+        self.repo, self.revision = repo, revision
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if error is None:
+            return
+        errors = _hub().errors
+        if isinstance(error, errors.RevisionNotFoundError):
+            raise CheckpointError(
+                f"{self.repo} has no revision {self.revision!r}. {self._near()}"
+            ) from error
+        if isinstance(error, errors.GatedRepoError):
+            raise CheckpointError(
+                f"{self.repo} is gated: accept its terms on its page, then run "
+                "`hf auth login`."
+            ) from error
+        if isinstance(error, errors.RepositoryNotFoundError):
+            raise CheckpointError(
+                f"{self.repo}: no such folder here, and no such model on the hub (or it"
+                " "
+                "is private: run `hf auth login`)."
+            ) from error
+        reached = (errors.HfHubHTTPError, errors.LocalEntryNotFoundError)
+        if isinstance(error, (*reached, *_unreachable())):
+            raise CheckpointError(
+                f"{self.repo}: the hub could not be asked or a download broke off "
+                f"({type(error).__name__}). What has arrived is kept; run again to go "
+                f"on. {_LOCAL}"
+            ) from error
+
+    def _near(self) -> str:
+        try:
+            refs = _hub().HfApi().list_repo_refs(self.repo)
+        except Exception:  # only to say more
+            return ""
+        names = [ref.name for ref in (*refs.branches, *refs.tags)]
+        step = step_of(str(self.revision))
+        steps = {s: name for name in names if (s := step_of(name)) is not None}
+        if step is not None and steps:
+            near = sorted(steps, key=lambda s: abs(s - step))[:4]
+            return f"Near ones are {', '.join(steps[s] for s in near)}."
+        return unknown("revision", str(self.revision), names)
+
+
+def _unreachable() -> tuple[type[BaseException], ...]:
+    httpx = importlib.import_module("httpx")
+    return (httpx.HTTPError, ConnectionError, TimeoutError)
+
+
+def _hub() -> Any:
+    try:
+        return importlib.import_module("huggingface_hub")
+    except ImportError as error:
+        raise ImportError(
+            "models on the HuggingFace hub need: pip install 'jaxcirc[hub]'. A local "
+            "folder needs nothing more; give its path."
+        ) from error

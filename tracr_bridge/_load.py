@@ -1,0 +1,202 @@
+"""One name to load a model and one to save it, whatever it is kept in."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxcirc._core import named_leaves
+from jaxcirc.checkpoints import CheckpointError
+from jaxcirc.models import Transformer, TransformerConfig
+
+from . import _files, _transformer_lens
+from ._compiled import CompiledModel
+from ._hub import download
+from ._pretrained import (
+    from_tensors as from_family,
+    load_folder,
+    open_weights,
+    save_folder,
+)
+from ._weights import assemble, canonical
+from .families import Rule, families
+from .formats import (
+    Tensors,
+    in_memory,
+    open_llama2c,
+    open_npz,
+    open_safetensors,
+    open_torch,
+)
+
+
+def load(
+    source: str,
+    *,
+    revision: str | None = None,
+    dtype: str | None = "float32",
+    cache: str | None = None,
+) -> Any:
+    """A model from the HuggingFace hub or from a local folder.
+
+    Args:
+        source: A hub id such as `EleutherAI/pythia-70m`; a folder as `save_pretrained`
+            writes it; a folder that `save` wrote of a compiled program, which gives a
+            `CompiledModel`; or a `.bin` file of llama2.c.
+        revision: A branch, tag or commit of the hub.
+        dtype: Of the weights; None keeps the checkpoint's own.
+        cache: Where downloads go; the hub's usual cache if None.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the hub has no such model or
+            revision, or cannot be reached.
+        UnsupportedOption: its config asks for what the model cannot do.
+        ValueError: its architecture is unknown.
+    """
+    if not os.path.exists(source):
+        return load_folder(
+            download(source, revision=revision, cache=cache), dtype=dtype
+        )
+    if revision is not None:
+        raise ValueError(f"load: {source} is a local path, which has no revisions.")
+    if os.path.isfile(source):
+        return load_llama2c(source, dtype=dtype)
+    if os.path.exists(os.path.join(source, "trajectory.json")):
+        return _files.load(source)
+    return load_folder(source, dtype=dtype)
+
+
+def save(model: Transformer | CompiledModel, folder: str) -> None:
+    """Write a model so that `load` reads it.
+
+    A `Transformer` becomes a folder that `from_pretrained` of transformers reads too, a
+    compiled program a native trajectory of one checkpoint, labels included.
+
+    Raises:
+        ValueError: no family can express the model's config, or a program's token is
+            neither string, number, boolean nor None.
+        OSError: the folder cannot be written.
+    """
+    if isinstance(model, CompiledModel):
+        _files.save(model, folder)
+    else:
+        save_folder(model, folder)
+
+
+def load_llama2c(path: str, *, dtype: str | None = "float32") -> Transformer:
+    """The model of a llama2.c file.
+
+    Raises:
+        CheckpointError: the file is damaged or holds quantised weights.
+        FileNotFoundError: there is none.
+    """
+    h, tensors = open_llama2c(path)
+    config = TransformerConfig(
+        d_vocab=h.vocab_size,
+        n_ctx=h.seq_len,
+        n_layers=h.n_layers,
+        d_model=h.dim,
+        n_heads=h.n_heads,
+        n_kv_heads=h.n_kv_heads,
+        d_mlp=h.hidden_dim,
+        activation="silu",
+        gated=True,
+        attention_bias=False,
+        mlp_bias=False,
+        norm="rms",
+        positions="rotary",
+        rotary_pairing="interleaved",
+        tied="lm_head.weight" not in tensors,
+    )
+    return from_family(families["llama"], config, tensors, dtype=dtype)
+
+
+def open_tensors(source: Any) -> Tensors:
+    """Named tensors of a file, a folder, or a tree of arrays.
+
+    Args:
+        source: A path that ends in `.safetensors`, `.npz`, `.pt`, `.pth`, `.ckpt` or
+            `.bin`; a folder of them as HuggingFace splits models; or a tree of arrays
+            (a state dict, Flax parameters, what Orbax restored), whose leaves are
+            called by their dotted paths.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or holds anything else than
+            numbers; nothing in it is executed.
+        ValueError: the ending says no kind that is read.
+    """
+    if not isinstance(source, str | os.PathLike):
+        leaves = named_leaves(source)
+        return in_memory("tree", {k: np.asarray(v) for k, v in leaves.items()})
+    path = os.fspath(source)
+    if os.path.isdir(path):
+        return open_weights(path)
+    kinds = {".safetensors": open_safetensors, ".npz": open_npz}
+    kinds |= dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), open_torch)
+    kind = kinds.get(os.path.splitext(path)[1])
+    if kind is None:
+        raise ValueError(f"{path}: its ending is none of {', '.join(kinds)}.")
+    try:
+        return kind(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing.") from error
+
+
+def from_tensors(
+    source: Any,
+    config: TransformerConfig,
+    rules: Sequence[Rule],
+    *,
+    ignore: Sequence[str] = (),
+    dtype: str | None = "float32",
+) -> Transformer:
+    """The model of any tensors, by a name map of your own.
+
+    Args:
+        source: What `open_tensors` takes, or what it gave.
+        config: Of the model.
+        rules: For each tensor its name, our weights and the layout: `rule("wte",
+            "W_E", "v m -> v m")`. All of our weights must be covered, and all tensors.
+        ignore: Patterns (regular expressions) of tensors to leave out.
+        dtype: Of the weights; None keeps the source's own.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown or of another shape, or the file
+            is damaged.
+    """
+    tensors = source if isinstance(source, Tensors) else open_tensors(source)
+    tensors = canonical(tensors, rules, config.n_layers, buffers=ignore)
+    return assemble(config, rules, tensors, dtype=dtype)
+
+
+def from_transformer_lens(
+    source: Any,
+    cfg: Mapping[str, Any] | None = None,
+    *,
+    dtype: str | None = "float32",
+    **options: Any,
+) -> Transformer:
+    """The model of a TransformerLens `HookedTransformer`'s weights.
+
+    Sizes, biases, norms and learned positions are read off the tensors themselves.
+
+    Args:
+        source: What `open_tensors` takes or gave, or a live `HookedTransformer`.
+        cfg: Its config as a mapping (`model.cfg.to_dict()`), for what tensors do not
+            show: the activation, norms without weights, scales, rotary positions.
+        dtype: Of the weights; None keeps the source's own.
+        options: Fields of `TransformerConfig`, which go before both.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown or of another shape.
+        UnsupportedOption: `cfg` asks for what the model cannot do.
+        ValueError: there is an MLP and nothing says its activation.
+    """
+    if hasattr(source, "state_dict") and hasattr(source, "cfg"):
+        from ._torch import state_arrays
+
+        cfg = source.cfg.to_dict() if cfg is None else cfg
+        source = in_memory("HookedTransformer", state_arrays(source.state_dict()))
+    tensors = source if isinstance(source, Tensors) else open_tensors(source)
+    return _transformer_lens.from_transformer_lens(tensors, cfg, dtype=dtype, **options)

@@ -1,0 +1,193 @@
+"""Folders as `save_pretrained` writes them: `config.json` beside safetensors."""
+
+import json
+import os
+import posixpath
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from jaxcirc._core import create_folder, unknown, write_atomically
+from jaxcirc.checkpoints import CheckpointError
+from jaxcirc.models import Transformer, TransformerConfig
+
+from ._weights import assemble, canonical, disassemble
+from .families import FAMILIES, Family
+from .formats import Tensors, open_safetensors, open_torch
+
+CONFIG = "config.json"
+# In order of preference. Where a model is split over files, an index lists them.
+WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
+def load_folder(folder: str, *, dtype: str | None = "float32") -> Transformer:
+    """The model of such a folder; neither torch nor transformers is needed.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or a tensor is missing, unknown
+            or of another shape.
+        UnsupportedOption: the config asks for what the model cannot do.
+        ValueError: the architecture is unknown.
+    """
+    raw = read_json(os.path.join(folder, CONFIG))
+    family = family_of(raw)
+    return from_tensors(family, family.config(raw), open_weights(folder), dtype=dtype)
+
+
+def from_tensors(
+    family: Family,
+    config: TransformerConfig,
+    tensors: Tensors,
+    *,
+    dtype: str | None = "float32",
+) -> Transformer:
+    """The model of a family's tensors, as files or live modules name them."""
+    tensors = canonical(
+        tensors,
+        family.rules,
+        config.n_layers,
+        prefix=family.prefix,
+        in_memory=family.in_memory,
+        buffers=family.buffers,
+    )
+    if config.tied:
+        tensors = _without_copy_of_embedding(family, tensors)
+    return assemble(config, family.rules, tensors, dtype=dtype)
+
+
+def _without_copy_of_embedding(family: Family, tensors: Tensors) -> Tensors:
+    """Old files keep a tied unembedding as a second tensor."""
+    (embed,) = (r.theirs for r in family.rules if r.ours == ("W_E",))
+    (head,) = (r.theirs for r in family.rules if r.ours == ("W_U",))
+    if head not in tensors or embed not in tensors:
+        return tensors
+    if not np.array_equal(tensors[head], tensors[embed]):
+        raise CheckpointError(
+            f"{tensors.name}: config.json ties the unembedding to the embedding, but "
+            f"{head} differs from {embed}. Set `tie_word_embeddings` to false."
+        )
+    return tensors.renamed({name: name for name in tensors if name != head})
+
+
+def save_folder(model: Transformer, folder: str) -> None:
+    """Write a folder that `from_pretrained` of transformers reads.
+
+    Raises:
+        ValueError: no family can express the model's config.
+        OSError: the folder cannot be written.
+    """
+    family, raw = express(model.config)
+    tensors = disassemble(model, family.rules)
+    raw["dtype"] = str(model.W_E.dtype)
+    create_folder(folder)
+    data = safetensors.numpy.save(tensors, metadata={"format": "pt"})
+    write_atomically(posixpath.join(folder, WEIGHTS[0]), data)
+    text = json.dumps(raw, indent=2, sort_keys=True) + "\n"
+    write_atomically(posixpath.join(folder, CONFIG), text.encode())
+
+
+def express(config: TransformerConfig) -> tuple[Family, dict[str, Any]]:
+    """The first family that can express a config, and its `config.json`.
+
+    Raises:
+        ValueError: none can.
+    """
+    for family in FAMILIES:
+        raw = family.config_json(config)
+        if raw is not None:
+            return family, raw
+    raise ValueError(
+        "this model's config is of no family that can be written: "
+        f"{', '.join(f.name for f in FAMILIES)}. Keep it in the native format "
+        "(`jaxcirc.checkpoints.TrajectoryWriter`)."
+    )
+
+
+def family_of(raw: Mapping[str, Any]) -> Family:
+    """The family that a `config.json` names.
+
+    Raises:
+        ValueError: it is none of ours, all of which the message lists.
+    """
+    named = raw.get("model_type")
+    for family in FAMILIES:
+        if family.name == named or family.architecture in (
+            raw.get("architectures") or ()
+        ):
+            return family
+    message = unknown("architecture", str(named), [family.name for family in FAMILIES])
+    raise ValueError(
+        f"config.json: {message} For others, give a name map: "
+        "`tracr_bridge.from_tensors`."
+    )
+
+
+def open_weights(folder: str) -> Tensors:
+    """The tensors of a folder, from one file or several, safetensors if there are any.
+
+    Raises:
+        CheckpointError: there are none, or a file is missing or damaged.
+    """
+    for name in WEIGHTS:
+        path = os.path.join(folder, name)
+        if not os.path.exists(path):
+            continue
+        if not name.endswith(".json"):
+            return open_file(path)
+        parts = [open_file(os.path.join(folder, part)) for part in shards(path)]
+        whole = Tensors(folder, {})
+        for part in parts:
+            whole = whole.joined(part)
+        return whole
+    raise CheckpointError(f"{folder} holds no weights: none of {', '.join(WEIGHTS)}.")
+
+
+def shards(index: str) -> list[str]:
+    """The files that an index lists, each a plain name beside it.
+
+    Raises:
+        CheckpointError: the index is damaged or points outside its folder.
+    """
+    listed = read_json(index).get("weight_map")
+    names = sorted(set(listed.values())) if isinstance(listed, dict) else []
+    if not names or any(os.path.basename(str(n)) != n or n == ".." for n in names):
+        raise CheckpointError(f"{index} lists no files beside it; it is damaged.")
+    return names
+
+
+def open_file(path: str) -> Tensors:
+    """The tensors of one file, safetensors or torch by its ending.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    try:
+        kind = open_safetensors if path.endswith(".safetensors") else open_torch
+        return kind(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing.") from error
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """A JSON file that holds a mapping.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = json.load(file)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing.") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}.") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} is damaged: it holds no mapping.")
+    return value

@@ -1,0 +1,244 @@
+"""State dicts of TransformerLens' `HookedTransformer`, whose names ours follow."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxcirc.models import Transformer, TransformerConfig
+
+from ._weights import assemble, canonical
+from .families import Fields, Rule, UnsupportedOption, rule
+from .formats import Tensors, in_memory
+
+_ATTN, _MLP = "blocks.{layer}.attn", "blocks.{layer}.mlp"
+
+
+def _norm(theirs: str, ours: str) -> tuple[Rule, Rule]:
+    return (
+        rule(f"{theirs}.w", f"{ours}.weight", "m -> m"),
+        rule(f"{theirs}.b", f"{ours}.bias", "m -> m"),
+    )
+
+
+RULES = (
+    rule("embed.W_E", "W_E", "v m -> v m"),
+    rule("pos_embed.W_pos", "W_pos", "p m -> p m"),
+    *_norm("blocks.{layer}.ln1", "ln1"),
+    *(rule(f"{_ATTN}.W_{x}", f"attn.W_{x}", "h m d -> m h d") for x in "QKV"),
+    *(rule(f"{_ATTN}.b_{x}", f"attn.b_{x}", "h d -> h d") for x in "QKV"),
+    rule(f"{_ATTN}.W_O", "attn.W_O", "h d m -> h d m"),
+    rule(f"{_ATTN}.b_O", "attn.b_O", "m -> m"),
+    *_norm("blocks.{layer}.ln1_post", "ln1_post"),
+    *_norm("blocks.{layer}.ln2", "ln2"),
+    rule(f"{_MLP}.W_in", "mlp.W_in", "m f -> m f"),
+    rule(f"{_MLP}.W_gate", "mlp.W_gate", "m f -> m f"),
+    rule(f"{_MLP}.W_out", "mlp.W_out", "f m -> f m"),
+    rule(f"{_MLP}.b_in", "mlp.b_in", "f -> f"),
+    rule(f"{_MLP}.b_out", "mlp.b_out", "m -> m"),
+    *_norm("blocks.{layer}.ln2_post", "ln2_post"),
+    *_norm("ln_final", "ln_final"),
+    rule("unembed.W_U", "W_U", "m v -> m v"),
+    rule("unembed.b_U", "b_U", "v -> v"),
+)
+_BUFFERS = (
+    r"attn\.(mask|IGNORE|rotary_sin|rotary_cos|_?b_[KV]_?zeros)$",
+    r"hook_",
+)
+# What `HookedTransformerConfig` holds besides the computation, or tensors show.
+# fmt: off
+_NO_PART = frozenset((
+    "attn_only", "checkpoint_index", "checkpoint_label_type", "checkpoint_value",
+    "d_head", "d_mlp", "d_model", "d_vocab", "d_vocab_out", "default_prepend_bos",
+    "device", "experts_per_token", "from_checkpoint", "gated_mlp", "init_mode",
+    "init_weights", "load_in_4bit", "model_name", "n_devices", "n_heads",
+    "n_key_value_heads", "n_layers", "n_params", "NTK_by_parts_factor",
+    "NTK_by_parts_high_freq_factor", "NTK_by_parts_low_freq_factor",
+    "NTK_original_ctx_len", "original_architecture",
+    "relative_attention_max_distance", "relative_attention_num_buckets", "seed",
+    "tie_word_embeddings", "tokenizer_name", "tokenizer_prepends_bos",
+    "trust_remote_code", "ungroup_grouped_query_attention", "use_attn_in",
+    "use_attn_result", "use_hook_mlp_in", "use_hook_tokens",
+    "use_normalization_before_and_after", "use_split_qkv_input",
+))
+# fmt: on
+_ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu_fast": "gelu_tanh"}
+
+
+def from_transformer_lens(
+    tensors: Tensors,
+    cfg: Mapping[str, Any] | None = None,
+    *,
+    dtype: str | None = "float32",
+    **options: Any,
+) -> Transformer:
+    """The model of a `HookedTransformer`'s tensors.
+
+    Sizes, biases, norms and learned positions are read off the tensors themselves.
+
+    Args:
+        tensors: What `open_tensors` gave.
+        cfg: The `HookedTransformerConfig` as a mapping (`model.cfg.to_dict()`), for
+            what tensors do not show: the activation, norms without weights, scales,
+            rotary positions.
+        dtype: Of the weights; None keeps the file's.
+        options: Fields of `TransformerConfig`, which go before both.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown or of another shape.
+        UnsupportedOption: `cfg` asks for what the model cannot do.
+        ValueError: there is an MLP and nothing says its activation.
+    """
+    # Grouped-query attention keeps its own weights under `_W_K`, and so on.
+    plain = {
+        name.replace("._W_", ".W_").replace("._b_", ".b_"): name for name in tensors
+    }
+    tensors = tensors.renamed(plain)
+    config = read_cfg(tensors, cfg or {}, options)
+    tensors = canonical(tensors, RULES, config.n_layers, buffers=_BUFFERS)
+    tensors = _with_unit_weights(tensors, config)
+    if config.gated and "blocks.0.mlp.b_in" in tensors:
+        _check_gated_bias(tensors, config)
+    return assemble(config, RULES, tensors, dtype=dtype)
+
+
+def read_cfg(
+    tensors: Tensors, cfg: Mapping[str, Any], options: Mapping[str, Any]
+) -> TransformerConfig:
+    """The config of such tensors; see `from_transformer_lens`."""
+    shapes = tensors.shapes
+    if "embed.W_E" not in shapes or "blocks.0.attn.W_Q" not in shapes:
+        raise UnsupportedOption(
+            f"{tensors.name}: these are not TransformerLens' names; it has no "
+            "embed.W_E and blocks.0.attn.W_Q."
+        )
+    f = Fields("HookedTransformer", cfg, _NO_PART)
+    d_vocab, d_model = shapes["embed.W_E"]
+    n_heads, _, d_head = shapes["blocks.0.attn.W_Q"]
+    n_layers = 1 + max(int(n.split(".")[1]) for n in shapes if n.startswith("blocks."))
+    d_mlp = shapes.get("blocks.0.mlp.W_in", (0, 0))[1]
+    n_ctx = f.size("n_ctx", default=2048)
+    learned = "pos_embed.W_pos" in shapes
+    made: dict[str, Any] = {
+        "d_vocab": d_vocab,
+        "d_vocab_out": shapes["unembed.W_U"][1] if "unembed.W_U" in shapes else 0,
+        "n_ctx": shapes["pos_embed.W_pos"][0] if learned else n_ctx,
+        "n_layers": n_layers,
+        "d_model": d_model,
+        "n_heads": n_heads,
+        "n_kv_heads": shapes["blocks.0.attn.W_K"][0],
+        "d_head": d_head,
+        "d_mlp": d_mlp,
+        "gated": "blocks.0.mlp.W_gate" in shapes,
+        "attention_bias": "blocks.0.attn.b_Q" in shapes,
+        "mlp_bias": "blocks.0.mlp.b_in" in shapes,
+        "unembed_bias": "unembed.b_U" in shapes,
+        "positions": "learned" if learned else "none",
+        "tied": "unembed.W_U" not in shapes,
+    }
+    made |= _norms(f, shapes)
+    made |= _attention(f, d_head, n_layers)
+    act = f.get("act_fn", default=None)
+    if d_mlp and act is None and "activation" not in options:
+        raise ValueError(
+            f"{tensors.name}: nothing says the activation of its MLPs; give `cfg` or "
+            "`activation`."
+        )
+    if d_mlp and act is not None:
+        made["activation"] = _ACTIVATIONS.get(act, act)
+    f.finish()
+    return TransformerConfig(**made | dict(options))
+
+
+def _norms(f: Fields, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    kind = f.get("normalization_type", default=None)
+    eps = f.number("eps", default=1e-5)
+    f.need("final_rms", False, "the last norm is of the same kind as the others")
+    names = {
+        "LN": "layer",
+        "LNPre": "layer_nonparametric",
+        "RMS": "rms",
+        "RMSPre": "rms",
+    }
+    names |= {None: "none"}
+    if kind not in names:
+        raise UnsupportedOption(
+            f"HookedTransformer: `normalization_type` = {kind!r} is not supported; "
+            "known are LN, LNPre, RMS, RMSPre and None."
+        )
+    if kind is None and "blocks.0.ln1.w" in shapes:
+        kind = "LN" if "blocks.0.ln1.b" in shapes else "RMS"
+    both = "blocks.0.ln1_post.w" in shapes
+    return {
+        "norm": names[kind],
+        "norm_eps": eps,
+        "norm_position": "both" if both else "before",
+    }
+
+
+def _attention(f: Fields, d_head: int, n_layers: int) -> dict[str, Any]:
+    kind = f.get("positional_embedding_type", default=None)
+    if kind not in (None, "standard", "rotary"):
+        raise UnsupportedOption(
+            f"HookedTransformer: `positional_embedding_type` = {kind!r} is not "
+            "supported; known are standard and rotary."
+        )
+    soft = f.get("attn_scores_soft_cap", default=-1.0)
+    logit = f.get("output_logits_soft_cap", default=-1.0)
+    scaled = f.get("use_attn_scale", default=True)
+    scale = f.get("attn_scale", default=-1.0)
+    # Left at 0 it follows from the size of the heads.
+    scale = 0.0 if scale <= 0 or scale == d_head**0.5 else 1 / scale
+    f.need("use_qk_norm", False, "its names for these norms are not mapped")
+    inverse = f.flag("scale_attn_by_inverse_layer_idx", default=False)
+    direction = f.get("attention_dir", default="causal")
+    local, window = (
+        f.flag("use_local_attn", default=False),
+        f.get("window_size", default=None),
+    )
+    types = f.get("attn_types", default=None) or ["local"] * n_layers
+    out = {
+        "causal": direction == "causal",
+        "attention_scale": scale if scaled else 1.0,
+        "scale_by_inverse_layer": inverse,
+        "attention_softcap": soft if soft > 0 else None,
+        "logit_softcap": logit if logit > 0 else None,
+        "parallel": f.get("parallel_attn_mlp", default=False),
+    }
+    if local:
+        out["window"] = tuple(window if t == "local" else None for t in types)
+    rotary_dim = f.get("rotary_dim", default=d_head)
+    base = f.number("rotary_base", default=10_000.0)
+    adjacent = f.flag("rotary_adjacent_pairs", default=False)
+    if kind == "rotary":
+        why = "load the model from its HuggingFace folder"
+        f.need("use_NTK_by_parts_rope", False, why)
+        f.need("rotary_base_local", None, why)
+        f.need("rotary_scaling_factor", 1.0, why)
+        out |= {
+            "positions": "rotary",
+            "rotary_base": base,
+            "rotary_fraction": rotary_dim / d_head,
+            "rotary_pairing": "interleaved" if adjacent else "half",
+        }
+    return out
+
+
+def _with_unit_weights(tensors: Tensors, config: TransformerConfig) -> Tensors:
+    """Folded RMSNorms have no weight there; ours is then one."""
+    if config.norm != "rms":
+        return tensors
+    names = [f"blocks.{i}.ln1.w" for i in range(config.n_layers)] + ["ln_final.w"]
+    if config.d_mlp:
+        names += [f"blocks.{i}.ln2.w" for i in range(config.n_layers)]
+    ones = {n: np.ones(config.d_model, np.float32) for n in names if n not in tensors}
+    return tensors.joined(in_memory(tensors.name, ones))
+
+
+def _check_gated_bias(tensors: Tensors, config: TransformerConfig) -> None:
+    # There it is added after the gate has multiplied, here before.
+    if any(tensors[f"blocks.{i}.mlp.b_in"].any() for i in range(config.n_layers)):
+        raise UnsupportedOption(
+            f"{tensors.name}: its gated MLPs have a bias `b_in` that is not zero, "
+            "which the model adds at another place."
+        )

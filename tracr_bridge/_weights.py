@@ -1,0 +1,165 @@
+"""From named tensors to a model's stacked weights, and back, by a family's rules."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from jaxcirc._core import named_leaves
+from jaxcirc.checkpoints import CheckpointError
+from jaxcirc.models import Transformer, TransformerConfig
+
+from .families import Rule
+from .formats import Tensors
+
+
+def assemble(
+    config: TransformerConfig,
+    rules: Sequence[Rule],
+    tensors: Tensors,
+    *,
+    dtype: str | None = "float32",
+) -> Transformer:
+    """The model that holds these tensors.
+
+    Each is read once and copied to its place, so that no more than the model and its
+    largest weight are in memory.
+
+    Args:
+        config: Of the model.
+        rules: Which tensor holds what.
+        tensors: Under the names of the rules, and no others.
+        dtype: Of the weights; None keeps each tensor's own.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown, or of another shape.
+    """
+    like = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
+    shapes = {name: leaf.shape for name, leaf in named_leaves(like).items()}
+    used = [rule for rule in rules if set(rule.leaves()) <= set(shapes)]
+    _check(config, used, shapes, tensors)
+    place = {leaf: rule for rule in used for leaf in rule.leaves()}
+    uncovered = sorted(set(shapes) - set(place))
+    if uncovered:
+        raise CheckpointError(
+            f"{tensors.name}: no tensor of this family holds {', '.join(uncovered)}; "
+            "the config does not belong to it."
+        )
+    filled: dict[str, Any] = {}
+    for leaf in shapes:
+        if leaf not in filled:
+            rule = place[leaf]
+            filled |= _fill(rule, rule.names(config.n_layers), tensors, shapes, dtype)
+    leaves, treedef = jax.tree.flatten(like)
+    assert len(leaves) == len(shapes)
+    return jax.tree.unflatten(treedef, [filled.pop(name) for name in shapes])
+
+
+def disassemble(model: Transformer, rules: Sequence[Rule]) -> dict[str, np.ndarray]:
+    """The model's tensors by the names and in the layouts of the rules.
+
+    Raises:
+        ValueError: the model has a weight that no rule places.
+    """
+    weights = {name: np.asarray(leaf) for name, leaf in named_leaves(model).items()}
+    shapes = {name: leaf.shape for name, leaf in weights.items()}
+    out: dict[str, np.ndarray] = {}
+    left = set(weights)
+    for rule in rules:
+        leaves = rule.leaves()
+        if not set(leaves) <= set(weights):
+            continue
+        left -= set(leaves)
+        for layer, name in enumerate(rule.names(model.config.n_layers)):
+            parts = [
+                weights[leaf][layer] if rule.per_layer else weights[leaf]
+                for leaf in leaves
+            ]
+            out[name] = np.ascontiguousarray(rule.write(parts, shapes))
+    if left:
+        raise ValueError(f"no tensor of this family holds {', '.join(sorted(left))}.")
+    return out
+
+
+def canonical(
+    tensors: Tensors,
+    rules: Sequence[Rule],
+    n_layers: int,
+    *,
+    prefix: str = "",
+    in_memory: Mapping[str, str] | None = None,
+    buffers: Sequence[str] = (),
+) -> Tensors:
+    """The same tensors under the rules' names, without buffers.
+
+    Bare base models leave out `prefix`; live modules name some tensors otherwise.
+    """
+    known = {name for rule in rules for name in rule.names(n_layers)}
+    names = {}
+    for name in tensors:
+        own = (in_memory or {}).get(name, name)
+        own = own if own in known or prefix + own not in known else prefix + own
+        if own not in known and any(re.search(p, name) for p in buffers):
+            continue
+        if own in names:
+            raise CheckpointError(f"{tensors.name}: tensor {own!r} is there twice.")
+        names[own] = name
+    return tensors.renamed(names)
+
+
+def _check(
+    config: TransformerConfig,
+    used: Sequence[Rule],
+    shapes: Mapping[str, tuple[int, ...]],
+    tensors: Tensors,
+) -> None:
+    wanted: dict[str, tuple[int, ...]] = {}
+    for rule in used:
+        shape = rule.shape(shapes)
+        wanted |= dict.fromkeys(rule.names(config.n_layers), shape)
+    missing = [name for name in wanted if name not in tensors]
+    extra = [name for name in tensors if name not in wanted]
+    if missing or extra:
+        parts = [f"lacks {_some(missing)}"] if missing else []
+        parts += [f"holds {_some(extra)}, which the config has no use for"] * bool(
+            extra
+        )
+        raise CheckpointError(f"{tensors.name} {' and '.join(parts)}.")
+    wrong = [
+        f"{name} has shape {list(tensors.shapes[name])} where the config needs "
+        f"{list(shape)}"
+        for name, shape in wanted.items()
+        if tensors.shapes[name] != shape
+    ]
+    if wrong:
+        raise CheckpointError(f"{tensors.name}: {'; '.join(wrong[:8])}.")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more
+
+
+def _fill(
+    rule: Rule,
+    names: Sequence[str],
+    tensors: Tensors,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: str | None,
+) -> dict[str, Any]:
+    """The stacked weights that one rule's tensors hold."""
+    kind = tensors.dtypes[names[0]] if dtype is None else jnp.dtype(dtype)
+    homes = [np.empty(shapes[leaf], kind) for leaf in rule.leaves()]
+    for layer, name in enumerate(names):
+        for home, part in zip(homes, rule.read(tensors[name], shapes), strict=True):
+            (home[layer] if rule.per_layer else home)[...] = part
+    out = {}
+    for leaf in rule.leaves():
+        # The one on its way to the device is the only one held twice.
+        out[leaf] = jnp.asarray(homes.pop(0))
+    return out

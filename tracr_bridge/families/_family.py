@@ -1,0 +1,110 @@
+"""A row of the family catalogue: how a kind of checkpoint maps to our model."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from jaxcirc.models import TransformerConfig
+
+from ._fields import Fields, UnsupportedOption
+from ._rule import Rule
+
+
+class Family(NamedTuple):
+    """How HuggingFace keeps one kind of model.
+
+    Args:
+        name: `model_type` in its `config.json`.
+        architecture: The class of transformers, as in `architectures`.
+        read: Its `config.json` -> our config.
+        write: Our config -> its `config.json`; need not check that it can be
+            expressed, since whoever calls it reads the outcome again and compares.
+        rules: Its tensors, by their names on disk. Rules for weights that a config does
+            without are not used.
+        prefix: What a bare base model leaves out in front of its tensors' names.
+        in_memory: Names in a live module -> on disk, where they differ.
+        buffers: Patterns of tensors that hold no weights.
+        block: The module of a layer in a live model.
+        resid_mid: The module that reads the residual stream after attention.
+    """
+
+    name: str
+    architecture: str
+    read: Callable[[Fields], TransformerConfig]
+    write: Callable[[TransformerConfig], dict[str, Any]]
+    rules: tuple[Rule, ...]
+    prefix: str
+    in_memory: Mapping[str, str] = {}
+    buffers: tuple[str, ...] = ()
+    block: str = "model.layers.{layer}"
+    resid_mid: str = "model.layers.{layer}.post_attention_layernorm"
+
+    def config(self, raw: Mapping[str, Any]) -> TransformerConfig:
+        """Our config for a parsed `config.json`.
+
+        Raises:
+            UnsupportedOption: it asks for what the model cannot do, or lacks a size.
+            ValueError: its sizes do not fit each other.
+        """
+        fields = Fields(self.name, raw)
+        config = self.read(fields)
+        fields.finish()
+        return config
+
+    def config_json(self, config: TransformerConfig) -> dict[str, Any] | None:
+        """The `config.json` of a config, or None where the family cannot say it."""
+        raw = {"model_type": self.name, "architectures": [self.architecture]}
+        try:
+            raw |= self.write(config)
+            same = self.read(Fields(self.name, raw)) == config
+        except (ValueError, TypeError):
+            return None
+        return raw if same else None
+
+
+def sizes(fields: Fields) -> dict[str, Any]:
+    """Sizes and the other options that Llama's descendants share."""
+    heads = fields.size("num_attention_heads")
+    width = fields.size("hidden_size")
+    return {
+        "d_vocab": fields.size("vocab_size"),
+        "n_ctx": fields.size("max_position_embeddings", default=2048),
+        "n_layers": fields.size("num_hidden_layers"),
+        "d_model": width,
+        "n_heads": heads,
+        "n_kv_heads": fields.size("num_key_value_heads", default=heads),
+        "d_head": fields.size("head_dim", default=max(width // heads, 1)),
+        "d_mlp": fields.size("intermediate_size"),
+        "gated": True,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "init_std": fields.number("initializer_range", default=0.02),
+    }
+
+
+def write_sizes(config: TransformerConfig) -> dict[str, Any]:
+    """The same the other way round."""
+    c = config
+    return {
+        "vocab_size": c.d_vocab,
+        "max_position_embeddings": c.n_ctx,
+        "num_hidden_layers": c.n_layers,
+        "hidden_size": c.d_model,
+        "num_attention_heads": c.n_heads,
+        "num_key_value_heads": c.n_kv_heads,
+        "head_dim": c.d_head,
+        "intermediate_size": c.d_mlp,
+        "initializer_range": c.init_std,
+        "tie_word_embeddings": c.tied,
+    }
+
+
+def layer_windows(fields: Fields, n_layers: int, window: int) -> tuple[int | None, ...]:
+    """Windows by layer, from `layer_types`, if it is there."""
+    kinds = fields.get("layer_types")
+    known = {"sliding_attention": window, "full_attention": None}
+    if len(kinds) != n_layers or not set(kinds) <= set(known):
+        raise UnsupportedOption(
+            f"config.json of {fields.family}: `layer_types` must name {n_layers} "
+            f"layers sliding_attention or full_attention; got {kinds}."
+        )
+    return tuple(known[kind] for kind in kinds)

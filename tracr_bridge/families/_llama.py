@@ -1,0 +1,81 @@
+"""Llama, and what follows its layout: SmolLM, Amber, and Mistral with its window."""
+
+from typing import Any
+
+from jaxcirc.models import TransformerConfig
+
+from ._family import Family, sizes, write_sizes
+from ._fields import Fields, activation_name
+from ._rotary import read_rotary, write_rotary
+from ._rule import Rule, attention, gated_mlp, rule
+
+
+def read(f: Fields) -> TransformerConfig:
+    """From `config.json`."""
+    f.need("mlp_bias", False, "the gate of the MLP has no bias here")
+    window = {}
+    if f.family == "mistral":
+        window = {"window": f.get("sliding_window", default=None)}
+    options: dict[str, Any] = (
+        sizes(f)
+        | {"attention_bias": f.flag("attention_bias", default=False)}
+        | read_rotary(f)
+        | window
+    )
+    return TransformerConfig(
+        **options,
+        activation=f.activation("hidden_act", default="silu"),
+        norm="rms",
+        norm_eps=f.number("rms_norm_eps", default=1e-6),
+        tied=f.flag("tie_word_embeddings", default=False),
+    )
+
+
+def write(c: TransformerConfig) -> dict[str, Any]:
+    """To `config.json`."""
+    return write_sizes(c) | {
+        "attention_bias": c.attention_bias,
+        "hidden_act": activation_name(c.activation),
+        "rms_norm_eps": c.norm_eps,
+        "rope_parameters": write_rotary(c),
+    }
+
+
+def write_mistral(c: TransformerConfig) -> dict[str, Any]:
+    """To the `config.json` of a Mistral."""
+    raw = write(c) | {"sliding_window": c.window}
+    del raw["attention_bias"]
+    return raw
+
+
+def rms(theirs: str, ours: str) -> Rule:
+    """A norm without bias."""
+    return rule(f"{theirs}.weight", f"{ours}.weight", "m -> m")
+
+
+L = "model.layers.{layer}"
+EMBEDDINGS = (
+    rule("model.embed_tokens.weight", "W_E", "v m -> v m"),
+    rule("lm_head.weight", "W_U", "v m -> m v"),
+)
+RULES = (
+    *EMBEDDINGS,
+    rms(f"{L}.input_layernorm", "ln1"),
+    *attention(f"{L}.self_attn"),
+    rms(f"{L}.post_attention_layernorm", "ln2"),
+    *gated_mlp(f"{L}.mlp"),
+    rms("model.norm", "ln_final"),
+)
+BUFFERS = (r"rotary_emb\.inv_freq$",)
+FAMILY = Family(
+    name="llama",
+    architecture="LlamaForCausalLM",
+    read=read,
+    write=write,
+    prefix="model.",
+    rules=RULES,
+    buffers=BUFFERS,
+)
+MISTRAL = FAMILY._replace(
+    name="mistral", architecture="MistralForCausalLM", write=write_mistral
+)

@@ -1,0 +1,107 @@
+"""A rule: one tensor of a checkpoint, and the weights of ours that it holds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from einops import rearrange
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Rule(NamedTuple):
+    """A tensor's name there, our names for what it holds, and the layout of both.
+
+    Args:
+        theirs: Its name on disk; `{layer}` makes it one tensor per layer.
+        ours: Dotted paths in a `Transformer`, below `blocks` if per layer. A fused
+            tensor holds several, which the axis `w` of the layout counts.
+        layout: An einops pattern from their axes to ours: m d_model, h head, d d_head,
+            f d_mlp, v d_vocab, p pos.
+    """
+
+    theirs: str
+    ours: tuple[str, ...]
+    layout: str
+
+    @property
+    def per_layer(self) -> bool:
+        """Whether there is one such tensor in each layer."""
+        return "{layer}" in self.theirs
+
+    def leaves(self) -> tuple[str, ...]:
+        """Paths of the weights in a whole model."""
+        prefix = "blocks." if self.per_layer else ""
+        return tuple(prefix + name for name in self.ours)
+
+    def names(self, n_layers: int) -> list[str]:
+        """The tensors' names, in order of layers."""
+        count = n_layers if self.per_layer else 1
+        return [self.theirs.format(layer=layer) for layer in range(count)]
+
+    def _axes(self, shapes: Shapes) -> dict[str, int]:
+        """Sizes of the layout's axes, from the shapes of our weights."""
+        shape = shapes[self.leaves()[0]][1 if self.per_layer else 0 :]
+        letters = self.layout.split("->")[1].split()
+        if len(self.ours) > 1:
+            shape = (len(self.ours), *shape)
+        return dict(zip(letters, shape, strict=True))
+
+    def shape(self, shapes: Shapes) -> tuple[int, ...]:
+        """What shape the tensor has to have."""
+        axes = self._axes(shapes)
+        blank = jax.ShapeDtypeStruct(tuple(axes.values()), "float32")
+        return jax.eval_shape(lambda x: rearrange(x, self._back(), **axes), blank).shape
+
+    def read(self, tensor: Any, shapes: Shapes) -> Sequence[Any]:
+        """Our weights, one for each of `ours`, as views of the tensor if possible."""
+        out = rearrange(tensor, self.layout, **self._axes(shapes))
+        return list(out) if len(self.ours) > 1 else [out]
+
+    def write(self, weights: Sequence[Any], shapes: Shapes) -> Any:
+        """The tensor that holds these weights."""
+        whole = list(weights) if len(self.ours) > 1 else weights[0]
+        return rearrange(whole, self._back(), **self._axes(shapes))
+
+    def _back(self) -> str:
+        theirs, ours = self.layout.split("->")
+        return f"{ours} -> {theirs}"
+
+
+def rule(theirs: str, ours: str, layout: str) -> Rule:
+    """A rule; `ours` may name several weights, with blanks between."""
+    return Rule(theirs, tuple(ours.split()), layout)
+
+
+def norm(theirs: str, ours: str) -> tuple[Rule, Rule]:
+    """The weight and the bias of a norm; a model without bias ignores its rule."""
+    return (
+        rule(f"{theirs}.weight", f"{ours}.weight", "m -> m"),
+        rule(f"{theirs}.bias", f"{ours}.bias", "m -> m"),
+    )
+
+
+def attention(theirs: str, output: str = "o_proj") -> tuple[Rule, ...]:
+    """Separate projections with heads in their rows, as the Llama family keeps them."""
+    rules = []
+    for name in "QKV":
+        proj = f"{theirs}.{name.lower()}_proj"
+        rules.append(rule(f"{proj}.weight", f"attn.W_{name}", "(h d) m -> m h d"))
+        rules.append(rule(f"{proj}.bias", f"attn.b_{name}", "(h d) -> h d"))
+    rules.append(rule(f"{theirs}.{output}.weight", "attn.W_O", "m (h d) -> h d m"))
+    rules.append(rule(f"{theirs}.{output}.bias", "attn.b_O", "m -> m"))
+    return tuple(rules)
+
+
+def gated_mlp(
+    theirs: str,
+    gate: str = "gate_proj",
+    up: str = "up_proj",
+    down: str = "down_proj",
+) -> tuple[Rule, ...]:
+    """A gated MLP as the Llama family keeps it."""
+    return (
+        rule(f"{theirs}.{gate}.weight", "mlp.W_gate", "f m -> m f"),
+        rule(f"{theirs}.{up}.weight", "mlp.W_in", "f m -> m f"),
+        rule(f"{theirs}.{down}.weight", "mlp.W_out", "m f -> f m"),
+    )

@@ -1,0 +1,12 @@
+"""Files of weights as named tensors; none of them can run code."""
+
+from ._llama2c import Llama2cHeader as Llama2cHeader, open_llama2c as open_llama2c
+from ._npz import open_npz as open_npz
+from ._safetensors import open_safetensors as open_safetensors
+from ._tensors import (
+    Entry as Entry,
+    Tensors as Tensors,
+    in_memory as in_memory,
+    reading as reading,
+)
+from ._torch import open_torch as open_torch

@@ -1,0 +1,133 @@
+"""llama2.c's model files: seven sizes, then the weights in a fixed order."""
+
+import math
+import os
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxcirc.checkpoints import CheckpointError
+
+from ._tensors import Entry, Tensors, reading
+
+_MAGIC = 0x616B3432
+_FLOAT = np.dtype("<f4")
+
+
+class Llama2cHeader(NamedTuple):
+    """Sizes as the file gives them."""
+
+    dim: int
+    hidden_dim: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    vocab_size: int
+    seq_len: int
+
+
+def open_llama2c(path: str) -> tuple[Llama2cHeader, Tensors]:
+    """The sizes, and the tensors by the names that Llama's have.
+
+    Both float versions are read: the original one without a mark, and version 1.
+
+    Raises:
+        CheckpointError: the file has another size than its header says, or is of a
+            version with quantised weights.
+        FileNotFoundError: there is none.
+    """
+    name = os.path.basename(path)
+    with reading(name), open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        first = file.read(64)
+        if len(first) < 28:
+            raise CheckpointError(f"{name} is too short for a llama2.c file.")
+        marked = struct.unpack_from("<I", first)[0] == _MAGIC
+        version = struct.unpack_from("<i", first, 4)[0] if marked else 0
+        if version not in (0, 1):
+            raise CheckpointError(
+                f"{name}: llama2.c version {version} holds quantised weights, which "
+                "are not read; export version 0 or 1."
+            )
+        numbers = struct.unpack_from("<7i", first, 8 if marked else 0)
+        shared = bool(first[36]) if marked else numbers[5] > 0
+        header = Llama2cHeader(*numbers)._replace(vocab_size=abs(numbers[5]))
+        if min(header) < 1 or header.dim % header.n_heads:
+            raise CheckpointError(
+                f"{name} is no llama2.c file: its header is {header}."
+            )
+        if header.n_heads % header.n_kv_heads:
+            raise CheckpointError(
+                f"{name} is no llama2.c file: its header is {header}."
+            )
+        if max(header) > 2**24:
+            raise CheckpointError(
+                f"{name} is no llama2.c file: its header is {header}."
+            )
+        entries, end = {}, 256 if marked else 28
+        for key, shape in _order(header, version, shared):
+            begin, end = end, end + math.prod(shape) * _FLOAT.itemsize
+            entries |= _split(path, key, shape, begin)
+    if end != size:
+        raise CheckpointError(
+            f"{name} has {size:,} bytes where its header says {end:,}; it is cut short "
+            "or no llama2.c file."
+        )
+    return header, Tensors(name, entries)
+
+
+def _order(
+    h: Llama2cHeader, version: int, shared: bool
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names and shapes as they follow each other; what has no name is skipped."""
+    kv = h.dim // h.n_heads * h.n_kv_heads
+    layer = "model.layers.{layer}"
+    norms = [
+        (f"{layer}.input_layernorm.weight", (h.n_layers, h.dim)),
+        (f"{layer}.post_attention_layernorm.weight", (h.n_layers, h.dim)),
+    ]
+    final = ("model.norm.weight", (h.dim,))
+    embed = ("model.embed_tokens.weight", (h.vocab_size, h.dim))
+    attention = [
+        (f"{layer}.self_attn.{name}_proj.weight", (h.n_layers, rows, h.dim))
+        for name, rows in (("q", h.dim), ("k", kv), ("v", kv), ("o", h.dim))
+    ]
+    mlp = [
+        (f"{layer}.mlp.gate_proj.weight", (h.n_layers, h.hidden_dim, h.dim)),
+        (f"{layer}.mlp.down_proj.weight", (h.n_layers, h.dim, h.hidden_dim)),
+        (f"{layer}.mlp.up_proj.weight", (h.n_layers, h.hidden_dim, h.dim)),
+    ]
+    if version == 0:
+        # Then tables of rotary angles, which follow from the sizes.
+        table = ("", (h.seq_len, h.dim // h.n_heads // 2))
+        order = [embed, norms[0], *attention, norms[1], *mlp, final, table, table]
+    else:
+        order = [*norms, final, embed, *attention, *mlp]
+    yield from order
+    if not shared:
+        yield "lm_head.weight", (h.vocab_size, h.dim)
+
+
+def _split(path: str, key: str, shape: tuple[int, ...], begin: int) -> dict[str, Entry]:
+    """Entries of one run of weights, layer by layer where there are layers."""
+    if not key:
+        return {}
+    layers, inner = (shape[0], shape[1:]) if "{layer}" in key else (1, shape)
+    count = math.prod(inner)
+
+    def reader(start: int):
+        def read() -> np.ndarray:
+            with open(path, "rb") as file:
+                file.seek(start)
+                return np.fromfile(file, _FLOAT, count).reshape(inner)
+
+        return read
+
+    return {
+        key.format(layer=i): Entry(
+            inner, _FLOAT, reader(begin + i * count * _FLOAT.itemsize)
+        )
+        for i in range(layers)
+    }
