@@ -278,7 +278,7 @@ def cast(loss, dtype):
     return of
 
 
-def on_device():
+def on_device(workloads):
     """Chains side by side on an accelerator, in three precisions."""
     peak = gemm_peak(8192)
     report("llc/device/gemm", gflops=round(peak, 1))
@@ -295,6 +295,8 @@ def on_device():
     flop = step_gflop(large, pos=64)
     cases += [("gpt2", next_token_losses, large, long, c, 3, flop) for c in (1, 2)]
     for name, loss, params, examples, chains, draws, gflop in cases:
+        if name not in workloads:
+            continue
         for precision in ("highest", "tensorfloat32", "bfloat16"):
             half = precision == "bfloat16"
             own = cast(loss, jnp.bfloat16) if half else loss
@@ -325,5 +327,8 @@ if __name__ == "__main__":
     parser.add_argument("--v2", help="Python with devinterp 2.0.1")
     parser.add_argument("--v1", help="Python with devinterp 1.3.2")
     parser.add_argument("--device", action="store_true", help="accelerator run")
+    parser.add_argument(
+        "--workloads", nargs="*", default=("mlp", "w1", "gpt2"), help="of --device"
+    )
     arguments = parser.parse_args()
-    on_device() if arguments.device else on_cpu(arguments)
+    on_device(arguments.workloads) if arguments.device else on_cpu(arguments)

@@ -22,7 +22,12 @@ from ._load import (
     open_tensors as open_tensors,
     save as save,
 )
-from ._parity import Parity as Parity, check_parity as check_parity
+from ._parity import (
+    Difference as Difference,
+    Parity as Parity,
+    check_parity as check_parity,
+)
+from ._pico_run import PicoDynamics as PicoDynamics, pico_dynamics as pico_dynamics
 from ._students import (
     disturbed as disturbed,
     extended as extended,

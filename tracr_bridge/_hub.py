@@ -12,6 +12,7 @@ _STEP = re.compile(
     r"(?:^|[-_/.])(?:global_?step|step|checkpoint|ckpt|iter|iteration|epoch)[-_]?(\d+)"
     r"(?=$|[-_.])"
 )
+_SAVED = re.compile(r"Saving HF Model -- Step (\d+)")
 _LOCAL = "To work without it, download the folder elsewhere and give its path."
 
 
@@ -74,6 +75,25 @@ def revisions(repo: str, *, pattern: str | None = None) -> dict[int, str]:
     return steps_of(list(dict.fromkeys(names)), pattern, repo)
 
 
+def commits(repo: str, branch: str) -> dict[int, str]:
+    """Training step -> commit of a branch that is overwritten step by step.
+
+    As pico-train pushes them: the title of a commit says the step. Of a step that was
+    pushed twice, after a resumption, the newer one counts.
+
+    Raises:
+        CheckpointError: the hub has no such model or branch, or cannot be reached.
+    """
+    with _asking(repo, branch):
+        found = _hub().HfApi().list_repo_commits(repo, revision=branch)
+    steps: dict[int, str] = {}
+    for commit in found:  # newest first
+        title = _SAVED.match(commit.title)
+        if title:
+            steps.setdefault(int(title[1]), commit.commit_id)
+    return dict(sorted(steps.items()))
+
+
 def download(
     repo: str, *, revision: str | None = None, cache: str | None = None
 ) -> str:
@@ -90,17 +110,15 @@ def download(
     Raises:
         CheckpointError: the hub has no such model or revision, or cannot be reached.
     """
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repo):
-        raise CheckpointError(
-            f"{repo}: no such file or folder, and no hub id (`owner/name`) either."
-        )
     hub = _hub()
     with _asking(repo, revision):
         try:
             wanted = _needed(hub.HfApi().list_repo_files(repo, revision=revision))
             offline = False
-        except (hub.errors.OfflineModeIsEnabled, *_unreachable()):
-            # Perhaps all of it is in the cache.
+        except Exception as error:
+            if isinstance(error, _answers()) or not _is_transport(error):
+                raise
+            # Nobody there; perhaps all of it is in the cache.
             wanted, offline = ["config.json", "*.safetensors", "*.index.json"], True
         return hub.snapshot_download(
             repo,
@@ -175,7 +193,11 @@ class _asking:  # noqa: N801
         self.repo, self.revision = repo, revision
 
     def __enter__(self) -> None:
-        return None
+        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.repo):
+            raise CheckpointError(
+                f"{self.repo}: no such file or folder, and no hub id (`owner/name`) "
+                "either."
+            )
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if error is None:
@@ -196,8 +218,7 @@ class _asking:  # noqa: N801
                 " "
                 "is private: run `hf auth login`)."
             ) from error
-        reached = (errors.HfHubHTTPError, errors.LocalEntryNotFoundError)
-        if isinstance(error, (*reached, *_unreachable())):
+        if _is_transport(error):
             raise CheckpointError(
                 f"{self.repo}: the hub could not be asked or a download broke off "
                 f"({type(error).__name__}). What has arrived is kept; run again to go "
@@ -218,9 +239,20 @@ class _asking:  # noqa: N801
         return unknown("revision", str(self.revision), names)
 
 
-def _unreachable() -> tuple[type[BaseException], ...]:
-    httpx = importlib.import_module("httpx")
-    return (httpx.HTTPError, ConnectionError, TimeoutError)
+def _answers() -> tuple[type[BaseException], ...]:
+    """What the hub says, as against not being reached."""
+    errors = _hub().errors
+    return (errors.RepositoryNotFoundError, errors.RevisionNotFoundError)
+
+
+def _is_transport(error: BaseException) -> bool:
+    """Whether the way to the hub failed, whichever library it goes by."""
+    errors = _hub().errors
+    known = (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError)
+    if isinstance(error, (*known, ConnectionError, TimeoutError)):
+        return True
+    libraries = {"httpx", "httpx2", "httpcore", "requests", "urllib3"}
+    return any(c.__module__.split(".")[0] in libraries for c in type(error).__mro__)
 
 
 def _hub() -> Any:

@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
-from numpy.typing import ArrayLike
+from jaxtyping import Array, Int
 
 from jaxcirc.models import Transformer, capture
 
@@ -78,7 +77,7 @@ class Parity(NamedTuple):
 def check_parity(
     model: Transformer,
     original: Any,
-    tokens: Int[ArrayLike, "batch pos"],
+    tokens: Int[Array, "batch pos"] | Int[np.ndarray, "batch pos"],
     *,
     tolerance: float = 1e-5,
 ) -> Parity:

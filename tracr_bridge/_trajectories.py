@@ -46,6 +46,7 @@ def trajectory(
     schedule: str | None = None,
     steps: Sequence[int] | Mapping[int, str] | None = None,
     pattern: str | None = None,
+    branch: str | None = None,
     dtype: str | None = "float32",
     cache: str | None = None,
     keep: int | None = None,
@@ -68,6 +69,8 @@ def trajectory(
             names do not tell.
         pattern: A regular expression that names must contain, such as `^stage1-`; its
             first group, if it has one, is the step.
+        branch: A branch of the hub whose commits are the checkpoints, as pico-train
+            pushes them.
         dtype: Of the weights; None keeps the checkpoints' own.
         cache: Where downloads go; the hub's usual cache if None.
         keep: Downloaded checkpoints to keep on disk at most; all if None.
@@ -86,6 +89,8 @@ def trajectory(
         return Trajectory(list(chosen), native.load, native.info, native.name)
     given = steps if isinstance(steps, Mapping) else None
     if not os.path.exists(source):
+        if given is None and branch is not None:
+            given = _hub.commits(source, branch)
         series = _hub_series(source, given, pattern, dtype, cache, keep)
     else:
         series = _local_series(source, given, pattern, dtype, cfg)

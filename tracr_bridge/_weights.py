@@ -1,5 +1,7 @@
 """From named tensors to a model's stacked weights, and back, by a family's rules."""
 
+import concurrent.futures
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +17,9 @@ from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.models import Transformer, TransformerConfig
 
 from .families import Rule
-from .formats import Tensors
+from .formats import Tensors, aligned_empty, copy_blocked
+
+THREADS = min(4, os.cpu_count() or 1)
 
 
 def assemble(
@@ -154,12 +158,17 @@ def _fill(
 ) -> dict[str, Any]:
     """The stacked weights that one rule's tensors hold."""
     kind = tensors.dtypes[names[0]] if dtype is None else jnp.dtype(dtype)
-    homes = [np.empty(shapes[leaf], kind) for leaf in rule.leaves()]
-    for layer, name in enumerate(names):
+    homes = [aligned_empty(shapes[leaf], kind) for leaf in rule.leaves()]
+
+    def fill(layer: int, name: str) -> None:
         for home, part in zip(homes, rule.read(tensors[name], shapes), strict=True):
-            (home[layer] if rule.per_layer else home)[...] = part
-    out = {}
-    for leaf in rule.leaves():
-        # The one on its way to the device is the only one held twice.
-        out[leaf] = jnp.asarray(homes.pop(0))
-    return out
+            copy_blocked(home[layer] if rule.per_layer else home, part)
+
+    # Most of the time goes into the pages of new memory, one thread each.
+    with concurrent.futures.ThreadPoolExecutor(max_workers=THREADS) as pool:
+        list(pool.map(fill, range(len(names)), names))
+    # Nobody else has these arrays, so a CPU may take them over without a copy.
+    return {
+        leaf: jax.device_put(home, may_alias=True)
+        for leaf, home in zip(rule.leaves(), homes, strict=True)
+    }

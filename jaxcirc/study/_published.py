@@ -46,6 +46,7 @@ def published(
     schedule: str | None = None,
     steps: list[int] | dict[int, str] | None = None,
     pattern: str | None = None,
+    branch: str | None = None,
     dtype: str = "float32",
     cache: str | None = None,
     keep: int | None = None,
@@ -59,6 +60,7 @@ def published(
         schedule: Only the steps of a named schedule.
         steps: Only these; or step -> name of the revision, folder, file or group.
         pattern: A regular expression that names must contain.
+        branch: A branch of the hub whose commits are the checkpoints.
         dtype: Of the weights.
         cache: Where downloads go.
         keep: Downloaded checkpoints to keep on disk at most.
@@ -68,7 +70,13 @@ def published(
 
     sources: Sequence[str] = [source] if isinstance(source, str) else source
     options = {"schedule": schedule, "steps": steps, "pattern": pattern}
-    options |= {"dtype": dtype, "cache": cache, "keep": keep, "cfg": cfg}
+    options |= {
+        "branch": branch,
+        "dtype": dtype,
+        "cache": cache,
+        "keep": keep,
+        "cfg": cfg,
+    }
     found = tuple(trajectory(one, **options) for one in sources)
     for other in found[1:]:
         for what, a, b in (

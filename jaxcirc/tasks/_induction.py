@@ -59,7 +59,7 @@ class Induction(AbstractTask):
             bos = jnp.full((n, 1), self.n_symbols, jnp.int32)
             tokens = jnp.concatenate([bos, symbols], axis=-1)
         # With BOS, position i holds symbol i - 1; symbol `length` starts anew.
-        mask = jnp.arange(self.n_ctx)[None, :] >= length + self.bos
+        mask = jnp.arange(self.n_ctx)[None, :] >= length + int(self.bos)
         return Batch(tokens[:, :-1], tokens[:, 1:], mask)
 
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:

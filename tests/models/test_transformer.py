@@ -35,7 +35,9 @@ def perturbed(config: TransformerConfig) -> Transformer:
 
 @eqx.filter_jit
 def run(model, tokens, **options):
-    return model(tokens, **options)
+    # An accelerator would round products to fewer digits.
+    with jax.default_matmul_precision("highest"):
+        return model(tokens, **options)
 
 
 def some_tokens(*shape: int):
@@ -54,7 +56,8 @@ def test_equals_plain_numpy_and_gradients_reach_every_weight(name):
 
         return jax.grad(loss, has_aux=True)(model)
 
-    gradient, logits = logits_and_gradient(model)
+    with jax.default_matmul_precision("highest"):
+        gradient, logits = logits_and_gradient(model)
     for row, sequence in zip(logits, tokens, strict=True):
         expected = reference_logits(model, sequence)
         # Rounding of float32 through two layers; the reference is float64.

@@ -74,11 +74,12 @@ def read_gemma3(f: Fields) -> TransformerConfig:
                 f"config.json of {f.family}: llama3 scaling is not supported: layers "
                 "cannot differ in it here."
             )
+    factors = tuple(one.get("rotary_factor", 1.0) for one in rotary)
     return TransformerConfig(
         **_shared(f),
         positions="rotary",
         rotary_base=tuple(one["rotary_base"] for one in rotary),
-        rotary_factor=tuple(one.get("rotary_factor", 1.0) for one in rotary),
+        rotary_factor=1.0 if set(factors) == {1.0} else factors,
         qk_norm="head",
         norm_position="both",
         window=windows,

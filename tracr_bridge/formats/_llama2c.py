@@ -66,15 +66,19 @@ def open_llama2c(path: str) -> tuple[Llama2cHeader, Tensors]:
             raise CheckpointError(
                 f"{name} is no llama2.c file: its header is {header}."
             )
-        entries, end = {}, 256 if marked else 28
-        for key, shape in _order(header, version, shared):
-            begin, end = end, end + math.prod(shape) * _FLOAT.itemsize
-            entries |= _split(path, key, shape, begin)
-    if end != size:
-        raise CheckpointError(
-            f"{name} has {size:,} bytes where its header says {end:,}; it is cut short "
-            "or no llama2.c file."
-        )
+        order = list(_order(header, version, shared))
+        sizes = [math.prod(shape) * _FLOAT.itemsize for _, shape in order]
+        start = 256 if marked else 28
+        # Before anything is made of the sizes, which may be nonsense.
+        if start + sum(sizes) != size:
+            raise CheckpointError(
+                f"{name} has {size:,} bytes where its header says "
+                f"{start + sum(sizes):,}; it is cut short or no llama2.c file."
+            )
+        entries = {}
+        for (key, shape), length in zip(order, sizes, strict=True):
+            entries |= _split(path, key, shape, start)
+            start += length
     return header, Tensors(name, entries)
 
 

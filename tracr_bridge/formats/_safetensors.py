@@ -1,7 +1,8 @@
-"""safetensors files, one tensor at a time and without mapping the file into memory.
+"""safetensors files, mapped into memory one tensor at a time.
 
-A mapped file counts as memory of the process, page by page, so that reading a model
-would take twice its size; and the library's own NumPy reader does not know bfloat16.
+A mapped page counts as memory of the process for as long as it is mapped, so that a
+file mapped whole would take its size once more; and the library's own NumPy reader
+does not know bfloat16.
 """
 
 import json
@@ -66,9 +67,9 @@ def _entry(path: str, name: str, key: str, value: dict, start: int, size: int) -
         )
 
     def read() -> np.ndarray:
-        with open(path, "rb") as file:
-            file.seek(start + begin)
-            data = np.fromfile(file, dtype, count=math.prod(shape))
-        return data.reshape(shape)
+        if not wanted:
+            return np.empty(shape, dtype)
+        data = np.memmap(path, np.uint8, "r", start + begin, (wanted,))
+        return np.asarray(data).view(dtype).reshape(shape)
 
     return Entry(shape, dtype, read)

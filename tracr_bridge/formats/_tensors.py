@@ -1,7 +1,7 @@
 """Named tensors of a file, each read when asked for."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -17,7 +17,7 @@ class Entry(NamedTuple):
     read: Callable[[], np.ndarray]
 
 
-class Tensors(Mapping[str, np.ndarray]):
+class Tensors(Mapping[str, Any]):
     """Name -> array; `shapes` and `dtypes` are known without reading any.
 
     Args:

@@ -1,0 +1,144 @@
+"""Files of every kind that is read, made without PyTorch."""
+
+import io
+import json
+import pickle  # noqa: TID251
+import struct
+import zipfile
+from pathlib import Path
+
+import jax.random as jr
+import numpy as np
+import safetensors.numpy
+
+import tracr_bridge as tb
+from jaxcirc.models import Transformer, TransformerConfig
+
+NEOX = TransformerConfig(
+    d_vocab=11,
+    n_ctx=16,
+    n_layers=2,
+    d_model=8,
+    n_heads=2,
+    d_mlp=12,
+    activation="gelu",
+    positions="rotary",
+    rotary_fraction=0.5,
+    parallel=True,
+    init_std=0.02,
+)
+
+
+def neox(seed: int = 0) -> Transformer:
+    return Transformer(NEOX, key=jr.key(seed))
+
+
+def write_neox(folder: Path, seed: int = 0) -> Transformer:
+    model = neox(seed)
+    tb.save(model, str(folder))
+    return model
+
+
+class _Global:
+    """Pickles as a call of a function by name, without importing it."""
+
+    def __init__(self, module: str, name: str):
+        self.module, self.name = module, name
+
+
+def torch_pickle(state: dict[str, np.ndarray]) -> bytes:
+    """What `torch.save` puts into `data.pkl`, written opcode by opcode."""
+    out = io.BytesIO()
+    put = out.write
+    put(b"\x80\x02}(")
+    for index, (name, array) in enumerate(state.items()):
+        put(b"X" + struct.pack("<I", len(name)) + name.encode())
+        put(b"ctorch._utils\n_rebuild_tensor_v2\n((")
+        text(out, "storage")
+        kinds = {"float32": "Float", "int64": "Long", "float16": "Half"}
+        put(f"ctorch\n{kinds[array.dtype.name]}Storage\n".encode())
+        text(out, str(index))
+        text(out, "cpu")
+        integer(out, array.size)
+        put(b"tQ")
+        integer(out, 0)
+        put(b"(")
+        for size in array.shape:
+            integer(out, size)
+        put(b"t(")
+        for stride in array.strides:
+            integer(out, stride // array.itemsize)
+        put(b"t\x89ccollections\nOrderedDict\n)RtR")
+    put(b"u.")
+    return out.getvalue()
+
+
+def text(out: io.BytesIO, value: str) -> None:
+    out.write(b"X" + struct.pack("<I", len(value)) + value.encode())
+
+
+def integer(out: io.BytesIO, value: int) -> None:
+    out.write(b"J" + struct.pack("<i", value))
+
+
+def torch_file(path: Path, state: dict[str, np.ndarray]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", torch_pickle(state))
+        archive.writestr("archive/byteorder", "little")
+        for index, array in enumerate(state.values()):
+            archive.writestr(f"archive/data/{index}", array.tobytes())
+
+
+def evil_file(path: Path, witness: Path) -> None:
+    """A `.pt` whose pickle would create a file if it were executed."""
+
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(witness), "w"))
+
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({"w": Evil()}, protocol=2))
+
+
+def llama2c_file(path: Path, *, version: int = 0, shared: bool = True) -> None:
+    sizes = (8, 12, 2, 2, 1, 13 if shared else -13, 6)
+    dim, hidden, layers, heads, kv, vocab, seq = sizes
+    vocab, rows = abs(vocab), dim // heads * kv
+    rng = np.random.default_rng(0)
+    count = 2 * layers * dim + dim + vocab * dim
+    count += layers * (2 * dim * dim + 2 * rows * dim + 3 * dim * hidden)
+    count += 0 if version else 2 * seq * (dim // heads // 2)
+    count += 0 if shared else vocab * dim
+    data = rng.normal(size=count).astype("<f4").tobytes()
+    if version:
+        head = struct.pack(
+            "<Ii7iB", 0x616B3432, version, *sizes[:5], vocab, seq, shared
+        )
+        path.write_bytes(head.ljust(256, b"\0") + data)
+    else:
+        path.write_bytes(struct.pack("<7i", *sizes) + data)
+
+
+def arrays(seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        "a.weight": rng.normal(size=(3, 4)).astype(np.float32),
+        "a.bias": rng.normal(size=4).astype(np.float16),
+        "count": np.arange(5),
+        "step": np.asarray(7),
+    }
+
+
+def seeds(folder: Path) -> dict[str, Path]:
+    """One whole file of each kind."""
+    found = {name: folder / f"whole.{name}" for name in ("safetensors", "npz", "pt")}
+    safetensors.numpy.save_file(arrays(), str(found["safetensors"]))
+    np.savez(found["npz"], **arrays())
+    torch_file(found["pt"], arrays())
+    found["bin"] = folder / "whole.bin"
+    llama2c_file(found["bin"])
+    found["json"] = folder / "config.json"
+    write_neox(folder / "neox")
+    found["json"].write_bytes((folder / "neox" / "config.json").read_bytes())
+    json.loads(found["json"].read_text())
+    return found

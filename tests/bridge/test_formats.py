@@ -1,0 +1,215 @@
+"""Files give what is in them or one clear error, and never run anything."""
+
+import json
+import time
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import tracr_bridge as tb
+from jaxcirc.checkpoints import CheckpointError
+
+from . import made
+
+# What a loader may raise of a file that is not as it should be.
+CLEAR = (CheckpointError, ValueError)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "npz", "pt"])
+def test_every_kind_gives_its_arrays(kind, tmp_path):
+    tensors = tb.open_tensors(str(made.seeds(tmp_path)[kind]))
+    expected = made.arrays()
+    assert set(tensors) == set(expected)
+    for name, array in expected.items():
+        assert tensors.shapes[name] == array.shape
+        assert tensors.dtypes[name] == array.dtype
+        np.testing.assert_array_equal(tensors[name], array)
+
+
+def test_torch_files_of_pytorch_itself(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    whole = torch.arange(24.0).reshape(4, 6)
+    state = {
+        "view": whole[1:3, ::2],
+        "turned": whole.T,
+        "half": whole.bfloat16(),
+        "parameter": torch.nn.Parameter(whole + 1),
+        "flags": torch.tensor([True, False]),
+        "scalar": torch.tensor(3),
+    }
+    for nest, file in ((None, "plain.pt"), ("model_state_dict", "nested.pt")):
+        tree = state if nest is None else {nest: state, "step": 7, "lr": [0.1]}
+        torch.save(tree, tmp_path / file)
+        tensors = tb.open_tensors(str(tmp_path / file))
+        assert set(tensors) == set(state)
+        for name, tensor in state.items():
+            np.testing.assert_array_equal(
+                np.asarray(tensors[name], np.float32), tensor.detach().float().numpy()
+            )
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.LayerNorm(2))
+    torch.save(module.state_dict(), tmp_path / "module.pt")
+    assert set(tb.open_tensors(str(tmp_path / "module.pt"))) == set(module.state_dict())
+    torch.save(module, tmp_path / "whole.pt")
+    with pytest.raises(CheckpointError, match="torch.nn.modules.container"):
+        tb.open_tensors(str(tmp_path / "whole.pt"))
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("shared", [True, False])
+def test_llama2c_files_of_both_versions(version, shared, tmp_path):
+    path = tmp_path / "model.bin"
+    made.llama2c_file(path, version=version, shared=shared)
+    model = tb.load(str(path))
+    assert (model.config.d_vocab, model.config.n_kv_heads) == (13, 1)
+    assert model.config.tied == shared
+    assert np.isfinite(model(jnp.zeros((1, 4), int))).all()
+
+
+def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path):
+    witness = tmp_path / "executed"
+    made.evil_file(tmp_path / "evil.pt", witness)
+    with pytest.raises(CheckpointError, match=r"a call of .*\.open.*not executed"):
+        tb.open_tensors(str(tmp_path / "evil.pt"))
+    np.savez(tmp_path / "objects.npz", a=np.array([{"x": 1}], dtype=object))
+    with pytest.raises(CheckpointError, match="only numbers are read"):
+        tb.open_tensors(str(tmp_path / "objects.npz"))
+    assert not witness.exists()
+
+
+def test_a_zip_that_announces_more_than_it_holds_is_refused(tmp_path):
+    state = made.arrays()
+    state["a.weight"] = np.lib.stride_tricks.as_strided(
+        state["a.weight"], (3, 1 << 20), (0, 4)
+    )
+    pickled = made.torch_pickle(state)
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "huge.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        for index in range(4):
+            archive.writestr(f"archive/data/{index}", b"\0" * 48)
+    with pytest.raises(CheckpointError, match="does not lie within its storage"):
+        tb.open_tensors(str(tmp_path / "huge.pt"))
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "npz", "pt", "bin", "json"])
+def test_mutated_files_load_or_say_clearly_why_not(kind, tmp_path):
+    """400 of each kind: bytes changed, cut out, doubled, cut off; none may hang."""
+    whole = made.seeds(tmp_path)[kind].read_bytes()
+    rng = np.random.default_rng([ord(c) for c in kind])
+    folder = tmp_path / "neox"
+    path = folder / "config.json" if kind == "json" else tmp_path / f"mutated.{kind}"
+    loaded = refused = 0
+    for _ in range(400):
+        path.write_bytes(mutated(whole, rng))
+        began = time.monotonic()
+        try:
+            if kind == "json":
+                read_config(folder)
+            elif kind == "bin":
+                tb.load_llama2c(str(path))
+            else:
+                for array in tb.open_tensors(str(path)).values():
+                    np.asarray(array)
+            loaded += 1
+        except CLEAR:
+            refused += 1
+        assert time.monotonic() - began < 5
+    assert loaded + refused == 400
+    assert refused > 20
+
+
+def mutated(data: bytes, rng: np.random.Generator) -> bytes:
+    out = bytearray(data)
+    for _ in range(rng.integers(1, 4)):
+        if not out:
+            break
+        # Headers are where it hurts; half of the changes go there.
+        reach = len(out) if rng.random() < 0.5 else min(len(out), 400)
+        place = int(rng.integers(0, reach))
+        size = int(rng.integers(1, 9))
+        match rng.integers(0, 5):
+            case 0:
+                out[place] = int(rng.integers(0, 256))
+            case 1:
+                del out[place : place + size]
+            case 2:
+                out[place:place] = out[place : place + size]
+            case 3:
+                out[place : place + size] = rng.bytes(size)
+            case 4:
+                del out[place:]
+    return bytes(out)
+
+
+def read_config(folder):
+    import warnings
+
+    from tracr_bridge._pretrained import family_of, read_json
+
+    raw = read_json(str(folder / "config.json"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        family_of(raw).config(raw)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "gpt_neo"}, "unknown architecture 'gpt_neo'.*gpt_neox"),
+        ({"hidden_act": "quick_gelu"}, "'quick_gelu' is not supported; known are"),
+        ({"hidden_size": "8"}, "`hidden_size` must be a whole number"),
+        ({"vocab_size": None}, "`vocab_size` is missing"),
+        ({"num_attention_heads": 3}, "`n_heads` = 3 does not divide"),
+        (
+            {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}},
+            "rotary scaling 'yarn' is not supported",
+        ),
+        ({"hidden_size": 16}, r"has shape \[.*\] where the config needs"),
+        ({"num_hidden_layers": 3}, r"lacks gpt_neox.layers.2.*"),
+        ({"num_hidden_layers": 1}, r"holds gpt_neox.layers.1.*no use for"),
+    ],
+)
+def test_configs_that_cannot_be_followed_say_why(change, message, tmp_path):
+    made.write_neox(tmp_path)
+    path = tmp_path / "config.json"
+    raw = json.loads(path.read_text()) | change
+    raw["architectures"] = []
+    path.write_text(json.dumps(raw))
+    with pytest.raises(ValueError, match=message):
+        tb.load(str(tmp_path))
+
+
+def test_an_option_that_nobody_knows_is_told(tmp_path):
+    model = made.write_neox(tmp_path)
+    path = tmp_path / "config.json"
+    raw = json.loads(path.read_text()) | {"new_trick": 3, "attention_dropout": 0.1}
+    path.write_text(json.dumps(raw))
+    with pytest.warns(UserWarning, match="new_trick unknown here and not followed"):
+        assert tb.load(str(tmp_path)).config == model.config
+
+
+def test_broken_folders_say_what_to_do(tmp_path):
+    made.write_neox(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-10])
+    with pytest.raises(CheckpointError, match=r"is cut short.*copy it again"):
+        tb.load(str(tmp_path))
+    weights.unlink()
+    with pytest.raises(CheckpointError, match="holds no weights: none of"):
+        tb.load(str(tmp_path))
+    index = {"weight_map": {"a": "../../etc/passwd"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match="no files beside it"):
+        tb.load(str(tmp_path))
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="config.json is missing"):
+        tb.load(str(tmp_path))
+    with pytest.raises(CheckpointError, match="no such file or folder"):
+        tb.load(str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="which has no revisions"):
+        tb.load(str(tmp_path), revision="main")
+    with pytest.raises(ValueError, match="its ending is none of"):
+        tb.open_tensors(str(tmp_path / "a.h5"))
