@@ -9,11 +9,17 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/jaxcirc run induction
 
-test: $(VENV)/installed-dev
-	$(BIN)/pytest -n 2 -m "not slow"
+# TORCH=yes also runs what compares with PyTorch, as pip gives it; TORCH=URL takes it from
+# that index: https://download.pytorch.org/whl/cpu has no CUDA in it. Without, those tests
+# are skipped, and the end of the output says which.
+TORCH ?=
+with-torch = $(if $(TORCH),$(VENV)/installed-torch)
 
-test-slow: $(VENV)/installed-dev
-	$(BIN)/pytest -m slow
+test: $(VENV)/installed-dev $(with-torch)
+	$(BIN)/pytest -n 2 -m "not slow" -rs
+
+test-slow: $(VENV)/installed-dev $(with-torch)
+	$(BIN)/pytest -m slow -rs
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -29,6 +35,8 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/capture.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/llc.py
+	$(BIN)/python benchmarks/programs.py
+	$(BIN)/python benchmarks/bridge.py
 
 # Another interpreter than the one .venv was made with means another .venv.
 $(VENV)/made: Makefile
@@ -44,6 +52,12 @@ $(VENV)/installed: $(VENV)/made constraints.txt pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/installed-torch: $(VENV)/installed-dev tests/requirements-torch.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	  $(if $(filter-out yes,$(TORCH)),--extra-index-url $(TORCH)) \
+	  --requirement tests/requirements-torch.txt
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed

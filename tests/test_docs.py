@@ -11,7 +11,8 @@ DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
 
 @pytest.mark.parametrize(
-    ("guide", "prints"), [("llc.md", 3), ("metrics.md", 8), ("programs.md", 7)]
+    ("guide", "prints"),
+    [("llc.md", 3), ("metrics.md", 8), ("programs.md", 7), ("checkpoints.md", 5)],
 )
 def test_the_blocks_of_the_guides(guide, prints):
     if guide == "programs.md":

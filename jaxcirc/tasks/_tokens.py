@@ -165,5 +165,5 @@ SPEC = TaskSpec(
     name="tokens",
     summary="the next token of text, in the tokens of a published model",
     build=tokens,
-    tiny={"ids": [i * i % 11 for i in range(200)], "n_ctx": 8},
+    tiny={"ids": [pow(7, i, 257) % 11 for i in range(250)], "n_ctx": 8},
 )
