@@ -10,6 +10,7 @@ from jaxtyping import Array, Int
 from jaxcirc.models import Transformer, capture
 
 from ._pretrained import express
+from ._torch import import_optional
 
 
 class Difference(NamedTuple):
@@ -141,8 +142,7 @@ def _first(out: Any) -> Any:
 
 def _hidden_states(module: Any, ids: np.ndarray, model: Transformer) -> dict[str, Any]:
     """What a module of transformers says of its residual stream, under our names."""
-    import torch  # noqa: TID251
-
+    torch = import_optional("torch", "check_parity")
     family, _ = express(model.config)
     mids: list[Any] = []
     ends: list[Any] = []

@@ -67,7 +67,7 @@ def to_torch(model: Transformer) -> Any:
         ImportError: PyTorch or transformers is not installed.
         ValueError: neither has code for some part of the model.
     """
-    torch = _import("torch")
+    torch = import_optional("torch", "to_torch")
     unlike = unlike_programs(model.config)
     if not unlike:
         return program_module(torch, model)
@@ -78,7 +78,7 @@ def to_torch(model: Transformer) -> Any:
             f"to_torch: {error} It is not built like a compiled program either: it "
             f"differs in {', '.join(unlike)}."
         ) from None
-    transformers = _import("transformers")
+    transformers = import_optional("transformers", "to_torch")
     options = {k: v for k, v in raw.items() if k not in ("model_type", "architectures")}
     try:
         config = transformers.AutoConfig.for_model(family.name, **options)
@@ -118,12 +118,17 @@ def _own_rules(config: TransformerConfig) -> list[Rule]:
     return rules
 
 
-def _import(name: str) -> Any:
+def import_optional(name: str, who: str) -> Any:
+    """A library of the `torch` extra.
+
+    Raises:
+        ImportError: it is not installed; `who` needs it.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(
-            f"to_torch needs {name}: pip install 'jaxcirc[torch]' (for a CPU alone, "
+            f"{who} needs {name}: pip install 'jaxcirc[torch]' (for a CPU alone, "
             "install torch from PyTorch's own index first)."
         ) from error
 
@@ -137,7 +142,7 @@ def _to_numpy(tensor: Any) -> np.ndarray:
     """A copy on the host; NumPy has no bfloat16 of its own."""
     tensor = tensor.detach().cpu().contiguous()
     if str(tensor.dtype) == "torch.bfloat16":
-        integers = tensor.view(_import("torch").int16).numpy()
+        integers = tensor.view(import_optional("torch", "from_torch").int16).numpy()
         return integers.view(ml_dtypes.bfloat16).copy()
     return tensor.numpy().copy()
 
