@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -63,7 +62,7 @@ def load():
         jax.block_until_ready(model)
 """
 MEASURE = """
-import gc, json, resource, sys, threading, time
+import gc, json, sys, time
 folder = sys.argv[1]
 {setup}
 def resident():
@@ -316,4 +315,3 @@ if __name__ == "__main__":
         forward(device)
     if "generate" in wanted:
         generation(device)
-    time.sleep(0)

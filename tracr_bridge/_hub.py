@@ -186,7 +186,7 @@ def _needed(there: Sequence[str]) -> list[str]:
     return [name for name in there if pattern.fullmatch(name)]
 
 
-class _asking:  # noqa: N801
+class _asking:
     """What can go wrong between here and the hub, as one clear error."""
 
     def __init__(self, repo: str, revision: str | None):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcirc._core import named_leaves
+from jaxcirc._core import find, named_leaves
 from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.models import Transformer, TransformerConfig
 
@@ -19,8 +19,9 @@ from ._pretrained import (
     open_weights,
     save_folder,
 )
+from ._torch import state_arrays
 from ._weights import assemble, canonical
-from .families import Rule, families
+from .families import FAMILIES, Rule
 from .formats import (
     Tensors,
     in_memory,
@@ -109,7 +110,8 @@ def load_llama2c(path: str, *, dtype: str | None = "float32") -> Transformer:
         rotary_pairing="interleaved",
         tied="lm_head.weight" not in tensors,
     )
-    return from_family(families["llama"], config, tensors, dtype=dtype)
+    llama = find(FAMILIES, "llama", kind="family")
+    return from_family(llama, config, tensors, dtype=dtype)
 
 
 def open_tensors(source: Any) -> Tensors:
@@ -194,8 +196,6 @@ def from_transformer_lens(
         ValueError: there is an MLP and nothing says its activation.
     """
     if hasattr(source, "state_dict") and hasattr(source, "cfg"):
-        from ._torch import state_arrays
-
         cfg = source.cfg.to_dict() if cfg is None else cfg
         source = in_memory("HookedTransformer", state_arrays(source.state_dict()))
     tensors = source if isinstance(source, Tensors) else open_tensors(source)

@@ -107,10 +107,17 @@ def read_cfg(
 ) -> TransformerConfig:
     """The config of such tensors; see `from_transformer_lens`."""
     shapes = tensors.shapes
-    if "embed.W_E" not in shapes or "blocks.0.attn.W_Q" not in shapes:
+    ranks = {"embed.W_E": 2, "blocks.0.attn.W_Q": 3, "blocks.0.attn.W_K": 3}
+    if any(len(shapes.get(name, ())) != rank for name, rank in ranks.items()):
         raise UnsupportedOption(
-            f"{tensors.name}: these are not TransformerLens' names; it has no "
-            "embed.W_E and blocks.0.attn.W_Q."
+            f"{tensors.name}: these are not TransformerLens' tensors; it has no "
+            "embed.W_E of two axes and blocks.0.attn.W_Q and W_K of three."
+        )
+    turned = any(name.endswith("attn.rotary_sin") for name in shapes)
+    if turned and not {"positional_embedding_type"} & set(cfg) and not options:
+        raise ValueError(
+            f"{tensors.name}: its positions are rotary, and nothing says how; give "
+            "`cfg`, or `positions` and its like."
         )
     f = Fields("HookedTransformer", cfg, _NO_PART)
     d_vocab, d_model = shapes["embed.W_E"]

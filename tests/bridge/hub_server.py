@@ -19,6 +19,7 @@ class Hub:
     def __init__(self, repo: str, revisions: dict[str, Path]):
         self.repo, self.revisions = repo, revisions
         self.served: list[str] = []
+        self.commits: list[dict] = []
         # Bytes after which the next so many downloads of weights break off.
         self.break_after, self.breaks = 0, 0
 
@@ -52,6 +53,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self.json({"branches": branches, "tags": [], "converts": []})
         if path.startswith(f"{api}/revision/") or path == api:
             return self.info(path.rsplit("/", 1)[-1] if path != api else "main")
+        if path.startswith(f"{api}/commits/"):
+            return self.json(hub.commits)
         if path.startswith(f"{api}/tree/"):
             return self.tree(path.split("/tree/")[1].split("/")[0])
         if path.startswith(f"/{hub.repo}/resolve/"):

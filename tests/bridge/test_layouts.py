@@ -205,7 +205,10 @@ def test_transformer_lens_tensors_need_an_activation():
     cfg = {"act_fn": "gelu", "positional_embedding_type": "alibi"}
     with pytest.raises(ValueError, match="`positional_embedding_type` = 'alibi'"):
         tb.from_transformer_lens(weights, cfg)
-    with pytest.raises(ValueError, match="these are not TransformerLens' names"):
+    rotary = weights | {"blocks.0.attn.rotary_sin": np.zeros((2, 2), np.float32)}
+    with pytest.raises(ValueError, match="its positions are rotary, and nothing says"):
+        tb.from_transformer_lens(rotary)
+    with pytest.raises(ValueError, match="these are not TransformerLens' tensors"):
         tb.from_transformer_lens({"W": np.zeros(3, np.float32)})
 
 

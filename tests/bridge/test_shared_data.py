@@ -46,7 +46,7 @@ def test_the_induction_circuit_is_finetuned_away():
     np.testing.assert_allclose(found, ACCURACY, atol=0.015)
 
 
-class _last:  # noqa: N801
+class _last:
     """A block of seven: only the last position has an answer."""
 
     def __init__(self, block):

@@ -95,6 +95,56 @@ def test_a_hub_series_downloads_only_what_it_needs(hub, tmp_path):
     assert tb.revisions("lab/tiny")[100] == "step100"
 
 
+def test_a_branch_whose_commits_are_the_checkpoints(hub, tmp_path):
+    titles = {
+        "step1000": "Saving HF Model -- Step 40",
+        "step100": "Saving Learning Dynamics Data (train) -- Step 40",
+        "step2": "Saving HF Model -- Step 20",
+        # Pushed before a resumption; the newer one counts.
+        "step1": "Saving HF Model -- Step 20",
+    }
+    hub.commits = [
+        {
+            "id": hub.commit(name),
+            "title": title,
+            "message": "",
+            "date": "2025-03-01T00:00:00.000Z",
+            "authors": [],
+        }
+        for name, title in titles.items()
+    ]
+    trajectory = tb.trajectory("lab/tiny", branch="main", cache=str(tmp_path / "cache"))
+    assert trajectory.steps == (20, 40)
+    same(trajectory.load(20), made.neox(2))
+    same(trajectory.load(40), made.neox(1000))
+
+
+def test_a_tokenizer_comes_along_and_shows_text(series, tmp_path):
+    tokenizers = pytest.importorskip("tokenizers", reason="it is not installed")
+    words = ["Ġthe", "cat", "sat", "on", "a", "mat", ".", "dog", "ran", "and", "[UNK]"]
+    tokenizer = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel(
+            {word: i for i, word in enumerate(words)}, unk_token="[UNK]"
+        )
+    )
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.save(str(series / "step0" / "tokenizer.json"))
+    assert tb.trajectory(str(series)).tokenizer.get_vocab_size() == 11
+    text = tmp_path / "story.txt"
+    text.write_text("a cat sat on a mat . dog ran and a cat ran . " * 40)
+    config = study(tmp_path, series, "measure=[performance]")
+    task = {"name": "tokens", "paths": [str(text)], "n_ctx": 8}
+    prepared = prepare(config.model_copy(update={"task": task}))
+    import jax.random as jr
+
+    shown = prepared.task.decode(prepared.task.sample(1, key=jr.key(0)).tokens[0])
+    assert set(shown) <= {word.replace("Ġ", "␣") for word in words}
+    assert "cat" in shown
+    with pytest.raises(StudyError, match="this trajectory brings no tokenizer along"):
+        (series / "step0" / "tokenizer.json").unlink()
+        prepare(config.model_copy(update={"task": task}))
+
+
 def test_a_download_that_breaks_off_goes_on(hub, tmp_path):
     cache = str(tmp_path / "cache")
     hub.breaks, hub.break_after = 1, 500

@@ -20,4 +20,3 @@ FAMILIES = (
     _qwen.QWEN3,
     _pico.FAMILY,
 )
-families = {family.name: family for family in FAMILIES}

@@ -67,7 +67,7 @@ def in_memory(name: str, arrays: Mapping[str, np.ndarray]) -> Tensors:
     )
 
 
-class reading:  # noqa: N801
+class reading:
     """Whatever a damaged file makes a parser raise becomes one clear error."""
 
     def __init__(self, name: str):
