@@ -43,6 +43,11 @@ def assemble(
     Raises:
         CheckpointError: a tensor is missing, unknown, or of another shape.
     """
+    if dtype not in (None, "float32", "bfloat16", "float16"):
+        raise ValueError(
+            f"`dtype` must be float32, bfloat16, float16 or None (the file's own); got "
+            f"{dtype!r}."
+        )
     like = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
     shapes = {name: leaf.shape for name, leaf in named_leaves(like).items()}
     used = [rule for rule in rules if set(rule.leaves()) <= set(shapes)]

@@ -1,5 +1,7 @@
 """A row of the model catalogue."""
 
+import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -21,3 +23,17 @@ class ModelSpec(NamedTuple):
     summary: str
     build: Callable[..., TransformerConfig]
     tiny: Mapping[str, Any]
+
+
+def variant(
+    build: Callable[..., TransformerConfig],
+    parts: Callable[[TransformerConfig], Mapping[str, Any]],
+) -> Callable[..., TransformerConfig]:
+    """A family that is another one, options included, with some parts exchanged."""
+
+    @functools.wraps(build)
+    def built(*args: Any, **options: Any) -> TransformerConfig:
+        config = build(*args, **options)
+        return dataclasses.replace(config, **parts(config))
+
+    return built

@@ -1,45 +1,21 @@
 """Qwen 2 (Yang et al. 2024): a Llama with biases on queries, keys and values."""
 
+from typing import Any
+
 from ._config import TransformerConfig
-from ._family import ModelSpec
+from ._family import ModelSpec, variant
+from ._llama import llama
 
 
-def qwen2(
-    d_vocab: int,
-    n_ctx: int,
-    *,
-    n_layers: int = 4,
-    d_model: int = 128,
-    n_heads: int = 4,
-    n_kv_heads: int = 0,
-    d_mlp: int | None = None,
-    rotary_base: float = 1_000_000.0,
-    tied: bool = False,
-) -> TransformerConfig:
-    """A Qwen 2 of any size; `d_mlp` is 8/3 `d_model`, 16-rounded if not given."""
-    return TransformerConfig(
-        d_vocab=d_vocab,
-        n_ctx=n_ctx,
-        n_layers=n_layers,
-        d_model=d_model,
-        n_heads=n_heads,
-        n_kv_heads=n_kv_heads,
-        d_mlp=-(-8 * d_model // 48) * 16 if d_mlp is None else d_mlp,
-        activation="silu",
-        gated=True,
-        attention_bias="qkv",
-        mlp_bias=False,
-        norm="rms",
-        norm_eps=1e-6,
-        positions="rotary",
-        rotary_base=rotary_base,
-        tied=tied,
-    )
+def parts(config: TransformerConfig) -> dict[str, Any]:
+    """What differs from a Llama."""
+    del config
+    return {"attention_bias": "qkv"}
 
 
 SPEC = ModelSpec(
     name="qwen2",
     summary="a Llama with biases on queries, keys and values",
-    build=qwen2,
+    build=variant(llama, parts),
     tiny={"n_layers": 2, "d_model": 16, "n_heads": 4, "n_kv_heads": 2},
 )

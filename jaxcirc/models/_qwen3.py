@@ -1,48 +1,21 @@
 """Qwen 3 (Yang et al. 2025): a Llama whose heads normalise queries and keys."""
 
+from typing import Any
+
 from ._config import TransformerConfig
-from ._family import ModelSpec
+from ._family import ModelSpec, variant
+from ._llama import llama
 
 
-def qwen3(
-    d_vocab: int,
-    n_ctx: int,
-    *,
-    n_layers: int = 4,
-    d_model: int = 128,
-    n_heads: int = 4,
-    n_kv_heads: int = 0,
-    d_head: int = 0,
-    d_mlp: int | None = None,
-    rotary_base: float = 1_000_000.0,
-    tied: bool = False,
-) -> TransformerConfig:
-    """A Qwen 3 of any size; `d_mlp` is 8/3 `d_model`, 16-rounded if not given."""
-    return TransformerConfig(
-        d_vocab=d_vocab,
-        n_ctx=n_ctx,
-        n_layers=n_layers,
-        d_model=d_model,
-        n_heads=n_heads,
-        n_kv_heads=n_kv_heads,
-        d_head=d_head,
-        d_mlp=-(-8 * d_model // 48) * 16 if d_mlp is None else d_mlp,
-        activation="silu",
-        gated=True,
-        attention_bias=False,
-        mlp_bias=False,
-        qk_norm="head",
-        norm="rms",
-        norm_eps=1e-6,
-        positions="rotary",
-        rotary_base=rotary_base,
-        tied=tied,
-    )
+def parts(config: TransformerConfig) -> dict[str, Any]:
+    """What differs from a Llama."""
+    del config
+    return {"qk_norm": "head"}
 
 
 SPEC = ModelSpec(
     name="qwen3",
     summary="a Llama whose heads normalise their queries and keys",
-    build=qwen3,
+    build=variant(llama, parts),
     tiny={"n_layers": 2, "d_model": 16, "n_heads": 4, "n_kv_heads": 2},
 )

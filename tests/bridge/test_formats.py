@@ -211,5 +211,8 @@ def test_broken_folders_say_what_to_do(tmp_path):
         tb.load(str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="which has no revisions"):
         tb.load(str(tmp_path), revision="main")
+    made.write_neox(tmp_path)
+    with pytest.raises(ValueError, match="`dtype` must be float32.*'float7'"):
+        tb.load(str(tmp_path), dtype="float7")
     with pytest.raises(ValueError, match="its ending is none of"):
         tb.open_tensors(str(tmp_path / "a.h5"))

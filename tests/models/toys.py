@@ -50,6 +50,18 @@ TOYS = {
     "tied": {"tied": True, "embedding_scale": 12**0.5},
     "soft_caps": {"attention_softcap": 2.0, "logit_softcap": 3.0},
     "scaled_scores": {"attention_scale": 0.7, "scale_by_inverse_layer": True},
+    "pico_like": {
+        **GQA,
+        "d_mlp": 16,
+        "activation": "silu",
+        "gated": True,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "norm": "rms",
+        "norm_eps": 1e-6,
+        "positions": "rotary",
+        "rotary_pairing": "interleaved",
+    },
     "gemma2_like": {
         **GQA,
         "d_mlp": 16,

@@ -144,3 +144,11 @@ def test_a_misspelt_study_names_the_nearest():
 def test_malformed_overrides_are_named(tiny, override, words):
     with pytest.raises(StudyError, match=words):
         prepare(tiny(override))
+
+
+def test_only_hmc_takes_leapfrog_steps():
+    with pytest.raises(StudyError, match="'sgld' makes no trajectories; only `hmc`"):
+        prepare(load_config("induction", ["measure=[{name: llc, num_leapfrog: 5}]"]))
+    row = "{name: llc, sampler: hmc, num_leapfrog: 5, batch_size: null}"
+    prepared = prepare(load_config("induction", [f"measure=[{row}]"]))
+    assert prepared.measurements[0].measure.sampling.sampler.num_leapfrog == 5

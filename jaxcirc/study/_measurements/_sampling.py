@@ -117,6 +117,7 @@ def sampling(
     num_burnin: int = 600,
     steps_between_draws: int = 4,
     n_examples: int = 4096,
+    num_leapfrog: int | None = None,
 ) -> Sampling:
     """How to sample a local posterior.
 
@@ -131,10 +132,18 @@ def sampling(
         num_burnin: Steps before the first.
         steps_between_draws: Steps to a draw.
         n_examples: Train examples that make up the loss, at most.
+        num_leapfrog: Gradients of one trajectory of `hmc`; 20 unless given. Steep
+            models, such as compiled programs, need 100.
     """
     build = find(SAMPLERS, sampler, kind="sampler").build
+    more = {} if num_leapfrog is None else {"num_leapfrog": num_leapfrog}
+    if more and sampler != "hmc":
+        raise ValueError(
+            f"num_leapfrog: {sampler!r} makes no trajectories; only `hmc` does. Leave "
+            "it out."
+        )
     return Sampling(
-        build(step_size=step_size, n_beta=n_beta, gamma=gamma),
+        build(step_size=step_size, n_beta=n_beta, gamma=gamma, **more),
         batch_size,
         num_chains,
         num_draws,
