@@ -172,8 +172,10 @@ def _snapshots(
         if step in wanted:
             gap = jnp.full(len(trajectories), step - before[step])
             there = look_back and step > every[0] and previous is not None
-            before_it: Any = previous if there else model
-            yield step, Snapshot(model, before_it, gap)
+            earlier: Any = previous if there else model
+            yield step, Snapshot(model, earlier, gap)
+            # Nothing but `previous` keeps it while the next one is read.
+            del earlier
         previous = model if look_back else None
         del model
 

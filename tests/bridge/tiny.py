@@ -3,7 +3,8 @@
 SIZES = {
     "vocab_size": 37,
     "hidden_size": 32,
-    "num_hidden_layers": 4,
+    # More than are unrolled, so that one block is compiled for all.
+    "num_hidden_layers": 5,
     "num_attention_heads": 4,
     "intermediate_size": 40,
     "max_position_embeddings": 32,
@@ -12,7 +13,7 @@ SIZES = {
     "pad_token_id": None,
 }
 GROUPED = {"num_key_value_heads": 2}
-GPT2 = {"vocab_size": 37, "n_positions": 32, "n_embd": 24, "n_layer": 3, "n_head": 3}
+GPT2 = {"vocab_size": 37, "n_positions": 32, "n_embd": 24, "n_layer": 5, "n_head": 3}
 LLAMA3 = {
     "rope_type": "llama3",
     "rope_theta": 500.0,
@@ -99,7 +100,8 @@ CONFIGS = {
             "head_dim": 8,
             "sliding_window": 5,
             "query_pre_attn_scalar": 8,
-            "layer_types": ["sliding_attention", "full_attention"] * 2,
+            "layer_types": ["sliding_attention", "full_attention"] * 2
+            + ["sliding_attention"],
             "rope_parameters": {
                 "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
                 "full_attention": {
