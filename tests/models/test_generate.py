@@ -11,14 +11,11 @@ from .test_transformer import perturbed, run
 from .toys import toy
 
 NAMES = (
-    "plain",
     "rotary_interleaved_partial",
-    "rotary_per_layer",
     "window_per_layer",
     "qk_norm_of_all",
     "scaled_scores",
     "gemma2_like",
-    "parallel",
 )
 
 

@@ -27,11 +27,25 @@ def model():
     return perturbed(toy("plain"))
 
 
-@pytest.mark.parametrize("name", TOYS)
+# Between them they have every site and every axis that a site can have.
+EVERY_SITE = (
+    "plain",
+    "attention_only",
+    "one_layer_no_norm",
+    "parallel",
+    "gqa",
+    "norm_both",
+    "qk_norm_by_head",
+    "gemma2_like",
+    "pico_like",
+)
+
+
+@pytest.mark.parametrize("name", EVERY_SITE)
 def test_the_table_is_what_capture_returns(name):
     model, tokens = perturbed(toy(name)), some_tokens(2, 9)
     table = sites(model, tokens.shape)
-    _, acts = capture(model, tokens, tuple(table))
+    _, acts = eqx.filter_jit(capture)(model, tokens, tuple(table))
     for site, row in table.items():
         assert acts[site].shape == row.shape, site
         assert len(row.axes) == len(row.shape), site

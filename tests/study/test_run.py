@@ -216,7 +216,17 @@ INDUCTION = "{name: induction, n_symbols: 12, n_ctx: 16, shortest: 3, longest: 6
 ONCE = ("llc_conformance", "llc_solution", "llc_ablations", "llc_programs")
 
 
-@pytest.mark.parametrize("spec", MEASUREMENTS, ids=lambda spec: spec.name)
+# Whole studies in themselves: minutes of compilation for numbers of a few chains.
+LONG = ("llc_conformance", "llc_programs")
+ROWS = [
+    pytest.param(
+        spec, id=spec.name, marks=pytest.mark.slow if spec.name in LONG else ()
+    )
+    for spec in MEASUREMENTS
+]
+
+
+@pytest.mark.parametrize("spec", ROWS)
 def test_every_measurement_has_units_meaning_and_one_compilation(spec, tiny):
     once = spec.name in ONCE
     solved = spec.name in ("llc_solution", "llc_ablations")
