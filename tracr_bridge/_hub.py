@@ -54,9 +54,8 @@ def steps_of(names: Sequence[str], pattern: str | None, where: str) -> dict[int,
             continue
         if step in found:
             raise ValueError(
-                f"{where}: {found[step]!r} and {name!r} both are step {step}. Say which"
-                " "
-                "you mean by `pattern`, a regular expression such as '^stage1-'."
+                f"{where}: {found[step]!r} and {name!r} both are step {step}. Say "
+                "which you mean by `pattern`, a regular expression such as '^stage1-'."
             )
         found[step] = name
     return dict(sorted(found.items()))
@@ -119,7 +118,7 @@ def download(
             if isinstance(error, _answers()) or not _is_transport(error):
                 raise
             # Nobody there; perhaps all of it is in the cache.
-            wanted, offline = ["config.json", "*.safetensors", "*.index.json"], True
+            wanted, offline = None, True
         return hub.snapshot_download(
             repo,
             revision=revision,
@@ -214,9 +213,8 @@ class _asking:
             ) from error
         if isinstance(error, errors.RepositoryNotFoundError):
             raise CheckpointError(
-                f"{self.repo}: no such folder here, and no such model on the hub (or it"
-                " "
-                "is private: run `hf auth login`)."
+                f"{self.repo}: no such folder here, and no such model on the hub (or "
+                "it is private: run `hf auth login`)."
             ) from error
         if _is_transport(error):
             raise CheckpointError(
@@ -228,7 +226,9 @@ class _asking:
     def _near(self) -> str:
         try:
             refs = _hub().HfApi().list_repo_refs(self.repo)
-        except Exception:  # only to say more
+        except Exception as error:
+            if not _is_transport(error):
+                raise
             return ""
         names = [ref.name for ref in (*refs.branches, *refs.tags)]
         step = step_of(str(self.revision))

@@ -139,12 +139,12 @@ def state_arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _to_numpy(tensor: Any) -> np.ndarray:
-    """A copy on the host; NumPy has no bfloat16 of its own."""
+    """On the host, shared where it is there; NumPy has no bfloat16 of its own."""
     tensor = tensor.detach().cpu().contiguous()
     if str(tensor.dtype) == "torch.bfloat16":
         integers = tensor.view(import_optional("torch", "from_torch").int16).numpy()
-        return integers.view(ml_dtypes.bfloat16).copy()
-    return tensor.numpy().copy()
+        return integers.view(ml_dtypes.bfloat16)
+    return tensor.numpy()
 
 
 def _from_numpy(torch: Any, array: np.ndarray) -> Any:

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import hashlib
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -95,7 +96,7 @@ def trajectory(
     else:
         series = _local_series(source, given, pattern, dtype, cfg)
     chosen = _choose(source, series.names, schedule, steps)
-    config = series.config(next(iter(chosen.values())))
+    config = _first_config(series, list(chosen.values()))
     info: dict[str, Any] = {"model": config.to_dict(), "source": source}
     info["names"] = dict(chosen)
     info["identical"] = []
@@ -133,6 +134,17 @@ def _choose(
             raise ValueError(f"{source} has no step of the schedule {named!r}.")
         return chosen
     return there
+
+
+def _first_config(series: _Series, names: Sequence[str]) -> TransformerConfig:
+    """The first checkpoint's, or the last one's where the first is broken."""
+    try:
+        return series.config(names[0])
+    except ValueError as error:
+        try:
+            return series.config(names[-1])
+        except ValueError:
+            raise error from None
 
 
 def _hub_series(
@@ -276,10 +288,16 @@ class _Watch:
     ):
         self._source, self._series, self._names = source, series, names
         self._config, self._identical = config, identical
-        self._seen: dict[bytes, int] = {}
+        self._seen: dict[str, int] = {}
 
     def __call__(self, step: int) -> Transformer:
-        model = self._series.read(self._names[step])
+        try:
+            model = self._series.read(self._names[step])
+        except CheckpointError:
+            raise
+        except ValueError as error:
+            # Of a series, one that cannot be followed is as lost as a damaged one.
+            raise CheckpointError(f"{self._source}, step {step}: {error}") from error
         if model.config != self._config:
             raise CheckpointError(
                 f"{self._source}: the checkpoint at step {step} has another config "
@@ -298,12 +316,13 @@ class _Watch:
         return model
 
 
-def _sample(model: Transformer) -> bytes:
-    parts = []
+def _sample(model: Transformer) -> str:
+    """A hash of some values of every weight; only those leave the device."""
+    state = hashlib.blake2b(digest_size=12)
     for leaf in named_leaves(model).values():
-        flat = np.asarray(leaf).reshape(-1)
-        parts.append(flat[:: max(1, flat.size // _SAMPLE)].tobytes())
-    return b"".join(parts)
+        some = leaf.reshape(-1)[:: max(1, leaf.size // _SAMPLE)]
+        state.update(np.asarray(some).tobytes())
+    return state.hexdigest()
 
 
 def _equal(a: Transformer, b: Transformer) -> bool:

@@ -42,6 +42,7 @@ def assemble(
 
     Raises:
         CheckpointError: a tensor is missing, unknown, or of another shape.
+        ValueError: an unknown `dtype`.
     """
     if dtype not in (None, "float32", "bfloat16", "float16"):
         raise ValueError(

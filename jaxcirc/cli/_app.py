@@ -42,7 +42,6 @@ def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False)
 
     def work():
         from .. import study as studies
-        from ..study import Published
         from ..training import TrainingDiverged
         from ._progress import RunProgress
 
@@ -50,9 +49,7 @@ def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False)
         prepared = studies.prepare(studies.load_config(study, overrides or ()))
         studies.check_memory(prepared)
         try:
-            training = prepared.training
-            steps = 0 if isinstance(training, Published) else training.steps
-            with RunProgress(console, steps) as progress:
+            with RunProgress(console, prepared.training.steps) as progress:
                 studies.run(prepared, progress)
         except TrainingDiverged:
             # What came before has been measured, and is worth reading.

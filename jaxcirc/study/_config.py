@@ -379,8 +379,7 @@ def _select(
         outside = [s for s in wanted if not 0 <= s <= there[-1]]
     if outside:
         faults.append(
-            f"{where}: {outside} is outside the run, which goes from "
-            f"{min(there[0], 0)} to {there[-1]}"
+            f"{where}: {outside} is outside the run, which goes from 0 to {there[-1]}"
         )
         return ()
     missing = [s for s in wanted if s not in there]

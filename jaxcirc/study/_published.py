@@ -36,6 +36,11 @@ class Published(NamedTuple):
         return self.trajectories[0].steps
 
     @property
+    def steps(self) -> int:
+        """Updates to make: none."""
+        return 0
+
+    @property
     def model(self) -> TransformerConfig:
         """What all of them are checkpoints of."""
         return TransformerConfig.from_dict(self.trajectories[0].info["model"])

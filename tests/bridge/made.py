@@ -100,16 +100,37 @@ def evil_file(path: Path, witness: Path) -> None:
         archive.writestr("archive/data.pkl", pickle.dumps({"w": Evil()}, protocol=2))
 
 
-def llama2c_file(path: Path, *, version: int = 0, shared: bool = True) -> None:
+def llama2c_file(
+    path: Path, *, version: int = 0, shared: bool = True
+) -> dict[str, np.ndarray]:
+    """A small random model; gives its weights as llama2.c calls them."""
     sizes = (8, 12, 2, 2, 1, 13 if shared else -13, 6)
     dim, hidden, layers, heads, kv, vocab, seq = sizes
     vocab, rows = abs(vocab), dim // heads * kv
+    shapes = {
+        "embed": (vocab, dim),
+        "norm1": (layers, dim),
+        "q": (layers, dim, dim),
+        "k": (layers, rows, dim),
+        "v": (layers, rows, dim),
+        "o": (layers, dim, dim),
+        "norm2": (layers, dim),
+        "w1": (layers, hidden, dim),
+        "w2": (layers, dim, hidden),
+        "w3": (layers, hidden, dim),
+        "norm": (dim,),
+        "tables": (2, seq, dim // heads // 2),
+        "head": (vocab, dim),
+    }
     rng = np.random.default_rng(0)
-    count = 2 * layers * dim + dim + vocab * dim
-    count += layers * (2 * dim * dim + 2 * rows * dim + 3 * dim * hidden)
-    count += 0 if version else 2 * seq * (dim // heads // 2)
-    count += 0 if shared else vocab * dim
-    data = rng.normal(size=count).astype("<f4").tobytes()
+    weights = {k: rng.normal(size=s).astype("<f4") for k, s in shapes.items()}
+    # The order in which each version of llama2.c writes them.
+    order = (
+        "norm1 norm2 norm embed q k v o w1 w2 w3"
+        if version
+        else "embed norm1 q k v o norm2 w1 w2 w3 norm tables"
+    ).split() + ([] if shared else ["head"])
+    data = b"".join(weights[name].tobytes() for name in order)
     if version:
         head = struct.pack(
             "<Ii7iB", 0x616B3432, version, *sizes[:5], vocab, seq, shared
@@ -117,6 +138,7 @@ def llama2c_file(path: Path, *, version: int = 0, shared: bool = True) -> None:
         path.write_bytes(head.ljust(256, b"\0") + data)
     else:
         path.write_bytes(struct.pack("<7i", *sizes) + data)
+    return weights
 
 
 def arrays(seed: int = 0) -> dict[str, np.ndarray]:

@@ -59,8 +59,26 @@ def test_torch_files_of_pytorch_itself(tmp_path):
 @pytest.mark.parametrize("shared", [True, False])
 def test_llama2c_files_of_both_versions(version, shared, tmp_path):
     path = tmp_path / "model.bin"
-    made.llama2c_file(path, version=version, shared=shared)
+    weights = made.llama2c_file(path, version=version, shared=shared)
     model = tb.load(str(path))
+    blocks = model.blocks
+    assert blocks.ln2 is not None
+    assert blocks.mlp is not None
+    for ours, theirs in (
+        (model.W_E, weights["embed"]),
+        (blocks.attn.W_Q.reshape(2, 8, 8), weights["q"].swapaxes(1, 2)),
+        (blocks.attn.W_K.reshape(2, 8, 4), weights["k"].swapaxes(1, 2)),
+        (blocks.attn.W_O.reshape(2, 8, 8), weights["o"].swapaxes(1, 2)),
+        (blocks.ln2.weight, weights["norm2"]),
+        (blocks.mlp.W_gate, weights["w1"].swapaxes(1, 2)),
+        (blocks.mlp.W_out, weights["w2"].swapaxes(1, 2)),
+        (blocks.mlp.W_in, weights["w3"].swapaxes(1, 2)),
+        (
+            model.W_E.T if shared else model.W_U,
+            weights["embed" if shared else "head"].T,
+        ),
+    ):
+        np.testing.assert_array_equal(ours, theirs)
     assert (model.config.d_vocab, model.config.n_kv_heads) == (13, 1)
     assert model.config.tied == shared
     assert np.isfinite(model(jnp.zeros((1, 4), int))).all()
@@ -91,6 +109,51 @@ def test_a_zip_that_announces_more_than_it_holds_is_refused(tmp_path):
             archive.writestr(f"archive/data/{index}", b"\0" * 48)
     with pytest.raises(CheckpointError, match="does not lie within its storage"):
         tb.open_tensors(str(tmp_path / "huge.pt"))
+
+
+def test_containers_that_stand_for_too_much_are_refused_at_once(tmp_path):
+    """Each list holds the one before ten times: 10 ** 30 places in a short file."""
+    import zipfile
+
+    pickled = b"\x80\x02]q\x00"
+    for level in range(1, 31):
+        before = bytes([level - 1])
+        pickled += b"]q" + bytes([level]) + b"(" + (b"h" + before) * 10 + b"e"
+    for kind, data in (
+        (zipfile.ZIP_STORED, pickled + b"."),
+        (8, made.torch_pickle({})),
+    ):
+        with zipfile.ZipFile(tmp_path / "deep.pt", "w", kind) as archive:
+            archive.writestr("archive/data.pkl", data)
+        began = time.monotonic()
+        message = "more than any checkpoint does|its members are compressed"
+        with pytest.raises(CheckpointError, match=message):
+            tb.open_tensors(str(tmp_path / "deep.pt"))
+        assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("row", tb.FAMILIES, ids=lambda row: row.name)
+def test_no_value_of_a_config_breaks_its_reader(row):
+    """Every key with a value of every wrong kind: a config, or a clear error."""
+    import warnings
+
+    from jaxcirc.models import MODELS, TransformerConfig
+
+    specs = {spec.name: spec for spec in MODELS}
+    ours = {"pico_decoder": "pico", "gemma3_text": "gemma3", "mistral": "llama"}
+    spec = specs[ours.get(row.name, row.name)]
+    raw = row.write(spec.build(11, 8, **spec.tiny))
+    wrong = [None, -1, 0, 1.5, 10**12, "x", True, [], [3], {}, {"rope_type": "llama3"}]
+    for key in (*raw, "rope_scaling", "rope_parameters", "layer_types"):
+        for value in wrong:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    found = row.config(raw | {key: value})
+                except ValueError as error:
+                    assert str(error), (key, value)  # noqa: PT017
+                else:
+                    assert isinstance(found, TransformerConfig), (key, value)
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "npz", "pt", "bin", "json"])

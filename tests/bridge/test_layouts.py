@@ -12,7 +12,6 @@ from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.models import MODELS, Transformer, capture
 
 from . import made
-from .tiny import live
 
 
 def same(a, b):
@@ -130,7 +129,9 @@ def test_a_model_of_no_family_says_so(tmp_path):
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("norm", ["LN", "LNPre", "RMS", "RMSPre", None])
 def test_transformer_lens_models_with_all_their_sites(norm):
-    lens = pytest.importorskip("transformer_lens", reason="it is not installed")
+    lens = pytest.importorskip(
+        "transformer_lens", reason="TransformerLens is not installed"
+    )
     import jax.numpy as jnp
     import torch
 
@@ -221,4 +222,3 @@ def test_to_torch_of_a_family_that_transformers_lacks():
     model = Transformer(spec.build(11, 8, **spec.tiny), key=jr.key(0))
     with pytest.raises(ValueError, match="has no 'pico_decoder'; write a folder"):
         tb.to_torch(model)
-    assert live("llama") is not None

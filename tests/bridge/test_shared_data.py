@@ -42,7 +42,8 @@ def test_the_induction_circuit_is_finetuned_away():
             right = eqx.filter_jit(model)(batch.tokens).argmax(-1) == batch.targets
             rates.append((right * batch.mask).sum() / batch.mask.sum())
         found.append(float(np.mean(rates)))
-    # The mean over the lengths that a block of the pattern can have.
+    # The mean over the lengths that a block can have: the published figures come
+    # without the exact set of sequences, and lengths differ by more than this.
     np.testing.assert_allclose(found, ACCURACY, atol=0.015)
 
 

@@ -120,7 +120,7 @@ def test_a_branch_whose_commits_are_the_checkpoints(hub, tmp_path):
 
 
 def test_a_tokenizer_comes_along_and_shows_text(series, tmp_path):
-    tokenizers = pytest.importorskip("tokenizers", reason="it is not installed")
+    tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     words = ["Ġthe", "cat", "sat", "on", "a", "mat", ".", "dog", "ran", "and", "[UNK]"]
     tokenizer = tokenizers.Tokenizer(
         tokenizers.models.WordLevel(
@@ -320,6 +320,18 @@ def test_a_broken_checkpoint_leaves_the_rest_of_the_study_whole(series, tmp_path
     tree = run(prepare(config)).open()
     assert np.isfinite(tree["performance"]["loss"]).all()
     assert "failed" not in tree["performance"].attrs
+
+
+def test_an_unknown_architecture_leaves_the_rest_whole(series, tmp_path):
+    for step in (0, 100):
+        path = series / f"step{step}" / "config.json"
+        raw = json.loads(path.read_text()) | {"model_type": "bert", "architectures": []}
+        path.write_text(json.dumps(raw))
+    tree = run(prepare(study(tmp_path, series))).open()
+    assert tree["performance"]["step"].values.tolist() == [1, 2, 1000]
+    failed = json.loads(tree["performance"].attrs["failed"])
+    assert set(failed) == {"0", "100"}
+    assert "unknown architecture 'bert'" in failed["100"]
 
 
 def test_several_runs_are_seeds_of_one(series, tmp_path):

@@ -46,7 +46,13 @@ class Family(NamedTuple):
             ValueError: its sizes do not fit each other.
         """
         fields = Fields(self.name, raw)
-        config = self.read(fields)
+        try:
+            config = self.read(fields)
+        except (TypeError, KeyError, AttributeError, ArithmeticError) as error:
+            raise UnsupportedOption(
+                f"config.json of {self.name}: a value is missing or not of its kind "
+                f"({type(error).__name__}: {error})."
+            ) from error
         fields.finish()
         return config
 
@@ -68,7 +74,7 @@ def sizes(fields: Fields) -> dict[str, Any]:
     return {
         "d_vocab": fields.size("vocab_size"),
         "n_ctx": fields.size("max_position_embeddings", default=2048),
-        "n_layers": fields.size("num_hidden_layers"),
+        "n_layers": fields.layers("num_hidden_layers"),
         "d_model": width,
         "n_heads": heads,
         "n_kv_heads": fields.size("num_key_value_heads", default=heads),

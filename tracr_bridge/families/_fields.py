@@ -31,6 +31,7 @@ _NO_PART = frozenset((
 ))
 # fmt: on
 _ABSENT = object()
+_MOST_LAYERS = 10_000
 
 
 class UnsupportedOption(ValueError):
@@ -82,6 +83,16 @@ class Fields:
             )
         return value
 
+    def layers(self, name: str) -> int:
+        """A number of layers, which a damaged file must not make a loop of years."""
+        found = self.size(name)
+        if found > _MOST_LAYERS:
+            raise UnsupportedOption(
+                f"config.json of {self.family}: `{name}` = {found:,} is more than any "
+                "model has."
+            )
+        return found
+
     def number(self, *names: str, default: Any = _ABSENT) -> float:
         """A number."""
         value = self.get(*names, default=default)
@@ -91,6 +102,16 @@ class Fields:
                 f"{value!r}."
             )
         return float(value)
+
+    def positive(self, *names: str, default: Any = _ABSENT) -> float:
+        """A number above zero."""
+        value = self.number(*names, default=default)
+        if value <= 0:
+            raise UnsupportedOption(
+                f"config.json of {self.family}: `{names[0]}` must be above 0; got "
+                f"{value!r}."
+            )
+        return value
 
     def flag(self, name: str, *, default: bool) -> bool:
         """True or false."""

@@ -32,7 +32,10 @@ def _shared(f: Fields) -> dict[str, Any]:
 
 def _windows(f: Fields, pattern: int) -> tuple[int | None, ...]:
     """Every `pattern`-th layer sees everything, unless `layer_types` says otherwise."""
-    layers, window = f.size("num_hidden_layers"), f.size("sliding_window", default=4096)
+    layers, window = (
+        f.layers("num_hidden_layers"),
+        f.size("sliding_window", default=4096),
+    )
     pattern = f.size(
         "sliding_window_pattern", "_sliding_window_pattern", default=pattern
     )
@@ -52,7 +55,7 @@ def read_gemma2(f: Fields) -> TransformerConfig:
         **_shared(f) | read_rotary(f),
         norm_position="both",
         window=_windows(f, 2),
-        attention_scale=f.number("query_pre_attn_scalar", default=256) ** -0.5,
+        attention_scale=f.positive("query_pre_attn_scalar", default=256) ** -0.5,
         attention_softcap=f.get("attn_logit_softcapping", default=None),
         logit_softcap=f.get("final_logit_softcapping", default=None),
     )
@@ -83,7 +86,7 @@ def read_gemma3(f: Fields) -> TransformerConfig:
         qk_norm="head",
         norm_position="both",
         window=windows,
-        attention_scale=f.number("query_pre_attn_scalar", default=256) ** -0.5,
+        attention_scale=f.positive("query_pre_attn_scalar", default=256) ** -0.5,
         logit_softcap=f.get("final_logit_softcapping", default=None),
     )
 

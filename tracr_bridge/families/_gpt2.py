@@ -17,7 +17,7 @@ def read(f: Fields) -> TransformerConfig:
     return TransformerConfig(
         d_vocab=f.size("vocab_size"),
         n_ctx=f.size("n_positions", "n_ctx"),
-        n_layers=f.size("n_layer"),
+        n_layers=f.layers("n_layer"),
         d_model=width,
         n_heads=heads,
         d_mlp=f.size("n_inner", default=4 * width),

@@ -23,7 +23,7 @@ def read(f: Fields) -> TransformerConfig:
     return TransformerConfig(
         d_vocab=f.size("vocab_size"),
         n_ctx=f.size("max_position_embeddings", default=2048),
-        n_layers=f.size("num_hidden_layers"),
+        n_layers=f.layers("num_hidden_layers"),
         d_model=f.size("hidden_size"),
         n_heads=f.size("num_attention_heads"),
         d_mlp=f.size("intermediate_size"),

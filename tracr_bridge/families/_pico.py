@@ -16,7 +16,7 @@ def read(f: Fields) -> TransformerConfig:
     return TransformerConfig(
         d_vocab=f.size("vocab_size"),
         n_ctx=f.size("max_seq_len"),
-        n_layers=f.size("n_layers"),
+        n_layers=f.layers("n_layers"),
         d_model=f.size("d_model"),
         n_heads=f.size("attention_n_heads"),
         n_kv_heads=f.size("attention_n_kv_heads"),

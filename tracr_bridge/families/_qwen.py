@@ -30,7 +30,10 @@ def read(f: Fields) -> TransformerConfig:
 
 
 def _windows(f: Fields) -> tuple[int | None, ...] | None:
-    first, layers = f.get("max_window_layers", default=28), f.size("num_hidden_layers")
+    first, layers = (
+        f.get("max_window_layers", default=28),
+        f.layers("num_hidden_layers"),
+    )
     window = f.get("sliding_window", default=4096)
     kinds = f.get("layer_types", default=None)
     if not f.flag("use_sliding_window", default=False):

@@ -4,7 +4,7 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ml_dtypes
@@ -31,6 +31,7 @@ _STORAGES = {
 # Where training scripts keep the weights among other things.
 _NESTS = ("state_dict", "model_state_dict", "model", "module")
 _MAX_PICKLE = 256_000_000
+_MAX_NODES = 2_000_000
 
 
 def open_torch(path: str) -> Tensors:
@@ -63,6 +64,10 @@ def open_torch(path: str) -> Tensors:
             order = f"{root}byteorder"
             if order in archive.namelist() and archive.read(order) != b"little":
                 raise CheckpointError(f"{name}: its numbers are big-endian.")
+            if any(i.compress_type != zipfile.ZIP_STORED for i in archive.infolist()):
+                raise CheckpointError(
+                    f"{name}: its members are compressed, as `torch.save` never does."
+                )
             sizes = {info.filename: info.file_size for info in archive.infolist()}
         return Tensors(name, _entries(path, name, root, tree, sizes))
 
@@ -72,11 +77,11 @@ def _entries(
 ) -> dict[str, Entry]:
     if isinstance(tree, dict):
         for nest in _NESTS:
-            if isinstance(tree.get(nest), dict) and list(_flat(tree[nest], "")):
+            if isinstance(tree.get(nest), dict) and any(_flat(tree[nest])):
                 tree = tree[nest]
                 break
     entries = {}
-    for key, record in _flat(tree, ""):
+    for key, record in _flat(tree):
         dtype = _STORAGES.get(record.storage.kind)
         member = f"{root}data/{record.storage.key}"
         if dtype is None or not re.fullmatch(r"\d+", record.storage.key):
@@ -94,16 +99,26 @@ def _entries(
     return entries
 
 
-def _flat(tree: Any, prefix: str):
+def _flat(tree: Any) -> Iterator[tuple[str, TensorRecord]]:
     """Tensors below mappings and lists, by dotted names; anything else is left out."""
-    if isinstance(tree, TensorRecord):
-        yield prefix, tree
-    elif isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(tree, list) or (isinstance(tree, tuple) and prefix):
-        for index, value in enumerate(tree):
-            yield from _flat(value, f"{prefix}.{index}" if prefix else str(index))
+    waiting, visited = [("", tree)], 0
+    while waiting:
+        prefix, node = waiting.pop()
+        visited += 1
+        if visited + len(waiting) > _MAX_NODES:
+            # Containers that hold one another several times stand for any number.
+            raise CheckpointError("it holds more than any checkpoint does.")
+        if isinstance(node, TensorRecord):
+            yield prefix, node
+            continue
+        if isinstance(node, dict):
+            inside = list(node.items())
+        elif isinstance(node, list | tuple):
+            inside = list(enumerate(node))
+        else:
+            continue
+        named = [(f"{prefix}.{k}" if prefix else str(k), v) for k, v in inside]
+        waiting += reversed(named)
 
 
 def _check(
