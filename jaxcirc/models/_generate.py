@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from ._constants import Past, layer_constants
 from ._tape import Tape
-from ._transformer import Transformer, unembed
+from ._transformer import Transformer, embed_tokens, unembed
 
 
 def generate(
@@ -97,9 +97,7 @@ def _extend(
 ) -> tuple[Float[Array, "*batch d_vocab"], tuple[Array, Array]]:
     """Logits after the last new token, and all keys and values so far."""
     c, n_new = model.config, tokens.shape[-1]
-    x = model.W_E[tokens]
-    if c.embedding_scale != 1:
-        x = x * jnp.asarray(c.embedding_scale, x.dtype)
+    x = embed_tokens(model, tokens)
     here = lambda table, axis: jax.lax.dynamic_slice_in_dim(table, start, n_new, axis)
     if model.W_pos is not None:
         x = x + jnp.broadcast_to(here(model.W_pos, 0), x.shape)

@@ -110,13 +110,18 @@ def forward(
     return _unembed(model, x, outer), recorded | outer.recorded
 
 
+def embed_tokens(
+    model: Transformer, tokens: Int[Array, "*batch pos"]
+) -> Float[Array, "*batch pos d_model"]:
+    """What the tokens write into the residual stream, without positions."""
+    x, scale = model.W_E[tokens], model.config.embedding_scale
+    # Rounded to the weights' own type, as the models that have it were trained.
+    return x if scale == 1 else x * jnp.asarray(scale, x.dtype)
+
+
 def _embed(model: Transformer, tokens: Array, tape: Tape) -> Array:
     c, n_pos = model.config, tokens.shape[-1]
-    x = model.W_E[tokens]
-    if c.embedding_scale != 1:
-        # Rounded to the weights' own type, as the models that have it were trained.
-        x = x * jnp.asarray(c.embedding_scale, x.dtype)
-    x = tape("embed", x)
+    x = tape("embed", embed_tokens(model, tokens))
     if model.W_pos is None:
         return x
     if n_pos > c.n_ctx:
