@@ -2,12 +2,33 @@
 
 from ._catalogue import find as find
 from ._dtypes import at_least_float32 as at_least_float32
-from ._files import create_folder as create_folder, write_atomically as write_atomically
+from ._files import (
+    create_folder as create_folder,
+    is_local as is_local,
+    read_bytes as read_bytes,
+    remove_unfinished as remove_unfinished,
+    unfinished_files as unfinished_files,
+    write_atomically as write_atomically,
+)
 from ._keys import fold_name as fold_name
 from ._lanczos import Quadrature as Quadrature, lanczos as lanczos
+from ._lock import (
+    FolderLocked as FolderLocked,
+    is_locked as is_locked,
+    lock_folder as lock_folder,
+)
 from ._memory import device_memory as device_memory
 from ._names import nearest as nearest, unknown as unknown
 from ._safe import ratio as ratio, root as root, unit_scale as unit_scale
+from ._sealed import (
+    digest as digest,
+    digest_of as digest_of,
+    dump_record as dump_record,
+    is_sealed as is_sealed,
+    parse_record as parse_record,
+    seal as seal,
+    unseal as unseal,
+)
 from ._trees import (
     named_leaves as named_leaves,
     select_paths as select_paths,

@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import re
 import uuid
 
 import fsspec
+
+_UNFINISHED = re.compile(r"\.[0-9a-f]{8}\.tmp$")
 
 
 def write_atomically(path: str, data: bytes | memoryview) -> None:
@@ -22,11 +25,11 @@ def write_atomically(path: str, data: bytes | memoryview) -> None:
     try:
         with fs.open(temporary, "wb") as file:
             file.write(data)
-            if _is_local(fs):
+            if is_local(fs):
                 # Without it a power cut could keep the rename and lose the bytes.
                 file.flush()
                 os.fsync(file.fileno())
-        if _is_local(fs):
+        if is_local(fs):
             os.replace(temporary, target)
         else:
             fs.mv(temporary, target)
@@ -37,6 +40,46 @@ def write_atomically(path: str, data: bytes | memoryview) -> None:
             error.errno,
             f"cannot write {path}: {error.strerror or error}. Everything saved before "
             "is intact; make room or choose another folder, then run again",
+        ) from error
+    except BaseException:
+        # Ctrl-C or a signal in the middle of a write leaves nothing half-written.
+        with contextlib.suppress(OSError):
+            fs.rm_file(temporary)
+        raise
+
+
+def unfinished_files(folder: str) -> list[str]:
+    """What writes that were killed have left below `folder`; nobody may be writing."""
+    fs, root = fsspec.core.url_to_fs(folder)
+    if not fs.isdir(root):
+        return []
+    return [path for path in sorted(fs.find(root)) if _UNFINISHED.search(path)]
+
+
+def remove_unfinished(folder: str) -> list[str]:
+    """Delete what `unfinished_files` names, and name it."""
+    fs, _ = fsspec.core.url_to_fs(folder)
+    found = unfinished_files(folder)
+    for path in found:
+        fs.rm_file(path)
+    return found
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole contents of a file, local or anywhere that fsspec reaches.
+
+    Raises:
+        FileNotFoundError: there is no such file; the message names it.
+        OSError: it cannot be read; the message names it.
+    """
+    try:
+        with fsspec.open(path, "rb") as file:
+            return file.read()  # pyright: ignore
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is missing") from None
+    except OSError as error:
+        raise OSError(
+            error.errno, f"cannot read {path}: {error.strerror or error}"
         ) from error
 
 
@@ -57,9 +100,7 @@ def create_folder(path: str) -> None:
         ) from error
 
 
-def _is_local(fs: fsspec.AbstractFileSystem) -> bool:
-    return (
-        "file" in fs.protocol
-        if isinstance(fs.protocol, tuple)
-        else (fs.protocol == "file")
-    )
+def is_local(fs: fsspec.AbstractFileSystem) -> bool:
+    """Whether a file system is this machine's own."""
+    names = fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)
+    return "file" in names

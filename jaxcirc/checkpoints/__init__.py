@@ -7,6 +7,7 @@ from ._native import (
 from ._schedules import SCHEDULES as SCHEDULES, schedule as schedule
 from ._tensors import (
     CheckpointError as CheckpointError,
+    check_tensors as check_tensors,
     load_tensors as load_tensors,
     save_tensors as save_tensors,
 )

@@ -1,7 +1,9 @@
 """The native format: one safetensors file per step beside a `trajectory.json`.
 
 A step exists once `trajectory.json` lists it, and the list is replaced only after the
-step's file is whole on disk. Loading reads numbers and JSON: it never runs code.
+step's file is whole on disk. The list has the hash of every tensor and a checksum of
+its own, so that neither weights nor config can change unseen. Loading reads numbers and
+JSON: it never runs code.
 """
 
 import json
@@ -13,13 +15,22 @@ import equinox as eqx
 import fsspec
 import jax.random as jr
 
-from .._core import create_folder, write_atomically
+from .._core import (
+    create_folder,
+    digest_of,
+    dump_record,
+    parse_record,
+    read_bytes,
+    write_atomically,
+)
 from ..models import Transformer, TransformerConfig
 from ._tensors import CheckpointError, load_tensors, save_tensors
 from ._trajectory import Trajectory
 
 INDEX = "trajectory.json"
-FORMAT = 1
+# Format 1 had no checksum; it is still read.
+FORMAT = 2
+_ADVICE = "Restore it, or delete the run's folder and train again."
 
 
 def open_trajectory(path: str) -> Trajectory:
@@ -29,19 +40,26 @@ def open_trajectory(path: str) -> Trajectory:
         path: Its folder; local, or anything fsspec opens.
 
     Raises:
-        CheckpointError: `trajectory.json` is missing or damaged.
+        CheckpointError: `trajectory.json` is missing, damaged or cannot be read.
     """
     index = _read_index(path)
-    config = TransformerConfig.from_dict(index["model"])
-    like = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
+    try:
+        config = TransformerConfig.from_dict(index["model"])
+        like = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
+    except Exception as error:
+        # Whatever a model refuses of its config, this is the file to look at.
+        raise _damaged(path, error) from error
 
     def read(step: int) -> Transformer:
         entry = index["steps"][str(step)]
         return load_tensors(posixpath.join(path, entry["file"]), like, entry["hashes"])
 
+    def fingerprint(step: int) -> str:
+        return digest_of([index["model"], index["steps"][str(step)]["hashes"]])
+
     steps = sorted(int(step) for step in index["steps"])
-    info = {k: v for k, v in index.items() if k != "steps"}
-    return Trajectory(steps, read, info, name=path)
+    info = {k: v for k, v in index.items() if k not in ("steps", "format")}
+    return Trajectory(steps, read, info, name=path, fingerprint=fingerprint)
 
 
 class TrajectoryWriter:
@@ -63,17 +81,22 @@ class TrajectoryWriter:
         self.path = path
         # Through JSON and back, so that it compares equal to what a file holds.
         head = json.loads(json.dumps({"model": config.to_dict(), **info}))
-        self._index = {"format": FORMAT, **head, "steps": {}}
-        fs, root = fsspec.core.url_to_fs(path)
-        if fs.exists(posixpath.join(root, INDEX)):
-            found = _read_index(path)
+        self._head = {"format": FORMAT, **head, "steps": {}}
+        found = self._index
+        if found is not self._head:
             for key, value in head.items():
                 if found.get(key) != value:
                     raise CheckpointError(
                         f"{path} holds another run: `{key}` is {found.get(key)!r} "
                         f"there and {value!r} here. Choose another folder or delete it."
                     )
-            self._index = found
+
+    @property
+    def _index(self) -> dict[str, Any]:
+        """What is on disk now: another writer's steps are not to be lost."""
+        fs, root = fsspec.core.url_to_fs(self.path)
+        there = fs.exists(posixpath.join(root, INDEX))
+        return _read_index(self.path) if there else self._head
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -100,24 +123,48 @@ class TrajectoryWriter:
             fs.rm_file(posixpath.join(root, entry["file"]))
 
     def _replace_steps(self, steps: dict[str, Any]) -> None:
-        index = self._index | {"steps": steps}
-        data = json.dumps(index, indent=1, sort_keys=True).encode()
-        write_atomically(posixpath.join(self.path, INDEX), data)
-        self._index = index
+        ordered = dict(sorted(steps.items(), key=lambda item: int(item[0])))
+        index = self._index | {"format": FORMAT, "steps": ordered}
+        write_atomically(posixpath.join(self.path, INDEX), dump_record(index))
 
 
 def _read_index(path: str) -> dict[str, Any]:
     file = posixpath.join(path, INDEX)
     try:
-        with fsspec.open(file, "rb") as handle:
-            index = json.loads(handle.read())  # pyright: ignore
+        index = parse_record(read_bytes(file), sealed_since=2)
+        if index.get("format") not in (1, FORMAT):
+            raise CheckpointError(
+                f"{file}: format {index.get('format')!r} is unknown; this version "
+                f"reads 1 and {FORMAT}."
+            )
+        _check_entries(index)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} holds no {INDEX}: not a trajectory.") from error
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"{error}.") from error
     except ValueError as error:
-        raise CheckpointError(f"{file} is damaged: {error}.") from error
-    if index.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{file}: format {index.get('format')!r} is unknown; this version reads "
-            f"{FORMAT}."
-        )
+        raise _damaged(path, error) from error
     return index
+
+
+def _check_entries(index: Mapping[str, Any]) -> None:
+    """Refuse an index whose entries are not of the kinds that a writer gives them."""
+    if not isinstance(index.get("model"), dict):
+        raise ValueError("it lacks the entry `model`")
+    steps = index.get("steps")
+    if not isinstance(steps, dict):
+        raise ValueError("it lacks the entry `steps`")
+    for step, entry in steps.items():
+        hashes = entry.get("hashes") if isinstance(entry, dict) else None
+        if not step.isdigit() or not isinstance(hashes, dict):
+            raise ValueError(f"its step {step!r} has no hashes")
+        name = entry.get("file")
+        if not isinstance(name, str) or posixpath.basename(name) != name:
+            raise ValueError(f"its step {step!r} names no file beside it")
+
+
+def _damaged(path: str, error: Exception) -> CheckpointError:
+    file = posixpath.join(path, INDEX)
+    return CheckpointError(f"{file} is damaged: {str(error).rstrip('.')}. {_ADVICE}")

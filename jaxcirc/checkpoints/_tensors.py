@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import equinox as eqx
-import fsspec
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
@@ -15,7 +14,7 @@ import safetensors
 import safetensors.flax
 from jaxtyping import PyTree
 
-from .._core import named_leaves, write_atomically
+from .._core import named_leaves, read_bytes, write_atomically
 
 Tree = TypeVar("Tree")
 _DTYPES = {
@@ -45,11 +44,16 @@ def save_tensors(file: str, tree: PyTree) -> dict[str, str]:
     Raises:
         OSError: the disk is full or not writable; what was there is untouched.
     """
-    arrays = named_leaves(tree)
-    hashes = {name: _digest(np.asarray(array)) for name, array in arrays.items()}
+    arrays, hashes = named_leaves(tree), tensor_hashes(tree)
     data = safetensors.flax.save(arrays, metadata={"hashes": json.dumps(hashes)})
     write_atomically(file, data)
     return hashes
+
+
+def tensor_hashes(tree: PyTree) -> dict[str, str]:
+    """The hash of each array leaf, of its values, shape and type, by name."""
+    leaves = named_leaves(tree).items()
+    return {name: _digest(np.asarray(array)) for name, array in leaves}
 
 
 def load_tensors(
@@ -67,12 +71,13 @@ def load_tensors(
             or holds other tensors than `like`.
     """
     try:
-        with fsspec.open(file, "rb") as handle:
-            data: bytes = handle.read()  # pyright: ignore
+        data = read_bytes(file)
         arrays = _parse(data)
         hashes = _recorded_hashes(data) if hashes is None else hashes
     except FileNotFoundError as error:
         raise CheckpointError(f"checkpoint {file} is missing. {_ADVICE}") from error
+    except OSError as error:
+        raise CheckpointError(f"checkpoint: {error}. {_ADVICE}") from error
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"checkpoint {file} is damaged: {error}. {_ADVICE}"
@@ -95,6 +100,24 @@ def load_tensors(
     return jtu.tree_map(
         lambda x: jnp.asarray(arrays[next(values)]) if is_array(x) else x, like
     )
+
+
+def check_tensors(file: str) -> None:
+    """Compare every tensor of a file with the hash that the file records.
+
+    Raises:
+        CheckpointError: the file is missing, cut short or changed.
+    """
+    try:
+        data = read_bytes(file)
+        hashes = _recorded_hashes(data)
+        found = {name: _digest(array) for name, array in _parse(data).items()}
+    except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{file} is damaged: {error}. {_ADVICE}") from error
+    if found != hashes:
+        raise CheckpointError(
+            f"{file} is damaged: its tensors are not those that were written. {_ADVICE}"
+        )
 
 
 def _digest(array: np.ndarray) -> str:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from jaxtyping import PyTree
 
-from .._core import stack_trees
-from ._tensors import CheckpointError
+from .._core import digest_of, stack_trees
+from ._tensors import CheckpointError, tensor_hashes
 
 
 class Trajectory:
@@ -23,6 +23,10 @@ class Trajectory:
         info: Where it comes from: config, seed and the like.
         name: How messages call it.
         tokenizer: Gives the tokenizer of its text, or None; called when first asked.
+        fingerprint: step -> a short name for the contents of its files, without reading
+            them as a model; that of the weights themselves if None.
+        stamp: step -> a name that changes with its files, such as their sizes and
+            times, and costs nothing to find; none if None.
     """
 
     def __init__(
@@ -32,12 +36,16 @@ class Trajectory:
         info: Mapping[str, Any],
         name: str,
         tokenizer: Callable[[], Any] = lambda: None,
+        fingerprint: Callable[[int], str] | None = None,
+        stamp: Callable[[int], str] | None = None,
     ):
         self.steps = tuple(steps)
         self.info = dict(info)
         self.name = name
         self._read = read
         self._tokenizer = tokenizer
+        self._fingerprint = fingerprint
+        self._stamp = stamp
 
     def __repr__(self) -> str:
         span = f"{self.steps[0]}..{self.steps[-1]}" if self.steps else "none"
@@ -57,6 +65,32 @@ class Trajectory:
         """
         self._check((step,))
         return self._read(step)
+
+    def fingerprint(self, step: int) -> str:
+        """A short name for what the checkpoint holds: equal names, equal weights.
+
+        It tells whether a number that was measured of a checkpoint is still its own.
+
+        Raises:
+            ValueError: there is no such step.
+            CheckpointError: its file is missing or cannot be read.
+        """
+        self._check((step,))
+        if self._fingerprint is not None:
+            return self._fingerprint(step)
+        return digest_of(tensor_hashes(self._read(step)))
+
+    def stamp(self, step: int) -> str | None:
+        """A name that changes when the files of a checkpoint are written again.
+
+        None where the fingerprint is as cheap. The same stamp means the same
+        fingerprint; another one, that the fingerprint has to be found again.
+
+        Raises:
+            ValueError: there is no such step.
+        """
+        self._check((step,))
+        return None if self._stamp is None else self._stamp(step)
 
     def stack(self, steps: Sequence[int]) -> PyTree:
         """The models at several steps as one, with a leading `checkpoint` axis."""

@@ -1,14 +1,17 @@
-"""The command's words: run, report, list, new, plan."""
+"""The command's words: run, report, check, list, new, plan."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ._cache import compilation_cache
-from ._errors import guard
+from ._device import check_device
+from ._errors import ROWS_FAILED, guard, speak_any_terminal
 
 # The libraries that do the work are imported by the commands that need them, so that
 # `--help` answers at once.
@@ -37,6 +40,10 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.
 def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False):
     """Train, measure every checkpoint and write the report; go on where it stopped.
 
+    Exit codes: 0 all is done; 1 training diverged; 2 something to mend in the study or
+    a file; 3 done, but some measurements failed; 130 and 143 stopped by Ctrl-C and
+    SIGTERM. What came before is kept in each case.
+
     Example: `jaxcirc run induction training.steps=500 out=runs/short`
     """
 
@@ -46,16 +53,21 @@ def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False)
         from ._progress import RunProgress
 
         compilation_cache()
-        prepared = studies.prepare(studies.load_config(study, overrides or ()))
+        check_device()
+        config = studies.load_config(study, overrides or ())
+        _check_outlives(config.folder)
+        prepared = studies.prepare(config)
         studies.check_memory(prepared)
         try:
             with RunProgress(console, prepared.training.steps) as progress:
-                studies.run(prepared, progress)
+                studies.run(prepared, progress, debug=debug)
         except TrainingDiverged:
             # What came before has been measured, and is worth reading.
             _write_report(prepared.config.folder)
             raise
-        _write_report(prepared.config.folder)
+        failed = _write_report(prepared.config.folder)["failed"]
+        if failed:
+            raise SystemExit(ROWS_FAILED)
 
     guard(work, debug=debug)
 
@@ -70,6 +82,41 @@ def report(
     Example: `jaxcirc report runs/induction`
     """
     guard(lambda: _write_report(folder), debug=debug)
+
+
+@app.command()
+def check(
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder.")],
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Delete what only hinders the next run.")
+    ] = False,
+    debug: Debug = False,
+):
+    """Say whether every file of a run is what was written, and what it lacks.
+
+    With `--repair`, damaged and orphaned cells and what killed writes have left are
+    deleted; the next run measures those cells again. Exit code 1 if anything is wrong.
+
+    Example: `jaxcirc check runs/induction`
+    """
+
+    def work():
+        from ..study import check_run
+
+        with console.status("reading every file"):
+            found = check_run(folder, repair=repair)
+        for fault in found.faults:
+            done = " (deleted)" if fault.repaired else ""
+            console.print(
+                f"• {fault.path}: {fault.what}{done}", highlight=False, markup=False
+            )
+        for note in found.notes:
+            console.print(f"• {note}", highlight=False, markup=False)
+        console.print(f"{found.files:,} files read; {found.summary}", highlight=False)
+        if any(not fault.repaired for fault in found.faults):
+            raise SystemExit(1)
+
+    guard(work, debug=debug)
 
 
 @app.command("list")
@@ -91,6 +138,7 @@ def list_all():
         "metrics": METRICS,
         "RASP programs": PROGRAMS,
     }
+    speak_any_terminal()
     table = Table(box=None, pad_edge=False, show_header=False)
     for title, rows in groups.items():
         table.add_row(f"[bold]{title}[/bold]", "")
@@ -115,7 +163,7 @@ def new(
         path = Path(name if name.endswith(".yaml") else f"{name}.yaml")
         if path.exists():
             raise ValueError(f"{path} is there already; choose another name.")
-        path.write_text(new_study(path.stem))
+        path.write_text(new_study(path.stem), encoding="utf-8")
         console.print(f"Wrote {path}. Run it with: jaxcirc run {path}")
 
     guard(work, debug=debug)
@@ -140,15 +188,16 @@ def import_pico_config(
             raise ValueError(
                 f"{source}: no such file; give an analysis file of Pico Analyze."
             )
-        converted = convert_pico(Path(source).read_text(), source)
+        converted = convert_pico(Path(source).read_text(encoding="utf-8"), source)
         path = Path(f"{converted.study['name']}.yaml")
         if path.exists():
             raise ValueError(
                 f"{path} is there already; move it, or rename the analysis."
             )
-        path.write_text(yaml.safe_dump(converted.study, sort_keys=False))
+        text = yaml.safe_dump(converted.study, sort_keys=False, allow_unicode=True)
+        path.write_text(text, encoding="utf-8")
         for note in converted.notes:
-            console.print(f"• {note}", highlight=False)
+            console.print(f"• {note}", highlight=False, markup=False)
         console.print(f"Wrote {path}. Set its task and model, then: jaxcirc run {path}")
 
     guard(work, debug=debug)
@@ -165,6 +214,7 @@ def plan(study: StudyArgument, overrides: Overrides = None, debug: Debug = False
         from .. import study as studies
 
         compilation_cache()
+        check_device()
         prepared = studies.prepare(studies.load_config(study, overrides or ()))
         with console.status("asking the compiler for memory"):
             planned = studies.plan(prepared)
@@ -193,7 +243,8 @@ def main() -> None:
     app()
 
 
-def _write_report(folder: str) -> None:
+def _write_report(folder: str) -> dict:
+    """Write the page, print its findings, and return the run's status."""
     from .._core import write_atomically
     from ..report import findings, render
     from ..study import Study, with_changes
@@ -203,8 +254,18 @@ def _write_report(folder: str) -> None:
         path = f"{folder.rstrip('/')}/report.html"
         write_atomically(path, render(tree).encode())
     for sentence in findings(tree):
-        console.print(f"• {sentence}", highlight=False)
-    console.print(f"Report: [bold]{path}[/bold]", soft_wrap=True)
+        console.print(f"• {sentence}", highlight=False, markup=False)
+    console.print(f"Report: [bold]{escape(path)}[/bold]", soft_wrap=True)
+    return json.loads(tree.attrs["status"])
+
+
+def _check_outlives(folder: str) -> None:
+    """Refuse a folder that ends with this process."""
+    if folder.partition("://")[0] == "memory":
+        raise ValueError(
+            f"out: {folder} lives in the memory of this process, so everything would "
+            "be lost at its end. Give a folder, or an object store."
+        )
 
 
 def _shorten(steps: tuple[int, ...]) -> str:

@@ -1,25 +1,37 @@
-"""One screen for every error."""
+"""One screen for every error, and the exit code of every end."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import NoReturn
 
 from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+# 0 is a run that is complete, every cell included.
+FAILED, BAD_INPUT, ROWS_FAILED, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
+
+
+class Terminated(BaseException):
+    """SIGTERM: whoever runs the machine wants the process to end."""
 
 
 def guard(work: Callable[[], None], *, debug: bool) -> None:
     """Run `work`; on an error print what is wrong and exit with a code that says so."""
+    speak_any_terminal()
     console = Console(stderr=True)
+    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         work()
     except KeyboardInterrupt:
         _leave(console, "Stopped. Run the same command again to go on.", INTERRUPTED)
-    except (ValueError, OSError) as error:
+    except Terminated:
+        text = "Stopped by SIGTERM. Run the same command again to go on."
+        _leave(console, text, TERMINATED)
+    except (ValueError, OSError, ImportError) as error:
         if debug:
             raise
         _leave(console, _describe(error), BAD_INPUT)
@@ -35,13 +47,33 @@ def guard(work: Callable[[], None], *, debug: bool) -> None:
             "with --debug for the traceback."
         )
         _leave(console, text, FAILED)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def speak_any_terminal() -> None:
+    """Let what a terminal has no letters for be printed as well as it can be.
+
+    A finding begins with a bullet; where the locale knows none, the work is done all
+    the same, and a question mark stands in its place.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    raise Terminated
 
 
 def _describe(error: BaseException) -> str:
-    text = (
-        error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    )
-    lines = text.splitlines()
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        # What the library says names the file in its words; the system does not.
+        named = error.filename is not None
+        text = f"{error.filename}: {error.strerror}" if named else error.strerror
+    lines = (text or type(error).__name__).splitlines()
     # One screen: a long list of faults is cut, the first ones count.
     room = max(os.get_terminal_size().lines - 6, 12) if sys.stderr.isatty() else 40
     if len(lines) > room:

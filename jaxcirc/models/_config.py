@@ -127,11 +127,9 @@ class TransformerConfig(eqx.Module):
 
     def __post_init__(self):
         for name in ("d_vocab", "n_ctx", "n_layers", "d_model", "n_heads"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"TransformerConfig: `{name}` must be at least 1; "
-                    f"got {getattr(self, name)}."
-                )
+            self._check_size(name, least=1)
+        for name in ("n_kv_heads", "d_head", "d_mlp", "d_vocab_out"):
+            self._check_size(name, least=0)
         if not self.d_head:
             if self.d_model % self.n_heads:
                 divisors = [n for n in range(1, 65) if self.d_model % n == 0]
@@ -182,6 +180,15 @@ class TransformerConfig(eqx.Module):
                     f"TransformerConfig: `{name}` has {len(value)} entries for "
                     f"{self.n_layers} layers; give one per layer or a single number."
                 )
+
+    def _check_size(self, name: str, *, least: int) -> None:
+        size = getattr(self, name)
+        # Positions in an array are counted in 32 bits.
+        if not least <= size < 2**31:
+            raise ValueError(
+                f"TransformerConfig: `{name}` must be at least {least} and below 2^31; "
+                f"got {size}."
+            )
 
     def _check_choice(self, name: str) -> None:
         field = type(self).__dataclass_fields__[name]

@@ -7,6 +7,7 @@ from ._changes import (
     changes as changes,
     with_changes as with_changes,
 )
+from ._check import Checked as Checked, Fault as Fault, check_run as check_run
 from ._config import (
     Prepared as Prepared,
     StudyConfig as StudyConfig,

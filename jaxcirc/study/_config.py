@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ from ._measurements import MEASUREMENTS, AbstractMeasurement
 from ._metrics_section import gather_metrics
 from ._options import check_options, explain
 from ._packaged import packaged_path
+from ._plain import check_interpolations, check_yaml
 from ._published import Published, published
 from ._reference import check_reference
 
@@ -32,22 +33,29 @@ class StudyError(ValueError):
     """A study file or an override says something that cannot be run."""
 
 
+# Far more than any training has, and few enough to be counted.
+Step = Annotated[int, pydantic.Field(ge=0, lt=2**53)]
+
+
 class StepRange(pydantic.BaseModel, extra="forbid", frozen=True):
     """Steps from `start` to `end`, both included, `step` apart."""
 
-    start: int
-    end: int
+    start: Step
+    end: Step
     step: int = pydantic.Field(gt=0)
 
 
-Steps = list[int] | StepRange | None
+Steps = list[Step] | StepRange | None
 
 
 class MeasureConfig(pydantic.BaseModel, extra="allow", frozen=True):
-    """One measurement: its name in the catalogue, and its options."""
+    """One measurement: its name in the catalogue, and its options.
+
+    Its `id` names a folder, a node of the results and a part of the page.
+    """
 
     name: str
-    id: str = ""
+    id: str = pydantic.Field(default="", pattern=r"^(?:\w[\w .,:+@=()-]*)?$")
     steps: Steps = None
 
     @property
@@ -59,7 +67,7 @@ class MeasureConfig(pydantic.BaseModel, extra="allow", frozen=True):
 class StudyConfig(pydantic.BaseModel, extra="forbid", frozen=True):
     """A study as written; `prepare` turns it into objects."""
 
-    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = pydantic.Field(pattern=r"^\w[\w.-]*$")
     about: str = ""
     task: dict[str, Any]
     model: dict[str, Any] = {}
@@ -116,21 +124,24 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> StudyConfig:
         StudyError: the file or a key cannot be understood; every fault is named.
     """
     path = packaged_path(source)
-    text = path.read_text() if path else _read(source)
+    text = path.read_text(encoding="utf-8") if path else _read(source)
     try:
-        config = OmegaConf.create(text)
-        if not isinstance(config, omegaconf.DictConfig):
+        check_yaml(text)
+        if not isinstance(yaml.safe_load(text), dict):
             raise StudyError(f"{source}: a study is a mapping of keys to values.")
         # Written out first, so that overrides reach the options of every row.
-        plain = _write_out(OmegaConf.to_container(config))  # pyright: ignore
+        plain = _write_out(OmegaConf.to_container(OmegaConf.create(text)))  # pyright: ignore
         config = OmegaConf.create(plain)
         for override in overrides:
             _apply(config, override)
+        check_interpolations(OmegaConf.to_container(config))
         plain = _write_out(OmegaConf.to_container(config, resolve=True))  # pyright: ignore
         plain = gather_metrics(plain)
     except yaml.YAMLError as error:
         raise StudyError(f"{source} is not valid YAML: {error}") from error
-    except omegaconf.errors.OmegaConfBaseException as error:
+    except StudyError:
+        raise
+    except (omegaconf.errors.OmegaConfBaseException, ValueError) as error:
         raise StudyError(f"{source}: {error}") from error
     try:
         return StudyConfig.model_validate(plain)
@@ -175,6 +186,7 @@ def _apply(config: omegaconf.DictConfig, override: str) -> None:
             "training.steps=500."
         )
     try:
+        check_yaml(value)
         parsed = OmegaConf.create(f"value: {value}")["value"]  # pyright: ignore
         OmegaConf.update(config, key, parsed, merge=False)
     except (
@@ -217,9 +229,10 @@ def _read(source: str) -> str:
             f"{source}: no such file, and {unknown('packaged study', source, names)}"
         )
     try:
-        return path.read_text()
+        # Whatever the terminal speaks, YAML is UTF-8.
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{source} cannot be read: {error}") from error
+        raise StudyError(f"{source} cannot be read as UTF-8: {error}") from error
 
 
 def _list(source: str, faults: Sequence[str]) -> str:
@@ -339,8 +352,11 @@ def _build_measurements(
                 f"an `id` of its own, such as `id: {own_id}_2`"
             )
         taken.add(own_id)
-        if own_id == "training" or "/" in own_id:
-            faults.append(f"{where}: {own_id!r} cannot be an `id`; choose another")
+        if own_id in ("training", "changes"):
+            faults.append(
+                f"{where}: {own_id!r} cannot be an `id`: the results have a node of "
+                "that name already; choose another"
+            )
         checked, wrong = check_options(
             spec.build, row.options, where=f"{where} ({row.name})"
         )
@@ -371,17 +387,18 @@ def _select(
     there = training.checkpoint_steps
     if steps is None:
         return there
-    if isinstance(steps, StepRange):
-        wanted = list(range(steps.start, steps.end + 1, steps.step))
-        outside = [s for s in (steps.start, steps.end) if not 0 <= s <= there[-1]]
-    else:
-        wanted = steps
-        outside = [s for s in wanted if not 0 <= s <= there[-1]]
+    ends = [steps.start, steps.end] if isinstance(steps, StepRange) else steps
+    outside = [s for s in ends if not 0 <= s <= there[-1]]
     if outside:
+        shown = ", ".join(f"{s:.6g}" if abs(s) > 1e15 else str(s) for s in outside[:5])
         faults.append(
-            f"{where}: {outside} is outside the run, which goes from 0 to {there[-1]}"
+            f"{where}: {shown} is outside the run, which goes from 0 to {there[-1]}"
         )
         return ()
+    if isinstance(steps, StepRange):
+        wanted = list(range(steps.start, steps.end + 1, steps.step))
+    else:
+        wanted = steps
     missing = [s for s in wanted if s not in there]
     if missing:
         near = min(there, key=lambda s: abs(s - missing[0]))
@@ -401,7 +418,10 @@ def _try(build, faults: list[str]):
         return build()
     except (ValueError, ImportError, OSError) as error:
         faults.append(str(error))
-        return None
+    except (ArithmeticError, LookupError, TypeError, MemoryError) as error:
+        # A value that no check foresaw is still a value of the study.
+        faults.append(f"{type(error).__name__}: {error}")
+    return None
 
 
 def _fingerprint(task: AbstractTask) -> str:

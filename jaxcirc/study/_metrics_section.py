@@ -10,10 +10,17 @@ def gather_metrics(plain: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         plain: A study as read; its `metrics` go to the end of `measure`.
+
+    Raises:
+        ValueError: one of the two sections is no list.
     """
     plain = dict(plain)
     gathered: list[dict[str, Any]] = []
-    for row in plain.pop("metrics", None) or []:
+    rows, measure = plain.pop("metrics", None), plain.get("measure")
+    for name, value in (("metrics", rows), ("measure", measure)):
+        if value is not None and not isinstance(value, list):
+            raise ValueError(f"{name}: this is a list of rows; got {value!r}")
+    for row in rows or []:
         if not isinstance(row, dict):
             row = {"metric": row}  # which lacks its components, and will be told so
         names = row.get("metric", [])
@@ -27,8 +34,10 @@ def gather_metrics(plain: dict[str, Any]) -> dict[str, Any]:
             gathered.append({**rest, "metric": list(names)})
     if not gathered:
         return plain
-    measure = list(plain.get("measure") or [])
-    taken = {row.get("id") or row.get("name") for row in measure}
+    measure = list(measure or [])
+    taken = {
+        row.get("id") or row.get("name") for row in measure if isinstance(row, dict)
+    }
     for row in gathered:
         free = (f"metrics_{i}" if i > 1 else "metrics" for i in range(1, 1000))
         own = row.get("id") or next(name for name in free if name not in taken)

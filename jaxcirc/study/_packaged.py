@@ -15,7 +15,7 @@ class PackagedStudy(NamedTuple):
     @property
     def summary(self) -> str:
         """One line for `jaxcirc list`."""
-        first = self.path.read_text().splitlines()[0]
+        first = self.path.read_text(encoding="utf-8").splitlines()[0]
         return first.removeprefix("#").strip()
 
 
@@ -26,7 +26,9 @@ PACKAGED = tuple(
 
 def new_study(name: str) -> str:
     """A commented study of that name, to edit."""
-    return (_FOLDER / "_template.yaml").read_text().replace("NAME", name)
+    return (
+        (_FOLDER / "_template.yaml").read_text(encoding="utf-8").replace("NAME", name)
+    )
 
 
 def packaged_path(name: str) -> Path | None:

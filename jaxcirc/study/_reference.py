@@ -89,22 +89,9 @@ def observe_target(
     Raises:
         ValueError: observations of all steps would not fit the memory.
     """
-    reference = measure.reference
-    if reference in AT_HAND:
+    trajectories, steps = reference_steps(measure, wanted, trajectories)
+    if not steps:
         return Target()
-    if isinstance(reference, str) and reference not in _WORDS:
-        others, step = _other_run(reference)
-        # A run with fewer seeds is compared with by its first.
-        trajectories = [
-            others[i] if i < len(others) else others[0]
-            for i in range(len(trajectories))
-        ]
-        steps: tuple[int, ...] = (step,)
-    elif reference == "all":
-        steps = tuple(wanted)
-    else:
-        every = trajectories[0].steps
-        steps = ({"first": every[0], "last": every[-1]}.get(reference, reference),)  # pyright: ignore
 
     @eqx.filter_jit
     def observe(models, task, key):
@@ -116,9 +103,41 @@ def observe_target(
         found.append(observe(stack_trees([model for _, model in models]), task, key))
         if len(found) == 1:
             _check_memory(tree_bytes(found[0]) * len(steps), len(steps))
-    if reference != "all":
+    if measure.reference != "all":
         return Target(found[0])
     return Target(jax.tree.map(lambda *xs: jnp.stack(xs, axis=1), *found), steps)
+
+
+def reference_steps(
+    measure: AbstractMeasurement,
+    wanted: Sequence[int],
+    trajectories: Sequence[Trajectory],
+) -> tuple[Sequence[Trajectory], tuple[int, ...]]:
+    """The trajectories and steps that a measurement's reference names.
+
+    No steps where it compares with nothing, or with what a snapshot has at hand.
+
+    Args:
+        measure: Whose reference.
+        wanted: Steps that it is taken at, which are the reference if that is `all`.
+        trajectories: This run's, one per seed.
+
+    Raises:
+        ValueError: the run that the reference names is not there, or lacks the step.
+    """
+    reference = measure.reference
+    if reference in AT_HAND:
+        return trajectories, ()
+    if isinstance(reference, str) and reference not in _WORDS:
+        others, step = _other_run(reference)
+        # A run with fewer seeds is compared with by its first.
+        seeds = range(len(trajectories))
+        return [others[i] if i < len(others) else others[0] for i in seeds], (step,)
+    if reference == "all":
+        return trajectories, tuple(wanted)
+    every = trajectories[0].steps
+    step = {"first": every[0], "last": every[-1]}.get(reference, reference)  # pyright: ignore
+    return trajectories, (step,)
 
 
 def _other_run(reference: str) -> tuple[list[Trajectory], int]:
@@ -131,7 +150,8 @@ def _other_run(reference: str) -> tuple[list[Trajectory], int]:
     if fs.isdir(root):
         names = [posixpath.basename(p) for p in fs.ls(root, detail=False)]
     seeds = sorted(
-        (n for n in names if n.startswith("seed_")), key=lambda n: int(n[5:])
+        (n for n in names if n[:5] == "seed_" and n[5:].isdecimal()),
+        key=lambda n: int(n[5:]),
     )
     if not seeds:
         raise ValueError(

@@ -1,16 +1,17 @@
 """Run a study: train, measure what has not been measured, and say how it went."""
 
+import contextlib
 import posixpath
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from ..checkpoints import Trajectory, open_trajectory
 from ..training import TrainingDiverged, train
-from ._config import Prepared
-from ._measure import measure_missing, missing_cells
+from ._config import Prepared, StudyError
+from ._measure import Work, measure_missing
 from ._provenance import provenance
 from ._published import Published
+from ._sitting import Sitting
 from ._store import Study
 
 
@@ -28,43 +29,79 @@ class Progress(Protocol):
         """One more cell is done."""
 
 
-def run(prepared: Prepared, progress: Progress | None = None) -> Study:
+def run(
+    prepared: Prepared, progress: Progress | None = None, *, debug: bool = False
+) -> Study:
     """Train, unless the checkpoints are published ones, and measure.
 
-    Whatever an earlier run has done is not done again.
+    Whatever an earlier run has done is not done again, unless what it was measured of
+    has changed since.
 
     If training diverges, the checkpoints before that are measured all the same, and the
     error is raised after.
 
+    Args:
+        prepared: The study.
+        progress: Who watches.
+        debug: Raise what a measurement fails of, in place of recording it in its cell.
+
     Raises:
         StudyError: the folder holds a run of another config.
+        FolderLocked: another process is writing to the folder.
         TrainingDiverged: a loss was not finite.
         CheckpointError: a file is damaged.
         OSError: the folder cannot be written.
     """
     study = Study(prepared.config.folder)
-    study.begin(prepared, provenance())
-    study.record({"task": prepared.task.describe()})
-    began = time.monotonic()
-    trajectories, diverged = _checkpoints(prepared, study, progress)
-    trained = time.monotonic()
-    missing = missing_cells(prepared, study)
-    if progress is not None:
-        progress.measuring(len(missing))
-    measure_missing(
-        prepared,
-        study,
-        trajectories,
-        on_cell=None if progress is None else progress.cell,
-    )
-    _record_timing(study, trained - began, time.monotonic() - trained, len(missing))
-    if diverged is not None:
-        raise diverged
+    with study.lock():
+        study.begin(prepared, provenance())
+        sitting = Sitting(study, provenance())
+        try:
+            diverged = _work(prepared, study, sitting, progress, debug)
+        except BaseException:
+            # Whatever ends it, Ctrl-C included: its times count, and it is not whole.
+            # Where that cannot be written, what stopped the run is the thing to tell.
+            with contextlib.suppress(OSError, StudyError):
+                sitting.save("stopped")
+            raise
+        if diverged is not None:
+            where = {str(diverged.seed): diverged.step}
+            sitting.save("diverged", diverged=where)
+            raise diverged
+        sitting.save("complete")
     return study
 
 
+def _work(
+    prepared: Prepared,
+    study: Study,
+    sitting: Sitting,
+    progress: Progress | None,
+    debug: bool,
+) -> TrainingDiverged | None:
+    """Train and measure; returns why training stopped, if it did."""
+
+    def on_step(step: int, loss: float) -> None:
+        sitting.trained()
+        if progress is not None:
+            progress.training(step, loss)
+
+    def on_cell(measurement: str, step: int) -> None:
+        sitting.cell()
+        if progress is not None:
+            progress.cell(measurement, step)
+
+    trajectories, diverged = _checkpoints(prepared, study, on_step)
+    sitting.measuring()
+    work = Work(prepared, study, trajectories)
+    if progress is not None:
+        progress.measuring(len(work.missing))
+    measure_missing(work, on_cell=on_cell, debug=debug)
+    return diverged
+
+
 def _checkpoints(
-    prepared: Prepared, study: Study, progress: Progress | None
+    prepared: Prepared, study: Study, on_step: Callable[[int, float], None]
 ) -> tuple[Sequence[Trajectory], TrainingDiverged | None]:
     """The trajectories to measure, and why training stopped, if it did."""
     training = prepared.training
@@ -76,17 +113,10 @@ def _checkpoints(
             prepared.task,
             training,
             study.training_folder,
-            on_progress=None if progress is None else progress.training,
+            on_progress=on_step,
         )
     except TrainingDiverged as error:
         names = [f"seed_{training.seed + i}" for i in range(training.seeds)]
         folders = [posixpath.join(study.training_folder, name) for name in names]
         return [open_trajectory(folder) for folder in folders], error
     return trained, None
-
-
-def _record_timing(study: Study, train: float, measure: float, cells: int) -> None:
-    # A run in several sittings adds up.
-    old = study.read_run().get("timing", {})
-    new = {"training_s": train, "measuring_s": measure, "cells": cells}
-    study.record({"timing": {k: round(old.get(k, 0) + v, 2) for k, v in new.items()}})

@@ -1,16 +1,19 @@
 """The result store: a run's folder, one netCDF file per measurement and step.
 
-study.yaml            what was asked for
-run.json              what decides the weights, and where they were made
+study.yaml            what was asked for, to be read and run again
+run.json              what decides the weights, what was done when, and where
 training/seed_0/…     checkpoints
 training/losses.…     the loss of every update
 cells/ID/step_N.nc    what a measurement gave at a step
+
+Every file knows its own checksum, and every cell what it was measured of. What has
+changed since is refused by name, or measured again; it is never shown.
 """
 
-import hashlib
-import io
+import contextlib
 import json
 import posixpath
+from collections.abc import Mapping
 from typing import Any
 
 import fsspec
@@ -18,12 +21,26 @@ import numpy as np
 import xarray as xr
 import yaml
 
-from .._core import create_folder, write_atomically
+from .._core import (
+    create_folder,
+    digest_of,
+    dump_record,
+    is_locked,
+    lock_folder,
+    parse_record,
+    read_bytes,
+    remove_unfinished,
+    write_atomically,
+)
 from ..checkpoints import CheckpointError
 from ..training import read_losses
+from . import _cells
 from ._config import Prepared, StudyError
+from ._status import status
 
-RUN_FILE = "run.json"
+RUN_FILE, STUDY_FILE = "run.json", "study.yaml"
+# Format 1 had no checksums and no sittings; it is still read.
+FORMAT = 2
 # Endings of a cell with numbers, and of one that says why it has none.
 CELL, FAILED = ".nc", ".failed.nc"
 
@@ -47,40 +64,59 @@ class Study:
         """Where checkpoints and losses are."""
         return posixpath.join(self.path, "training")
 
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the folder for writing while a `with` block runs.
+
+        Raises:
+            FolderLocked: another process is writing to it.
+            OSError: it cannot be written.
+        """
+        create_folder(self.path)
+        return lock_folder(self.path, who="jaxcirc")
+
     def begin(self, prepared: Prepared, provenance: dict[str, Any]) -> None:
         """Claim the folder for a study, or find that it is already this study's.
 
+        What killed writes have left is removed, so nobody else may be writing.
+
         Raises:
             StudyError: it holds a run of another task, model or training, or a
-                measurement under the same id with other options.
+                measurement under the same id with other options; or its record is
+                damaged.
             OSError: it cannot be written.
         """
         identity = prepared.identity()
-        if self._exists(RUN_FILE):
-            found = self.read_run()
-            different = _differences(found["identity"], identity)
-            if different:
-                raise StudyError(
-                    f"{self.path} holds a run made with another config:\n"
-                    + "\n".join(different)
-                    + "\nWrite this one elsewhere with out=FOLDER, or delete that one."
-                )
-            # A run in several sittings keeps the record of its first.
-            provenance = found["provenance"]
-        else:
-            create_folder(self.path)
+        found = self.read_run() if self._exists(RUN_FILE) else {}
+        if different := _differences(found.get("identity", identity), identity):
+            raise StudyError(
+                f"{self.path} holds a run made with another config:\n"
+                + "\n".join(different)
+                + "\nWrite this one elsewhere with out=FOLDER, or delete that one."
+            )
+        create_folder(self.path)
+        remove_unfinished(self.path)
         for row in prepared.measurements:
             self._claim_cells(row.id, {"name": row.name, "options": row.options})
         written = prepared.config.model_dump(exclude_defaults=True)
-        config = yaml.safe_dump(written, sort_keys=False)
-        write_atomically(self._join("study.yaml"), config.encode())
-        self.record({"identity": identity, "provenance": provenance})
+        config = yaml.safe_dump(written, sort_keys=False, allow_unicode=True)
+        write_atomically(self._join(STUDY_FILE), config.encode())
+        self.record(
+            {
+                "format": FORMAT,
+                "identity": identity,
+                # A run in several sittings keeps the record of its first.
+                "provenance": found.get("provenance", provenance),
+                "study": written,
+                "task": prepared.task.describe(),
+                "rows": {row.id: list(row.steps) for row in prepared.measurements},
+                "steps": list(prepared.training.checkpoint_steps),
+            }
+        )
 
     def record(self, entries: dict[str, Any]) -> None:
         """Add to `run.json`."""
         run = self.read_run() if self._exists(RUN_FILE) else {}
-        data = json.dumps(run | entries, indent=1)
-        write_atomically(self._join(RUN_FILE), data.encode())
+        write_atomically(self._join(RUN_FILE), dump_record(run | entries))
 
     def read_run(self) -> dict[str, Any]:
         """The contents of `run.json`.
@@ -89,14 +125,23 @@ class Study:
             StudyError: the folder holds no run, or its record is damaged.
         """
         try:
-            return json.loads(self._fs.cat_file(posixpath.join(self._root, RUN_FILE)))
+            data = read_bytes(self._join(RUN_FILE))
         except FileNotFoundError as error:
             raise StudyError(
                 f"{self.path} is not a run: it has no {RUN_FILE}. Give a folder that "
                 "`jaxcirc run` has written, such as runs/induction."
             ) from error
+        try:
+            run = parse_record(data, sealed_since=2)
+            for entry in ("identity", "provenance"):
+                if not isinstance(run.get(entry), dict):
+                    raise ValueError(f"it lacks the entry `{entry}`")
         except ValueError as error:
-            raise StudyError(f"{self._join(RUN_FILE)} is damaged: {error}.") from error
+            raise StudyError(
+                f"{self._join(RUN_FILE)} is damaged: {error}. Restore it, or delete "
+                "the folder and run the study again."
+            ) from error
+        return run
 
     def cell_steps(self, measurement: str) -> set[int]:
         """Steps at which a measurement has been taken."""
@@ -110,39 +155,54 @@ class Study:
         folder = posixpath.join(self._root, "cells", measurement)
         if not self._fs.isdir(folder):
             return set()
-        names = [posixpath.basename(path) for path in self._fs.ls(folder, detail=False)]
-        parts = [name.partition(".") for name in names]
-        return {
-            int(stem[5:])
-            for stem, dot, rest in parts
-            if stem.startswith("step_") and dot + rest == ending
-        }
+        names = [posixpath.basename(path) for path in self._ls(folder)]
+        stems = [n.removesuffix(ending) for n in names if n.endswith(ending)]
+        # Other files, such as copies of a cell, are none of the run's.
+        return {int(s[5:]) for s in stems if s[:5] == "step_" and s[5:].isdecimal()}
 
     def write_cell(self, measurement: str, step: int, cell: xr.Dataset) -> None:
-        """Save what a measurement gave at a step, or why it gave nothing."""
-        data = cell.to_netcdf(engine="h5netcdf")
-        failed = self._cell(measurement, step, FAILED)
-        if not cell.data_vars:
-            write_atomically(failed, data)
-            return
-        write_atomically(self._cell(measurement, step), data)
-        if step in self.failed_steps(measurement):
-            self._fs.rm(failed)
+        """Save what a measurement gave at a step, or why it gave nothing.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        whole, failed = (self._cell(measurement, step, end) for end in (CELL, FAILED))
+        write_atomically(whole if cell.data_vars else failed, _cells.pack(cell))
+        if cell.data_vars and step in self.failed_steps(measurement):
+            self._fs.rm(self._inner(failed))
+
+    def remove_cell(self, measurement: str, step: int) -> None:
+        """Delete what there is of a measurement at a step."""
+        for ending in (CELL, FAILED):
+            path = self._inner(self._cell(measurement, step, ending))
+            if self._fs.exists(path):
+                self._fs.rm(path)
 
     def read_cell(self, measurement: str, step: int) -> xr.Dataset:
         """What a measurement gave at a step.
 
         Raises:
-            CheckpointError: the file is damaged.
+            CheckpointError: the file is missing, or not what was written.
         """
-        return self._read_cell(self._cell(measurement, step))
+        path = self._cell(measurement, step)
+        with self._blaming(path):
+            return _cells.unpack(read_bytes(path))
 
-    def _read_cell(self, path: str) -> xr.Dataset:
+    def basis(self, measurement: str, step: int) -> str | None:
+        """What a cell says that it was measured of; None of one of an older format.
+
+        Raises:
+            CheckpointError: the file is not what was written.
+        """
+        path = self._cell(measurement, step)
+        with self._blaming(path):
+            return _cells.own_attributes(read_bytes(path)).get("basis")
+
+    @contextlib.contextmanager
+    def _blaming(self, path: str):
         try:
-            with fsspec.open(path, "rb") as file:
-                data: bytes = file.read()  # pyright: ignore
-            return xr.load_dataset(io.BytesIO(data), engine="h5netcdf")
-        except (OSError, ValueError, KeyError) as error:
+            yield
+        except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"cell {path} is damaged: {error}. Delete it and run the study again; "
                 "only this cell is computed anew."
@@ -151,11 +211,17 @@ class Study:
     def open(self) -> xr.DataTree:
         """All results: a node per measurement, and `training` with every loss, if any.
 
-        Axes are `step`, `seed` and those of the measurement; the root's attributes say
-        where the numbers come from.
+        Axes are `step`, `seed` and those of the measurement. The root's attributes, in
+        JSON, say where the numbers come from: `study`, `identity`, `provenance`,
+        `timing`, `task`, the `status` of the run, its `sittings`, and what each row has
+        `mixed`, such as cells of several versions. Attributes of a node say which steps
+        have `failed` and which checkpoints are `non_finite`.
+
+        Cells of checkpoints that are no longer there, or that have changed since, are
+        left out.
 
         Raises:
-            StudyError: the folder holds no run.
+            StudyError: the folder holds no run, or its record is damaged.
             CheckpointError: a file is damaged.
         """
         run = self.read_run()
@@ -166,32 +232,84 @@ class Study:
                 self.training_folder, seeds=len(seeds), steps=training["steps"]
             )
             nodes["training"] = _training_node(losses, seeds)
-        for measurement in self._measurements():
-            taken = self.cell_steps(measurement)
-            steps = sorted(taken | self.failed_steps(measurement))
-            endings = {step: CELL if step in taken else FAILED for step in steps}
-            cells = {
-                step: self._read_cell(self._cell(measurement, step, ending))
-                for step, ending in endings.items()
-            }
-            if cells:
-                nodes[measurement] = _concat(cells)
+        study = run.get("study") or self._read_study()
+        for measurement in self._measurements(study):
+            files = self._current_files(measurement, run)
+            if files:
+                nodes[measurement] = self._join_cells(measurement, files)
         tree = xr.DataTree.from_dict(nodes)
-        tree.attrs = {
-            "study": json.dumps(yaml.safe_load(self._read_text("study.yaml"))),
-            "provenance": json.dumps(run["provenance"]),
-            "identity": json.dumps(run["identity"]),
-            "timing": json.dumps(run.get("timing", {})),
-            "task": json.dumps(run.get("task", {})),
+        mixed = {k: n.attrs["mixed"] for k, n in nodes.items() if "mixed" in n.attrs}
+        about = {
+            "study": study,
+            "provenance": run["provenance"],
+            "identity": run["identity"],
+            "timing": run.get("timing", {}),
+            "task": run.get("task", {}),
+            "status": status(run, nodes, locked=self.is_locked()),
+            "sittings": run.get("sittings", []),
+            "mixed": {name: json.loads(text) for name, text in mixed.items()},
         }
+        tree.attrs = {name: json.dumps(value) for name, value in about.items()}
         return tree
+
+    def is_locked(self) -> bool:
+        """Whether somebody is writing to the folder."""
+        return is_locked(self.path)
+
+    def _current_files(self, measurement: str, run: Mapping) -> dict[int, bytes]:
+        """The files of the steps to show, those without a number included."""
+        taken = self.cell_steps(measurement)
+        steps = taken | self.failed_steps(measurement)
+        if measurement in run.get("rows", {}):
+            steps &= set(run["rows"][measurement])
+        if "steps" in run:
+            steps &= set(run["steps"])
+        known = run.get("checkpoints", {})
+        files = {}
+        for step in sorted(steps):
+            path = self._cell(measurement, step, CELL if step in taken else FAILED)
+            with self._blaming(path):
+                data = read_bytes(path)
+                basis = json.loads(_cells.own_attributes(data).get("basis", "{}"))
+            now = known.get(str(step), {}).get("fingerprint")
+            if now is None or basis.get("checkpoint", now) == now:
+                files[step] = data
+        return files
+
+    def _join_cells(self, measurement: str, files: Mapping[int, bytes]) -> xr.Dataset:
+        try:
+            return _cells.join(files)
+        except ValueError as error:
+            folder = self._join(f"cells/{measurement}")
+            raise CheckpointError(
+                f"cells in {folder} do not fit together, or one is damaged: step "
+                f"{error}. Delete it and run the study again."
+            ) from error
+
+    def _read_study(self) -> dict[str, Any]:
+        """`study.yaml`, of a run whose record does not hold the study itself."""
+        path = self._join(STUDY_FILE)
+        try:
+            study = yaml.safe_load(read_bytes(path).decode())
+        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+            raise StudyError(f"{path} is damaged: {error}.") from error
+        if not isinstance(study, dict):
+            raise StudyError(f"{path} is damaged: it holds no mapping.")
+        return study
 
     def _claim_cells(self, measurement: str, what: dict[str, Any]) -> None:
         folder = posixpath.join("cells", measurement)
         file = posixpath.join(folder, "measurement.json")
         create_folder(self._join(folder))
         if self._exists(file) and self.cell_steps(measurement):
-            found = json.loads(self._read_text(file))
+            try:
+                found = parse_record(read_bytes(self._join(file)), sealed_since=2)
+            except ValueError as error:
+                raise StudyError(
+                    f"{self._join(file)} is damaged: {error}. Restore it, or delete "
+                    "its folder to measure again."
+                ) from error
+            found.pop("format", None)
             different = _differences(found, json.loads(json.dumps(what)))
             if different:
                 raise StudyError(
@@ -199,16 +317,15 @@ class Study:
                     "other options:\n" + "\n".join(different) + "\nGive this one an "
                     "`id` of its own, or delete " + self._join(folder) + "."
                 )
-        write_atomically(self._join(file), json.dumps(what).encode())
+        write_atomically(self._join(file), dump_record({"format": FORMAT, **what}))
 
-    def _measurements(self) -> list[str]:
+    def _measurements(self, study: Mapping) -> list[str]:
         folder = posixpath.join(self._root, "cells")
         if not self._fs.isdir(folder):
             return []
         there = {posixpath.basename(path) for path in self._ls(folder)}
         # In the study's own order; then those of earlier sittings that it has dropped.
-        rows = yaml.safe_load(self._read_text("study.yaml"))["measure"]
-        named = [row.get("id") or row["name"] for row in rows]
+        named = [row.get("id") or row["name"] for row in study.get("measure", [])]
         return [*(n for n in named if n in there), *sorted(there.difference(named))]
 
     def _ls(self, folder: str) -> list[str]:
@@ -223,14 +340,14 @@ class Study:
     def _exists(self, name: str) -> bool:
         return self._fs.exists(posixpath.join(self._root, name))
 
-    def _read_text(self, name: str) -> str:
-        return self._fs.cat_file(posixpath.join(self._root, name)).decode()
+    def _inner(self, path: str) -> str:
+        """What the file system itself calls a path of the run."""
+        return fsspec.core.url_to_fs(path)[1]
 
 
 def config_hash(identity: dict[str, Any]) -> str:
     """A short name for what decides the numbers."""
-    data = json.dumps(identity, sort_keys=True).encode()
-    return hashlib.blake2b(data, digest_size=6).hexdigest()
+    return digest_of(identity)[:12]
 
 
 def _training_node(losses: np.ndarray, seeds: list[int]) -> xr.Dataset:
@@ -238,26 +355,6 @@ def _training_node(losses: np.ndarray, seeds: list[int]) -> xr.Dataset:
     about = {"units": "nats", "long_name": "training loss before each update"}
     loss = xr.DataArray(losses, coords, ("seed", "step"), attrs=about)
     return xr.Dataset({"loss": loss}, attrs={"measurement": "training"})
-
-
-def _concat(cells: dict[int, xr.Dataset]) -> xr.Dataset:
-    """Cells in one; those without a number are left out, and why is kept."""
-    failed = {k: c.attrs.pop("failed") for k, c in cells.items() if "failed" in c.attrs}
-    whole = {step: cell for step, cell in cells.items() if cell.data_vars}
-    if whole:
-        step = xr.DataArray(list(whole), dims="step", name="step")
-        made = xr.concat(
-            list(whole.values()),
-            step,
-            data_vars="all",
-            join="exact",
-            combine_attrs="override",
-        )
-    else:
-        made = xr.Dataset(attrs=next(iter(cells.values())).attrs)
-    if failed:
-        made.attrs["failed"] = json.dumps(failed)
-    return made
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:

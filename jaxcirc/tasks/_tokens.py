@@ -1,6 +1,5 @@
 """Text in the tokens of a published model, or ids that somebody has made of it."""
 
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -131,6 +130,10 @@ def _read_ids(path: str) -> np.ndarray:
 
 
 def _tokenizer(given: Any) -> Any:
+    if isinstance(given, int | float | list | dict):
+        raise ValueError(
+            f"tokens: `tokenizer` is the path of a tokenizer.json; got {given!r}."
+        )
     if not isinstance(given, str):
         return given
     try:
@@ -142,10 +145,10 @@ def _tokenizer(given: Any) -> Any:
         ) from error
     path = pathlib.Path(given).expanduser()
     try:
-        json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:
+        # The library raises plain `Exception`s of whatever it cannot read.
         raise ValueError(f"tokens: no tokenizer at {given}: {error}") from error
-    return Tokenizer.from_file(str(path))
 
 
 def _words(tokenizer: Any) -> list[str]:

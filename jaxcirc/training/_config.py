@@ -1,11 +1,16 @@
 """How to train, as plain data."""
 
+import math
 from typing import Literal
 
 import equinox as eqx
 import optax
 
 from ..checkpoints import schedule
+
+MAX_SEED = 2**31 - 1
+# The loss of every update is kept in one array, and counted in 32 bits.
+MAX_STEPS = 2**31 - 1
 
 
 class Training(eqx.Module):
@@ -64,9 +69,33 @@ class Training(eqx.Module):
                 f"training: `batch_size` must be at least 1, or null for the whole "
                 f"train split; got {self.batch_size}."
             )
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ValueError(
                 f"training: `learning_rate` must be positive; got {self.learning_rate}."
+            )
+        for name in ("b1", "b2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"training: `{name}` must be in [0, 1); got {getattr(self, name)}."
+                )
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise ValueError(
+                f"training: `clip` must be positive, or null for no limit; got "
+                f"{self.clip}."
+            )
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(
+                f"training: `weight_decay` must be at least 0; got {self.weight_decay}."
+            )
+        if self.seed < 0 or self.seed + self.seeds - 1 > MAX_SEED:
+            # Beyond it numbers wrap around, and would be other seeds than they say.
+            raise ValueError(
+                f"training: seeds must be from 0 to {MAX_SEED:,}; got `seed` = "
+                f"{self.seed} with `seeds` = {self.seeds}."
+            )
+        if self.steps > MAX_STEPS:
+            raise ValueError(
+                f"training: `steps` must be at most {MAX_STEPS:,}; got {self.steps:,}."
             )
         if not 0 <= self.warmup < self.steps:
             raise ValueError(

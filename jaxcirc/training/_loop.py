@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._core import create_folder, lock_folder
 from ..checkpoints import (
     Trajectory,
     TrajectoryWriter,
@@ -80,6 +81,7 @@ def train(
             `freeze` pattern matches nothing, or `start` has another config.
         TrainingDiverged: a loss was not finite.
         CheckpointError: the folder holds another run, or a damaged file.
+        FolderLocked: another process is training into the folder.
         OSError: the folder cannot be written.
     """
     if training.batch_size is None and task.examples("train") is None:
@@ -92,6 +94,19 @@ def train(
             f"training: `start` has the config {start.config}, and the model to train "
             f"{config}. Give `start.config`."
         )
+    create_folder(folder)
+    with lock_folder(folder, who="train"):
+        return _train(config, task, training, folder, start, on_progress)
+
+
+def _train(
+    config: TransformerConfig,
+    task: AbstractTask,
+    training: Training,
+    folder: str,
+    start: Transformer | None,
+    on_progress: Progress | None,
+) -> list[Trajectory]:
     state = init_state(config, training, start)
     paths = [posixpath.join(folder, f"seed_{seed}") for seed in state.seed.tolist()]
     writers = [

@@ -354,7 +354,7 @@ def test_few_checkpoints_are_in_memory_at_once(section, most, tmp_path):
     import jax
 
     from jaxcirc.checkpoints import Trajectory
-    from jaxcirc.study._measure import measure_missing
+    from jaxcirc.study._measure import Work, measure_missing
 
     reference = ", reference: previous" if section == "update_ratio" else ""
     row = f"metrics:\n - {{metric: {section}, components: [W_E]{reference}}}"
@@ -374,7 +374,9 @@ def test_few_checkpoints_are_in_memory_at_once(section, most, tmp_path):
         alive.append(len(sizes))
         return stored.load(step)
 
-    counted = Trajectory(stored.steps, read, stored.info, "counted")
-    measure_missing(prepared, study, [counted])
+    counted = Trajectory(
+        stored.steps, read, stored.info, "counted", fingerprint=stored.fingerprint
+    )
+    measure_missing(Work(prepared, study, [counted]))
     # Counted before the new one is there; one of them is freed once seeds are stacked.
     assert max(alive[3:]) <= most

@@ -10,7 +10,7 @@ from jaxcirc._core import find
 from jaxcirc.checkpoints import CheckpointError, open_trajectory
 from jaxcirc.metrics import cross_entropy
 from jaxcirc.study import MEASUREMENTS, Study, StudyError, plan, prepare, run
-from jaxcirc.study._measure import measure_missing, missing_cells
+from jaxcirc.study._measure import Work, measure_missing
 from jaxcirc.training import TrainingDiverged
 
 
@@ -114,8 +114,8 @@ def test_results_do_not_depend_on_how_many_checkpoints_are_measured_at_once(
     other = Study(str(tmp_path / "other"))
     other.begin(prepared, {})
     trajectories = [open_trajectory(f"{ran[1].training_folder}/seed_0")]
-    measure_missing(prepared, other, trajectories, at_once=3)
-    assert not missing_cells(prepared, other)
+    measure_missing(Work(prepared, other, trajectories), at_once=3)
+    assert not Work(prepared, other, trajectories).missing
     for step in expected["step"].values:
         cell = other.read_cell("performance", int(step))
         for name in expected.data_vars:

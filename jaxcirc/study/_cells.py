@@ -1,0 +1,194 @@
+"""What a measurement gave at one step, as a file: netCDF with a checksum behind it.
+
+Any netCDF reader opens such a file. Many are read at once without decoding the
+attributes of each: those whose layout is the same are stacked as they are.
+"""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+
+import h5py
+import numpy as np
+import xarray as xr
+from h5py import h5a, h5d, h5f, h5s
+
+from .._core import digest_of, is_sealed, seal, unseal
+
+# Format 1 had neither a checksum nor a basis; such cells are still read.
+FORMAT = "2"
+# Attributes that differ from cell to cell, and are read of each.
+_OWN = ("basis", "failed", "traceback", "non_finite", "versions")
+
+
+def pack(cell: xr.Dataset) -> bytes:
+    """The file of a cell."""
+    attrs = cell.attrs | {"format": FORMAT, "layout": _layout(cell)}
+    return seal(bytes(cell.assign_attrs(attrs).to_netcdf(engine="h5netcdf")))
+
+
+def unpack(data: bytes) -> xr.Dataset:
+    """The cell of a file, with its attributes.
+
+    Raises:
+        ValueError: the file is not what was written.
+    """
+    sealed = is_sealed(data)
+    # Checked before HDF5 sees it, which would follow a damaged file anywhere.
+    body = unseal(data) if sealed else data
+    try:
+        cell = xr.load_dataset(io.BytesIO(body), engine="h5netcdf")
+    except Exception as error:
+        raise ValueError(f"it is no netCDF file ({error})") from error
+    if cell.attrs.pop("format", "1") != "1" and not sealed:
+        raise ValueError("it has no checksum at its end")
+    cell.attrs.pop("layout", None)
+    return cell
+
+
+def own_attributes(data: bytes) -> dict[str, str]:
+    """What is particular to this cell: its `basis`, why it `failed`, `versions`.
+
+    Raises:
+        ValueError: the file is not what was written.
+    """
+    if not is_sealed(data):
+        return {k: v for k, v in unpack(data).attrs.items() if k in _OWN}
+    file = h5f.open_file_image(unseal(data))
+    try:
+        return _attributes(file, _OWN)
+    finally:
+        file.close()
+
+
+def join(files: Mapping[int, bytes]) -> xr.Dataset:
+    """The cells of several steps as one dataset with an axis `step`.
+
+    Those without a number are left out of it. `attrs["failed"]` and
+    `attrs["non_finite"]` say of which steps, and why.
+
+    Args:
+        files: Step -> file, at least one.
+
+    Raises:
+        ValueError: a file is not what was written; the message begins with its step.
+    """
+    own: dict[int, dict[str, str]] = {}
+    arrays: dict[int, dict[str, np.ndarray]] = {}
+    whole: dict[int, xr.Dataset] = {}
+    first: tuple[str, xr.Dataset] | None = None
+    for step, data in files.items():
+        try:
+            layout = _layout_of(data)
+            if first is not None and layout is not None and layout == first[0]:
+                own[step], arrays[step] = _read_arrays(data, list(first[1].data_vars))
+                continue
+            cell = unpack(data)
+        except ValueError as error:
+            raise ValueError(f"{step}: {error}") from error
+        own[step] = {k: cell.attrs.pop(k) for k in _OWN if k in cell.attrs}
+        if not cell.data_vars:
+            whole.setdefault(step, cell)
+            continue
+        whole[step] = cell
+        if first is None and layout is not None and _is_numeric(cell):
+            first = (layout, cell)
+            arrays[step] = {str(k): v.values for k, v in cell.data_vars.items()}
+    joined = _joined(whole, arrays, first[1] if first else None)
+    return joined.assign_attrs(_gathered(own))
+
+
+def _joined(
+    whole: Mapping[int, xr.Dataset],
+    arrays: Mapping[int, dict[str, np.ndarray]],
+    first: xr.Dataset | None,
+) -> xr.Dataset:
+    """Stack what has the first cell's layout; join the rest, of older formats."""
+    others = {s: c for s, c in whole.items() if s not in arrays and c.data_vars}
+    parts = []
+    if first is not None:
+        steps = sorted(arrays)
+        stacked = {}
+        for name, array in first.data_vars.items():
+            values = np.stack([arrays[step][str(name)] for step in steps])
+            # Truth values are bytes in the file.
+            values = values.astype(array.dtype)
+            stacked[name] = (("step", *array.dims), values, array.attrs)
+        coords = {"step": steps, **first.coords}
+        parts.append(xr.Dataset(stacked, coords, first.attrs))
+    for step, cell in others.items():
+        parts.append(cell.expand_dims(step=[step]))
+    if not parts:
+        return xr.Dataset(attrs=next(iter(whole.values())).attrs)
+    if len(parts) == 1:
+        return parts[0]
+    made = xr.concat(
+        parts, "step", data_vars="all", join="exact", combine_attrs="override"
+    )
+    return made.sortby("step")
+
+
+def _gathered(own: Mapping[int, Mapping[str, str]]) -> dict[str, str]:
+    """Attributes of single cells as attributes of all of them."""
+    gathered = {}
+    for name in ("failed", "non_finite"):
+        if told := {step: a[name] for step, a in own.items() if name in a}:
+            gathered[name] = json.dumps(told)
+    versions: dict[str, dict[str, int]] = {}
+    for attributes in own.values():
+        for package, version in json.loads(attributes.get("versions", "{}")).items():
+            counts = versions.setdefault(package, {})
+            counts[version] = counts.get(version, 0) + 1
+    if mixed := {k: counts for k, counts in versions.items() if len(counts) > 1}:
+        gathered["mixed"] = json.dumps(mixed)
+    first = next((a["versions"] for a in own.values() if "versions" in a), None)
+    return gathered | ({} if first is None else {"versions": first})
+
+
+def _is_numeric(cell: xr.Dataset) -> bool:
+    """Whether the file's numbers are the cell's own, without any decoding."""
+    return all(array.dtype.kind in "fiub" for array in cell.data_vars.values())
+
+
+def _layout(cell: xr.Dataset) -> str:
+    """A short name for all of a cell but its numbers."""
+    array = lambda x: [list(x.dims), str(x.dtype), list(x.shape), _plain(x.attrs)]
+    variables = {str(k): array(v) for k, v in cell.data_vars.items()}
+    coords = {str(k): [array(v), v.values.tolist()] for k, v in cell.coords.items()}
+    return digest_of([variables, coords])
+
+
+def _plain(attrs: Mapping) -> dict[str, str]:
+    return {str(k): repr(v) for k, v in attrs.items()}
+
+
+def _layout_of(data: bytes) -> str | None:
+    if not is_sealed(data):
+        return None
+    file = h5f.open_file_image(unseal(data))
+    try:
+        return _attributes(file, ("layout",)).get("layout")
+    finally:
+        file.close()
+
+
+def _read_arrays(
+    data: bytes, names: Sequence
+) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Attributes and numbers of a cell whose layout is known."""
+    file = h5f.open_file_image(unseal(data))
+    try:
+        arrays = {}
+        for name in names:
+            stored = h5d.open(file, str(name).encode())
+            arrays[str(name)] = np.empty(stored.shape, stored.dtype)
+            stored.read(h5s.ALL, h5s.ALL, arrays[str(name)])
+        return _attributes(file, _OWN), arrays
+    finally:
+        file.close()
+
+
+def _attributes(file: h5f.FileID, names: Sequence[str]) -> dict[str, str]:
+    there = [name for name in names if h5a.exists(file, name.encode())]
+    attributes = h5py.File(file).attrs if there else {}
+    return {name: str(attributes[name]) for name in there}

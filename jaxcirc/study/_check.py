@@ -1,0 +1,188 @@
+"""Whether every file of a run is what was written, and what the run lacks."""
+
+import json
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import fsspec
+import yaml
+
+from .._core import parse_record, read_bytes, unfinished_files
+from ..checkpoints import CheckpointError, check_tensors, open_trajectory
+from . import _cells
+from ._store import CELL, FAILED, STUDY_FILE, Study
+
+
+class Fault(NamedTuple):
+    """A file that is not what it should be.
+
+    Args:
+        path: Which, below the run's folder.
+        what: What is wrong with it.
+        removable: Whether the next run is better off without it.
+        repaired: Whether it has been deleted.
+    """
+
+    path: str
+    what: str
+    removable: bool = False
+    repaired: bool = False
+
+
+class Checked(NamedTuple):
+    """What a check has found.
+
+    Args:
+        faults: Files that are damaged, orphaned or unfinished.
+        notes: What is as it was written but worth knowing, such as mixed versions.
+        files: Files that were read.
+        state: That of the run; see `status`.
+    """
+
+    faults: tuple[Fault, ...]
+    notes: tuple[str, ...]
+    files: int
+    state: str
+
+    @property
+    def summary(self) -> str:
+        """One line on the whole."""
+        wrong = len(self.faults)
+        return f"the run is {self.state}, {wrong or 'no'} fault{'s' * (wrong != 1)}"
+
+
+def check_run(path: str, *, repair: bool = False) -> Checked:
+    """Read every file of a run and compare it with its checksum and its record.
+
+    Args:
+        path: The run's folder.
+        repair: Delete what only hinders the next run: damaged and orphaned cells, and
+            what killed writes have left. Checkpoints and records are never deleted.
+
+    Raises:
+        StudyError: the folder holds no run, or `run.json` itself is damaged.
+        FolderLocked: it is to be repaired while another process writes to it.
+        OSError: it cannot be read, or not written to.
+    """
+    study = Study(path)
+    if repair:
+        with study.lock():
+            return _check(study, repair=True)
+    return _check(study, repair=False)
+
+
+def _check(study: Study, *, repair: bool) -> Checked:
+    run = study.read_run()
+    fs, root = fsspec.core.url_to_fs(study.path)
+    faults, files = [], 1
+    for fault in _faults(study, run):
+        if fault is None:
+            files += 1
+            continue
+        if repair and fault.removable:
+            fs.rm_file(posixpath.join(root, fault.path))
+            fault = fault._replace(repaired=True)
+        faults.append(fault)
+    if any(not fault.repaired for fault in faults):
+        # Its results would be refused, so there is nothing to note of them.
+        return Checked(tuple(faults), (), files, "damaged")
+    tree = study.open()
+    told = json.loads(tree.attrs["status"])
+    return Checked(tuple(faults), tuple(_notes(tree.attrs)), files, told["state"])
+
+
+def _notes(attrs: Mapping[str, Any]) -> Iterator[str]:
+    status = json.loads(attrs["status"])
+    for row, n in status["failed"].items():
+        yield f"{row}: failed at {n} steps"
+    for row, n in status["missing"].items():
+        yield f"{row}: {n} steps are not measured"
+    for row, packages in json.loads(attrs["mixed"]).items():
+        for package, counts in packages.items():
+            parts = ", ".join(f"{n} by {version}" for version, n in counts.items())
+            yield f"{row}: its cells are of several versions of {package}: {parts}"
+
+
+def _faults(study: Study, run: Mapping[str, Any]) -> Iterator[Fault | None]:
+    """A fault for each file that has one, None for each that is as it was written."""
+    fs, root = fsspec.core.url_to_fs(study.path)
+    for full in unfinished_files(study.path):
+        name = full.removeprefix(root).lstrip("/")
+        yield Fault(name, "a write that was killed left this", removable=True)
+    yield _study_fault(study, run)
+    folder = posixpath.join(root, "cells")
+    rows = sorted(fs.ls(folder, detail=False)) if fs.isdir(folder) else []
+    for row in map(posixpath.basename, rows):
+        yield _record_fault(study, f"cells/{row}/measurement.json")
+        for step in sorted(study.cell_steps(row) | study.failed_steps(row)):
+            yield _cell_fault(study, run, row, step)
+    yield from _training_faults(study, run)
+
+
+def _study_fault(study: Study, run: Mapping[str, Any]) -> Fault | None:
+    try:
+        found = yaml.safe_load(read_bytes(posixpath.join(study.path, STUDY_FILE)))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        return Fault(STUDY_FILE, f"it cannot be read: {error}")
+    if "study" in run and found != run["study"]:
+        return Fault(STUDY_FILE, "it is not the study that run.json records")
+    return None
+
+
+def _record_fault(study: Study, name: str) -> Fault | None:
+    try:
+        parse_record(read_bytes(posixpath.join(study.path, name)), sealed_since=2)
+    except (OSError, ValueError) as error:
+        return Fault(name, f"it is damaged: {error}")
+    return None
+
+
+def _cell_fault(
+    study: Study, run: Mapping[str, Any], row: str, step: int
+) -> Fault | None:
+    ending = CELL if step in study.cell_steps(row) else FAILED
+    name = f"cells/{row}/step_{step:08d}{ending}"
+    try:
+        cell = _cells.unpack(read_bytes(posixpath.join(study.path, name)))
+    except (OSError, ValueError) as error:
+        return Fault(name, f"it is damaged: {error}", removable=True)
+    if "steps" in run and step not in run["steps"]:
+        return Fault(name, "its checkpoint is no longer there", removable=True)
+    now = run.get("checkpoints", {}).get(str(step), {}).get("fingerprint")
+    basis = json.loads(cell.attrs.get("basis", "{}")).get("checkpoint", now)
+    if now is not None and basis != now:
+        what = "it was measured of another checkpoint than there is now"
+        return Fault(name, what, removable=True)
+    return None
+
+
+def _training_faults(study: Study, run: Mapping[str, Any]) -> Iterator[Fault | None]:
+    training = run["identity"].get("training")
+    if not training:
+        return
+    for file in ("losses.safetensors", "state.safetensors"):
+        yield _tensors_fault(study, f"training/{file}")
+    for seed in range(training["seed"], training["seed"] + training["seeds"]):
+        folder = f"training/seed_{seed}"
+        try:
+            trajectory = open_trajectory(posixpath.join(study.path, folder))
+        except CheckpointError as error:
+            yield Fault(f"{folder}/trajectory.json", str(error))
+            continue
+        yield None
+        for step in trajectory.steps:
+            try:
+                trajectory.load(step)
+            except CheckpointError as error:
+                yield Fault(f"{folder}/step_{step:08d}.safetensors", str(error))
+            else:
+                yield None
+
+
+def _tensors_fault(study: Study, name: str) -> Fault | None:
+    try:
+        check_tensors(posixpath.join(study.path, name))
+    except CheckpointError as error:
+        return Fault(name, str(error))
+    return None
