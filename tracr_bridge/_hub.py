@@ -1,6 +1,7 @@
 """The HuggingFace hub: which revisions a model has, and the few files of one."""
 
 import importlib
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -72,6 +73,28 @@ def revisions(repo: str, *, pattern: str | None = None) -> dict[int, str]:
         refs = _hub().HfApi().list_repo_refs(repo)
     names = [ref.name for ref in (*refs.branches, *refs.tags)]
     return steps_of(list(dict.fromkeys(names)), pattern, repo)
+
+
+def commit_of(repo: str, revision: str, *, cache: str | None = None) -> str:
+    """The commit that a branch or tag stands for now, downloading nothing.
+
+    Raises:
+        CheckpointError: the hub has no such revision, or cannot be reached and it was
+            never downloaded.
+    """
+    if re.fullmatch("[0-9a-f]{40}", revision):
+        return revision
+    hub = _hub()
+    with _asking(repo, revision):
+        try:
+            return str(hub.HfApi().model_info(repo, revision=revision).sha)
+        except Exception as error:
+            if isinstance(error, _answers()) or not _is_transport(error):
+                raise
+            folder = hub.snapshot_download(
+                repo, revision=revision, cache_dir=cache, local_files_only=True
+            )
+    return os.path.basename(folder)
 
 
 def commits(repo: str, branch: str) -> dict[int, str]:

@@ -15,6 +15,7 @@ from jaxcirc.checkpoints import CheckpointError, Trajectory, open_trajectory, sc
 from jaxcirc.models import Transformer, TransformerConfig
 
 from . import _hub
+from ._contents import contents, folder_files, looks
 from ._load import from_transformer_lens, open_tensors
 from ._pretrained import CONFIG, family_of, load_folder, read_json
 from ._transformer_lens import read_cfg
@@ -33,12 +34,17 @@ class _Series(NamedTuple):
         read: Name -> model.
         config: Name -> the model's config, without reading weights if it can be.
         tokenizer: Name -> tokenizer, or None where there is none.
+        fingerprint: Name -> a short name for what it holds.
+        stamp: Name -> one that changes when it is written again, and costs nothing;
+            None where the fingerprint costs nothing.
     """
 
     names: Mapping[int, str]
     read: Callable[[str], Transformer]
     config: Callable[[str], TransformerConfig]
     tokenizer: Callable[[str], Any]
+    fingerprint: Callable[[str], str]
+    stamp: Callable[[str], str] | None = None
 
 
 def trajectory(
@@ -87,7 +93,13 @@ def trajectory(
         native = open_trajectory(source)
         names = {step: str(step) for step in native.steps}
         chosen = _choose(source, names, schedule, steps)
-        return Trajectory(list(chosen), native.load, native.info, native.name)
+        return Trajectory(
+            list(chosen),
+            native.load,
+            native.info,
+            native.name,
+            fingerprint=native.fingerprint,
+        )
     given = steps if isinstance(steps, Mapping) else None
     if not os.path.exists(source):
         if given is None and branch is not None:
@@ -102,7 +114,16 @@ def trajectory(
     info["identical"] = []
     watched = _Watch(source, series, chosen, config, info["identical"])
     tokenizer = functools.partial(series.tokenizer, next(iter(chosen.values())))
-    return Trajectory(list(chosen), watched, info, source, tokenizer=tokenizer)
+    stamp = series.stamp
+    return Trajectory(
+        list(chosen),
+        watched,
+        info,
+        source,
+        tokenizer=tokenizer,
+        fingerprint=lambda step: series.fingerprint(chosen[step]),
+        stamp=None if stamp is None else lambda step: stamp(chosen[step]),
+    )
 
 
 def _choose(
@@ -174,7 +195,8 @@ def _hub_series(
     def tokenizer(name: str) -> Any:
         return _tokenizer(_hub.download_tokenizer(repo, revision=name, cache=cache))
 
-    return _Series(names, read, config, tokenizer)
+    commit = functools.partial(_hub.commit_of, repo, cache=cache)
+    return _Series(names, read, config, tokenizer, commit)
 
 
 def _local_series(
@@ -201,6 +223,8 @@ def _local_series(
             lambda name: load_folder(at(name), dtype=dtype),
             lambda name: _config_of(at(name)),
             lambda name: _tokenizer(at(name)),
+            lambda name: contents(folder_files(at(name))),
+            lambda name: looks(folder_files(at(name))),
         )
     files = [n for n in inside if n.endswith(_FILES)]
     names = _named(given, files, pattern, source)
@@ -208,7 +232,8 @@ def _local_series(
     def tensors(name: str) -> Tensors:
         return open_tensors(os.path.join(source, name))
 
-    return _lens_series(names, tensors, dtype, cfg)
+    at = functools.partial(os.path.join, source)
+    return _lens_series(names, tensors, dtype, cfg, lambda name: [at(name)])
 
 
 def _groups(
@@ -229,7 +254,7 @@ def _groups(
         }
         return whole.renamed(inside)
 
-    return _lens_series(names, tensors, dtype, cfg)
+    return _lens_series(names, tensors, dtype, cfg, lambda _: [source])
 
 
 def _lens_series(
@@ -237,12 +262,15 @@ def _lens_series(
     tensors: Callable[[str], Tensors],
     dtype: str | None,
     cfg: Mapping[str, Any] | None,
+    files: Callable[[str], list[str]],
 ) -> _Series:
     return _Series(
         names,
         lambda name: from_transformer_lens(tensors(name), cfg, dtype=dtype),
         lambda name: read_cfg(tensors(name), cfg or {}, {}),
         lambda _: None,
+        lambda name: contents(files(name)),
+        lambda name: looks(files(name)),
     )
 
 

@@ -1,5 +1,6 @@
 """One screen for every error, and the exit code of every end."""
 
+import io
 import os
 import signal
 import sys
@@ -19,7 +20,7 @@ class Terminated(BaseException):
     """SIGTERM: whoever runs the machine wants the process to end."""
 
 
-def guard(work: Callable[[], None], *, debug: bool) -> None:
+def guard(work: Callable[[], object], *, debug: bool) -> None:
     """Run `work`; on an error print what is wrong and exit with a code that says so."""
     speak_any_terminal()
     console = Console(stderr=True)
@@ -58,7 +59,7 @@ def speak_any_terminal() -> None:
     the same, and a question mark stands in its place.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 

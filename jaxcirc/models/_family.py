@@ -29,11 +29,25 @@ def variant(
     build: Callable[..., TransformerConfig],
     parts: Callable[[TransformerConfig], Mapping[str, Any]],
 ) -> Callable[..., TransformerConfig]:
-    """A family that is another one, options included, with some parts exchanged."""
+    """A family that is another one, options included, with some parts exchanged.
+
+    An option that says otherwise than the family's parts is refused when it is built.
+
+    Args:
+        build: The other family's function from options to a config.
+        parts: What differs, given the other family's config.
+    """
 
     @functools.wraps(build)
     def built(*args: Any, **options: Any) -> TransformerConfig:
         config = build(*args, **options)
-        return dataclasses.replace(config, **parts(config))
+        own = parts(config)
+        for name, value in options.items():
+            if name in own and own[name] != value:
+                raise ValueError(
+                    f"`{name}` is {own[name]!r} in this family; got {value!r}. Leave "
+                    "it out, or take another family."
+                )
+        return dataclasses.replace(config, **own)
 
     return built

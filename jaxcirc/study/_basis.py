@@ -50,7 +50,10 @@ class Fingerprints:
         return {str(s): both[s] for s in sorted(both) if s in self.steps}
 
     def _stamp(self, step: int) -> str | None:
-        stamps = [trajectory.stamp(step) for trajectory in self._trajectories]
+        try:
+            stamps = [trajectory.stamp(step) for trajectory in self._trajectories]
+        except CheckpointError:
+            return None
         return None if None in stamps else digest_of(stamps)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import h5py
 import numpy as np
 import xarray as xr
-from h5py import h5a, h5d, h5f, h5s
+from h5py import h5a, h5d, h5f, h5s  # pyright: ignore[reportAttributeAccessIssue]
 
 from .._core import digest_of, is_sealed, seal, unseal
 

@@ -92,7 +92,7 @@ def _check(study: Study, *, repair: bool) -> Checked:
     return Checked(tuple(faults), tuple(_notes(tree.attrs)), files, told["state"])
 
 
-def _notes(attrs: Mapping[str, Any]) -> Iterator[str]:
+def _notes(attrs: Mapping[Any, Any]) -> Iterator[str]:
     status = json.loads(attrs["status"])
     for row, n in status["failed"].items():
         yield f"{row}: failed at {n} steps"
