@@ -21,12 +21,14 @@ from ._memory import device_memory as device_memory
 from ._names import nearest as nearest, unknown as unknown
 from ._safe import ratio as ratio, root as root, unit_scale as unit_scale
 from ._sealed import (
+    check_page as check_page,
     digest as digest,
     digest_of as digest_of,
     dump_record as dump_record,
     is_sealed as is_sealed,
     parse_record as parse_record,
     seal as seal,
+    seal_page as seal_page,
     unseal as unseal,
 )
 from ._trees import (

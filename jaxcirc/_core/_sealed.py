@@ -49,6 +49,23 @@ def is_sealed(data: bytes) -> bool:
     return data[-_TRAILER:].startswith(_MAGIC)
 
 
+def seal_page(html: str) -> bytes:
+    """An HTML page with its checksum in a comment at its end."""
+    data = html.encode()
+    return data + b"\n<!--" + _MAGIC.strip() + digest(data).encode() + b"-->\n"
+
+
+def check_page(data: bytes) -> None:
+    """Compare a page with the checksum that `seal_page` gave it.
+
+    Raises:
+        ValueError: it is not what was written, or has no checksum.
+    """
+    body, mark, rest = data.rpartition(b"\n<!--" + _MAGIC.strip())
+    if not mark or rest != digest(body).encode() + b"-->\n":
+        raise ValueError("it is not the page that was written")
+
+
 def dump_record(entries: dict[str, Any]) -> bytes:
     """A JSON record with its checksum, for `parse_record`."""
     plain = json.loads(json.dumps(entries))

@@ -245,14 +245,14 @@ def main() -> None:
 
 def _write_report(folder: str) -> dict:
     """Write the page, print its findings, and return the run's status."""
-    from .._core import write_atomically
+    from .._core import seal_page, write_atomically
     from ..report import findings, render
     from ..study import Study, with_changes
 
     with console.status("writing the report"):
         tree = with_changes(Study(folder).open())
         path = f"{folder.rstrip('/')}/report.html"
-        write_atomically(path, render(tree).encode())
+        write_atomically(path, seal_page(render(tree)))
     for sentence in findings(tree):
         console.print(f"• {sentence}", highlight=False, markup=False)
     console.print(f"Report: [bold]{escape(path)}[/bold]", soft_wrap=True)

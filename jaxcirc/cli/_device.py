@@ -13,10 +13,11 @@ def check_device() -> None:
 
     try:
         jax.devices()
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:
+        # Of a backend without its plugin, JAX fails an assertion of its own.
         told = os.environ.get("JAX_PLATFORMS") or jax.config.jax_platforms  # pyright: ignore
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or ["there is no such device here"])[0]
         raise ValueError(
-            f"JAX cannot start with JAX_PLATFORMS={told}: {reason} Unset it to take "
-            "what there is, or set JAX_PLATFORMS=cpu."
+            f"JAX cannot start with JAX_PLATFORMS={told}: {reason.rstrip('.')}. Unset "
+            "it to take what there is, or set JAX_PLATFORMS=cpu."
         ) from error

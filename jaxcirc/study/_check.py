@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import fsspec
 import yaml
 
-from .._core import parse_record, read_bytes, unfinished_files
+from .._core import check_page, parse_record, read_bytes, unfinished_files
 from ..checkpoints import CheckpointError, check_tensors, open_trajectory
 from . import _cells
-from ._store import CELL, FAILED, STUDY_FILE, Study
+from ._store import CELL, FAILED, REPORT_FILE, STUDY_FILE, Study
 
 
 class Fault(NamedTuple):
@@ -111,6 +111,8 @@ def _faults(study: Study, run: Mapping[str, Any]) -> Iterator[Fault | None]:
         name = full.removeprefix(root).lstrip("/")
         yield Fault(name, "a write that was killed left this", removable=True)
     yield _study_fault(study, run)
+    if fs.exists(posixpath.join(root, REPORT_FILE)):
+        yield _page_fault(study)
     folder = posixpath.join(root, "cells")
     rows = sorted(fs.ls(folder, detail=False)) if fs.isdir(folder) else []
     for row in map(posixpath.basename, rows):
@@ -127,6 +129,14 @@ def _study_fault(study: Study, run: Mapping[str, Any]) -> Fault | None:
         return Fault(STUDY_FILE, f"it cannot be read: {error}")
     if "study" in run and found != run["study"]:
         return Fault(STUDY_FILE, "it is not the study that run.json records")
+    return None
+
+
+def _page_fault(study: Study) -> Fault | None:
+    try:
+        check_page(read_bytes(posixpath.join(study.path, REPORT_FILE)))
+    except (OSError, ValueError) as error:
+        return Fault(REPORT_FILE, f"{error}; write it again with `jaxcirc report`")
     return None
 
 

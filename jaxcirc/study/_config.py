@@ -392,7 +392,7 @@ def _select(
     if outside:
         shown = ", ".join(f"{s:.6g}" if abs(s) > 1e15 else str(s) for s in outside[:5])
         faults.append(
-            f"{where}: {shown} is outside the run, which goes from 0 to {there[-1]}"
+            f"{where}: [{shown}] is outside the run, which goes from 0 to {there[-1]}"
         )
         return ()
     if isinstance(steps, StepRange):

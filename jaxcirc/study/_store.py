@@ -38,7 +38,7 @@ from . import _cells
 from ._config import Prepared, StudyError
 from ._status import status
 
-RUN_FILE, STUDY_FILE = "run.json", "study.yaml"
+RUN_FILE, STUDY_FILE, REPORT_FILE = "run.json", "study.yaml", "report.html"
 # Format 1 had no checksums and no sittings; it is still read.
 FORMAT = 2
 # Endings of a cell with numbers, and of one that says why it has none.

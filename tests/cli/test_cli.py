@@ -1,8 +1,10 @@
+import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from typer.testing import CliRunner
@@ -11,7 +13,7 @@ from jaxcirc.cli._app import app
 
 from ..study.conftest import TINY
 
-COMMANDS = ("run", "report", "list", "new", "plan")
+COMMANDS = ("run", "report", "check", "list", "new", "plan")
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +94,9 @@ def test_every_command_has_help_with_an_example(command):
         (("plan", "tiny.yaml", "model.n_heads=3"), "does not divide"),
         (("report", "nowhere"), "is not a run"),
         (("run", "tiny.yaml", "out=/proc/no"), "cannot create the folder /proc/no"),
+        (("run", "tiny.yaml", "out=memory://a/b"), "lives in the memory of this"),
+        (("run", "tiny.yaml", "out=s3://a/b"), "s3fs"),
+        (("check", "nowhere"), "is not a run"),
     ],
 )
 def test_errors_are_one_screen_without_traceback(words, said):
@@ -117,12 +122,86 @@ def test_divergence_exits_with_the_step_and_still_reports(tmp_path):
     assert (tmp_path / "runs/tiny/report.html").exists()
 
 
-def test_the_installed_command_caches_compiled_programs(tmp_path):
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    command = pathlib.Path(sys.executable).parent / "jaxcirc"
-    done = subprocess.run(
-        [command, "plan", "tiny.yaml"], capture_output=True, text=True, env=environment
+def test_rows_that_failed_have_an_exit_code_of_their_own(tmp_path):
+    result = call("run", "tiny.yaml", "measure=[{name: patterns, max_length: 0}]")
+    assert result.exit_code == 3, result.output
+    assert "patterns failed at 5 checkpoints" in flat(result.output)
+    assert (tmp_path / "runs/tiny/report.html").exists()
+
+
+def test_the_systems_errors_name_the_file(tmp_path):
+    assert call("run", "tiny.yaml", "measure=[]").exit_code == 0
+    index = tmp_path / "runs/tiny/training/seed_0/trajectory.json"
+    index.unlink()
+    index.symlink_to(index)
+    result = call("run", "tiny.yaml")
+    assert result.exit_code == 2
+    assert "trajectory.json" in flat(result.output)
+
+
+COMMAND = pathlib.Path(sys.executable).parent / "jaxcirc"
+
+
+def command(*words: str, **environment: str):
+    inherited = {"PATH": os.environ["PATH"], "JAX_PLATFORMS": "cpu"}
+    return subprocess.run(
+        [COMMAND, *words],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=inherited | environment,
     )
+
+
+def test_a_terminal_without_unicode_is_no_reason_to_fail(tmp_path):
+    """A bullet that the locale has no letter for, in findings and in `list`."""
+    ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    done = command("list", **ascii_only)
+    assert done.returncode == 0, done.stderr
+    done = command("report", "nowhere", **ascii_only)
+    assert done.returncode == 2
+    assert "is not a run" in done.stderr
+
+
+def test_a_user_without_a_home_can_plan(tmp_path):
+    for home in ({}, {"HOME": "/proc/none"}):
+        done = command("plan", "tiny.yaml", **home)
+        assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["tiny.yaml"]
+
+
+def test_a_device_that_is_not_here_is_named(tmp_path):
+    done = command("plan", "tiny.yaml", JAX_PLATFORMS="cuda")
+    assert done.returncode == 2
+    assert "JAX_PLATFORMS=cuda" in flat(done.stderr)
+    assert "fault in jaxcirc" not in done.stderr
+
+
+def test_sigterm_is_told_and_the_run_goes_on_later(tmp_path):
+    long = ("run", "tiny.yaml", "training.steps=100000", "training.every=1000")
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    with subprocess.Popen(
+        [COMMAND, *long],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as running:
+        state = tmp_path / "runs/tiny/training/state.safetensors"
+        waited = 0.0
+        while not state.exists() and waited < 60:
+            time.sleep(0.1)
+            waited += 0.1
+        running.terminate()
+        _, told = running.communicate(timeout=60)
+    assert running.returncode == 143
+    assert "Stopped by SIGTERM" in flat(told)
+    record = json.loads((tmp_path / "runs/tiny/run.json").read_text())
+    assert record["state"] == "stopped"
+
+
+def test_the_installed_command_caches_compiled_programs(tmp_path):
+    done = command("plan", "tiny.yaml", XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     assert "5 cells" in done.stdout
     assert list((tmp_path / "cache/jaxcirc/xla").iterdir())

@@ -91,6 +91,24 @@ BAD = {
     "value": ("training.steps=0", "must be at least 1"),
     "name": ("name=a/b", "name: string should match"),
     "id": ("measure=[{name: weights, id: training}]", "cannot be an `id`"),
+    "id of changes": ("measure=[{name: weights, id: changes}]", "cannot be an `id`"),
+    "id up": ("measure=[{name: weights, id: ..}]", "id: string should match"),
+    "id here": ("measure=[{name: weights, id: .}]", "id: string should match"),
+    "id script": ("measure=[{name: weights, id: <!--<script>}]", "should match"),
+    "id formula": ("measure=[{name: weights, id: =1+1}]", "should match"),
+    "far range": ("steps={start: 0, end: 10000000000, step: 1}", "outside the run"),
+    "400 digits": (f"steps=[{'9' * 400}]", "less than"),
+    "clip": ("training.clip=-1", "`clip` must be positive"),
+    "b1": ("training.b1=1.5", r"`b1` must be in \[0, 1\); got 1.5"),
+    "b2": ("training.b2=-0.1", r"`b2` must be in \[0, 1\)"),
+    "rate": ("training.learning_rate=.inf", "`learning_rate` must be positive"),
+    "decay": ("training.weight_decay=-1", "`weight_decay` must be at least 0"),
+    "seed": ("training.seed=2147483648", "seeds must be from 0 to 2,147,483,647"),
+    "last seed": ("training={seed: 2147483647, seeds: 2}", "seeds must be from 0"),
+    "seed below": ("training.seed=-1", "seeds must be from 0"),
+    "size": ("model.d_head=-1", "`d_head` must be at least 0"),
+    "huge size": ("model.d_model=10000000000", "below 2.31"),
+    "rows": ("measure=performance", "measure: this is a list of rows"),
 }
 
 
@@ -116,6 +134,15 @@ def test_all_faults_are_told_at_once(tiny):
         (TINY.replace("name: tiny", "name: a\nname: b"), "duplicate"),
         (TINY.replace("task:", "tsk:"), "task: this key is required"),
         (TINY + "x: ${nowhere}", "nowhere"),
+        ("", "a mapping of keys"),
+        ("3", "a mapping of keys"),
+        (TINY + "metrics: -1", "metrics: this is a list of rows; got -1"),
+        (TINY + "about: '${oc.env:HOME}'", "outside the study.*command line"),
+        (TINY + "about: 'at ${oc.decode:1}'", "outside the study"),
+        (TINY + "x: " + "[" * 500 + "]" * 500, "nested more than 60 deep"),
+        (TINY + "x: " + "[" * 100_000, "nested more than 60 deep"),
+        (TINY + "x: &a [1]\ny: *a", r"aliases \(\*a\) are not read"),
+        (TINY.replace("mod_add, p: 5", "tokens, tokenizer: 3"), "got 3"),
         (TINY + "x: !!python/object/apply:os.system ['touch /tmp/hacked']", "YAML"),
     ],
 )
@@ -123,8 +150,29 @@ def test_files_that_cannot_be_understood(tmp_path, text, words):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(StudyError, match=words):
-        load_config(str(path))
+        prepare(load_config(str(path)))
     assert not os.path.exists("/tmp/hacked")
+
+
+def test_a_study_refers_to_its_own_keys(tiny_file):
+    text = tiny_file.read_text() + "about: 'for ${training.steps} steps'\n"
+    tiny_file.write_text(text)
+    assert load_config(str(tiny_file), ["training.steps=9"]).about == "for 9 steps"
+
+
+def test_names_may_have_any_letters_and_files_are_utf_8(tiny_file):
+    text = tiny_file.read_text(encoding="utf-8").replace("name: tiny", "name: größe")
+    for encoding in ("utf-8", "utf-8-sig"):
+        tiny_file.write_text(text, encoding=encoding)
+        assert load_config(str(tiny_file)).name == "größe"
+    tiny_file.write_text(text, encoding="latin-1")
+    with pytest.raises(StudyError, match="cannot be read as UTF-8"):
+        load_config(str(tiny_file))
+
+
+def test_a_family_refuses_what_contradicts_it(tiny):
+    with pytest.raises(StudyError, match="`tied` is True in this family; got False"):
+        prepare(tiny("model={family: gemma, tied: false, d_model: 8, n_heads: 2}"))
 
 
 def test_a_misspelt_study_names_the_nearest():
