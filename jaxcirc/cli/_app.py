@@ -228,7 +228,8 @@ def plan(study: StudyArgument, overrides: Overrides = None, debug: Debug = False
         table.add_row("checkpoints", _shorten(planned.checkpoints))
         for name, (cells, there) in planned.cells.items():
             done = f", {there} of them done" if there else ""
-            table.add_row(f"  {name}", f"{cells} cells{done}")
+            memory = _memory_text(planned.measuring[name])
+            table.add_row(f"  {name}", escape(f"{cells} cells{done}{memory}"))
         while_ = "while training" if planned.steps else "of checkpoints at a time"
         table.add_row("memory", f"{_size(planned.memory_bytes)} {while_}")
         if planned.disk_bytes:
@@ -273,6 +274,14 @@ def _shorten(steps: tuple[int, ...]) -> str:
         return ", ".join(map(str, steps))
     head, tail = ", ".join(map(str, steps[:6])), ", ".join(map(str, steps[-3:]))
     return f"{len(steps)}: {head}, …, {tail}"
+
+
+def _memory_text(memory: int | str | None) -> str:
+    if memory is None:
+        return ", as much memory as fits"
+    if isinstance(memory, str):
+        return f", cannot be measured: {memory.splitlines()[0]}"
+    return f", {_size(memory)}"
 
 
 def _size(n: float) -> str:

@@ -78,7 +78,7 @@ class Work:
             self.study.remove_cell(row.id, step)
         key = fold_name(jr.key(self.prepared.training.seed), f"measure/{row.id}")
         missing = frozenset(steps) - current
-        return _Cells(row, missing, basis, _compiled(row), key)
+        return _Cells(row, missing, basis, eqx.filter_jit(chunk_program(row)), key)
 
 
 def measure_missing(
@@ -112,7 +112,7 @@ def measure_missing(
     }
     wanted = sorted(set().union(*(c.missing for c in cells)) if cells else ())
     if at_once is None:
-        at_once = 1 if jax.default_backend() == "cpu" else 8
+        at_once = checkpoints_at_once()
     look_back = any(cell.row.measure.needs_previous for cell in cells)
     # A broken file of a run's own is to be mended; of a published one, to be told.
     broken = "give" if isinstance(prepared.training, Published) else "raise"
@@ -145,11 +145,16 @@ def measure_missing(
         study.record({"checkpoints": work.fingerprints.record()})
 
 
-def _compiled(row: Measurement) -> Callable[..., dict[str, Quantity]]:
+def checkpoints_at_once() -> int:
+    """Checkpoints in one call: one fills a CPU, an accelerator has room for more."""
+    return 1 if jax.default_backend() == "cpu" else 8
+
+
+def chunk_program(row: Measurement) -> Callable[..., dict[str, Quantity]]:
+    """(stacked snapshots, task, key) -> quantities, to be compiled once."""
     one = jax.default_backend() == "cpu"
 
-    @eqx.filter_jit
-    def compiled(shots: Snapshot, task, key):
+    def program(shots: Snapshot, task, key):
         def measure(shot: Snapshot) -> dict[str, Quantity]:
             with jax.default_matmul_precision("highest"):
                 return row.measure(shot, task, key=key)
@@ -157,7 +162,7 @@ def _compiled(row: Measurement) -> Callable[..., dict[str, Quantity]]:
         # As in training: a CPU keeps one model in cache, an accelerator has room.
         return jax.lax.map(measure, shots) if one else jax.vmap(measure)(shots)
 
-    return compiled
+    return program
 
 
 def _with_target(cells: _Cells, work: Work, debug: bool) -> _Cells:

@@ -8,7 +8,8 @@ import jax.random as jr
 from .._core import device_memory, named_leaves, tree_bytes
 from ..models import Transformer
 from ..training import training_memory
-from ._config import Prepared, StudyError
+from ._config import Measurement, Prepared, StudyError
+from ._memory import measuring_memory
 from ._published import Published
 from ._store import Study
 
@@ -25,6 +26,8 @@ class Plan(NamedTuple):
         disk_bytes: Checkpoints of all seeds, and the state to go on from.
         memory_bytes: Peak memory of training, as the compiler counts it; without
             training that of two checkpoints, the one at hand and the next.
+        measuring: Measurement -> bytes at its peak, as the compiler counts them; None
+            where it fits itself to the memory there is; or why it cannot be compiled.
     """
 
     parameters: int
@@ -34,6 +37,7 @@ class Plan(NamedTuple):
     cells: dict[str, tuple[int, int]]
     disk_bytes: int
     memory_bytes: int
+    measuring: dict[str, int | str | None]
 
 
 def check_memory(prepared: Prepared) -> None:
@@ -59,7 +63,7 @@ def check_memory(prepared: Prepared) -> None:
 
 
 def plan(prepared: Prepared) -> Plan:
-    """What running a study would take; compiles its training, executes nothing."""
+    """What running a study would take; compiles all of it, executes nothing."""
     model = eqx.filter_eval_shape(Transformer, prepared.model, key=jr.key(0))
     study, training = Study(prepared.config.folder), prepared.training
     done = {row.id: study.cell_steps(row.id) for row in prepared.measurements}
@@ -82,5 +86,13 @@ def plan(prepared: Prepared) -> Plan:
         seeds=training.seeds,
         checkpoints=steps,
         cells=cells,
+        measuring={row.id: _measuring(row, prepared) for row in prepared.measurements},
         **own,
     )
+
+
+def _measuring(row: Measurement, prepared: Prepared) -> int | str | None:
+    try:
+        return measuring_memory(row, prepared)
+    except ValueError as error:
+        return str(error)

@@ -38,35 +38,10 @@ for line in open(sys.argv[1], encoding="utf-8"):
     print(json.dumps(said), flush=True)
 """
 
-ODD = [
-    "-1",
-    "0",
-    "1e400",
-    ".nan",
-    ".inf",
-    "null",
-    "true",
-    "''",
-    "[]",
-    "{}",
-    "[[]]",
-    "9999999999999999999999",
-    "0x10",
-    "~",
-    "a:",
-    "b",
-    "${steps}",
-    "${oc.env:HOME}",
-    "&a",
-    "*a",
-    "!!python/none",
-    "-",
-    "{name:",
-    "1}",
-    "1.5",
-    "2**31",
-    "'\\ud800'",
-]
+ODD = """
+-1 0 1e400 .nan .inf null true '' [] {} [[]] 9999999999999999999999 0x10 ~ a: b
+${steps} ${oc.env:HOME} &a *a !!python/none - {name: 1} 1.5 2**31 '\\ud800'
+"""
 
 
 def mutated(text: str, rng: random.Random) -> str:
@@ -77,7 +52,7 @@ def mutated(text: str, rng: random.Random) -> str:
         kind = rng.randrange(6)
         if kind == 0:  # another value
             key, colon, _ = lines[at].partition(":")
-            lines[at] = f"{key}{colon} {rng.choice(ODD)}"
+            lines[at] = f"{key}{colon} {rng.choice(ODD.split())}"
         elif kind == 1:  # a line less
             del lines[at]
         elif kind == 2:  # a line twice
@@ -90,7 +65,7 @@ def mutated(text: str, rng: random.Random) -> str:
             lines[at] = lines[at][:place] + letter + lines[at][place + 1 :]
         else:  # a word exchanged inside brackets
             words = lines[at].split(" ")
-            words[rng.randrange(len(words))] = rng.choice(ODD)
+            words[rng.randrange(len(words))] = rng.choice(ODD.split())
             lines[at] = " ".join(words)
         text = "\n".join(lines)
     return text

@@ -200,7 +200,23 @@ def test_a_plan_says_what_a_run_does(tiny):
     assert planned.parameters == sum(x.size for x in jax.tree.leaves(model))
     assert planned.checkpoints == (0, 1, 2, 4, 8)
     assert planned.memory_bytes > 0
+    # Two seeds' weights and their norms, at least.
+    assert planned.measuring["weights"] > 2 * 2 * 4 * planned.parameters
     assert plan(prepared).cells["weights"] == (5, 5)
+
+
+def test_a_plan_bounds_the_memory_of_measurements(tiny):
+    task = "task={name: induction, n_symbols: 12, n_ctx: 16, shortest: 3, longest: 6}"
+
+    def bytes_of(n):
+        row = f"measure=[{{name: performance, n_examples: {n}}}]"
+        return plan(prepare(tiny(task, row))).measuring["performance"]
+
+    few, many = bytes_of(64), bytes_of(4096)
+    # Logits of each example at each position.
+    assert many - few > (4096 - 64) * 16 * 12 * 4
+    # A size that no program can have is told, not raised: others are still planned.
+    assert isinstance(bytes_of(10**20), str)
 
 
 def test_a_study_that_cannot_fit_says_the_number(tiny, monkeypatch):
