@@ -12,9 +12,11 @@ DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
 @pytest.mark.parametrize(
     ("guide", "prints"),
-    [("llc.md", 3), ("metrics.md", 8), ("programs.md", 7), ("checkpoints.md", 5)],
+    [("llc.md", 3), ("metrics.md", 8), ("programs.md", 7), ("checkpoints.md", 5)]
+    + [("runs.md", 3)],
 )
-def test_the_blocks_of_the_guides(guide, prints):
+def test_the_blocks_of_the_guides(guide, prints, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # studies go to `runs/`
     if guide == "programs.md":
         pytest.importorskip("tracr.compiler.compiling")
     text = (DOCS / guide).read_text()
