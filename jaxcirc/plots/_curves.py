@@ -7,7 +7,19 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
-from ._style import COLOURS, FAINT, GRID, finish, ramp, step_axis, step_positions
+from ._style import (
+    COLOURS,
+    FAINT,
+    GRID,
+    finish,
+    plain,
+    ramp,
+    step_axis,
+    step_positions,
+)
+
+# More labels than this run into each other on a panel's logarithmic axis.
+MOST_DECADES = 6
 
 
 class Curve(NamedTuple):
@@ -40,7 +52,7 @@ class CurvePanel(NamedTuple):
     """Curves that share a vertical axis.
 
     Args:
-        title: Of the axis, with units.
+        title: Of the axis, with units, in plotly's markup.
         curves: What to draw.
         chance: Level of a model that knows nothing, if there is one.
         log: Logarithmic vertical axis.
@@ -82,8 +94,7 @@ def developmental_curves(panels: Sequence[CurvePanel]) -> go.Figure:
             "domain": [max(top - height, 0), top],
             "title": {"text": panel.title, "standoff": 12},
             "type": "log" if panel.log else "linear",
-            # Decades alone: plotly would label 2 and 5 in between as bare digits.
-            "dtick": 1 if panel.log else None,
+            "dtick": _decades_apart(panel) if panel.log else None,
             "automargin": True,
             "gridcolor": GRID,
             "zeroline": False,
@@ -103,6 +114,18 @@ def developmental_curves(panels: Sequence[CurvePanel]) -> go.Figure:
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
     )
     return finish(figure, height=110 + 190 * rows)
+
+
+def _decades_apart(panel: CurvePanel) -> int:
+    """Decades from one label to the next: whole ones, and few enough to be read.
+
+    Left alone, plotly would label 2 and 5 in between as bare digits.
+    """
+    values = np.concatenate([np.ravel(curve.values) for curve in panel.curves])
+    shown = values[np.isfinite(values) & (values > 0)]
+    if not len(shown):
+        return 1
+    return max(1, int(np.ceil(np.log10(shown.max() / shown.min()) / MOST_DECADES)))
 
 
 def _draw_chance(figure: go.Figure, chance: float, axis: str, *, log: bool) -> None:
@@ -141,7 +164,7 @@ def _traces(curve: Curve, title: str) -> list[go.Scatter]:
     thick = {
         "x": x,
         "y": values.mean(axis=0),
-        "name": curve.name,
+        "name": plain(curve.name),
         "mode": "lines",
         "legendgroup": curve.name,
         # One box lists all panels, so each number says what it is of.
@@ -165,7 +188,8 @@ def _with_error_bars(curve: Curve, thick: dict, colour: str) -> list[go.Scatter]
     traces = []
     for i, row in enumerate(np.asarray(curve.values, float)):
         notes = [""] * len(row) if curve.notes is None else list(curve.notes[i])
-        name = curve.name if len(curve.values) == 1 else f"{curve.name}, seed {i}"
+        name = plain(curve.name)
+        name += "" if len(curve.values) == 1 else f", seed {i}"
         errors = None
         if curve.errors is not None:
             bars = np.nan_to_num(np.asarray(curve.errors[i], float))

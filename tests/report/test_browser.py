@@ -84,7 +84,7 @@ def test_the_page_in_a_browser(browser, page, tmp_path):
     assert asked <= {"file", "data", "blob"}
 
     # A slider changes the picture and says what it shows.
-    shown = "return document.getElementById('figure-patterns').data[0].z[3]"
+    shown = "return document.querySelector('#patterns .figure').data[0].z[3]"
     before = browser.execute_script(shown)
     move = """
         const slider = document.querySelector('#patterns input.step');
@@ -98,10 +98,10 @@ def test_the_page_in_a_browser(browser, page, tmp_path):
     assert sum(after) == pytest.approx(1, abs=0.05)
 
     # A click on the curves shows the chains of that checkpoint, as the slider does.
-    chain = "return document.getElementById('figure-llc').data[0].y"
+    chain = "return document.querySelector('#llc .figure').data[0].y"
     last = browser.execute_script(chain)
     click = """
-        const curves = document.getElementById('figure-development');
+        const curves = document.querySelector('#development .figure');
         curves.emit('plotly_click', { points: [{ x: 0.4 }] });
         return document.querySelector('#llc input.step').value;
     """

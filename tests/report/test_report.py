@@ -9,7 +9,8 @@ import xarray as xr
 
 from jaxcirc.plots import Curve, CurvePanel, developmental_curves, step_heatmap
 from jaxcirc.report import _llc, findings, render
-from jaxcirc.report._series import long_rows, step_text
+from jaxcirc.report._series import step_text
+from jaxcirc.report._tables import long_rows, to_csv
 
 
 def performance(rates, seeds=1):
@@ -54,7 +55,7 @@ def tree():
             "pattern": (
                 ("step", "seed", "layer", "head", "query_pos", "key_pos"),
                 np.full((4, 1, 2, 2, 3, 3), 1 / 3),
-                {"units": "attention"},
+                {"units": "attention", "role": "detail"},
             )
         },
         {"step": [0, 10, 20, 30], "seed": [0], "query_pos": tokens, "key_pos": tokens},
@@ -172,8 +173,6 @@ def test_large_steps_are_readable():
 
 
 def test_csv_quotes_what_needs_it():
-    from jaxcirc.report._series import to_csv
-
     text = to_csv(["a", "b"], [("x,y", 1)])
     assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ["x,y", "1"]]
 
