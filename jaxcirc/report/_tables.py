@@ -127,7 +127,10 @@ def _columns(
         mean = mean.transpose("step", *rest)
         steps = mean["step"].values.tolist()
         for index in np.ndindex(mean.shape[1:]):
-            places = {d: mean[d].values[i] for d, i in zip(rest, index, strict=True)}
+            labels = [
+                mean[dim].values.tolist()[i] for dim, i in zip(rest, index, strict=True)
+            ]
+            places = dict(zip(rest, labels, strict=True))
             label = f"{_where(places)} {quantity_text(quantity)}".strip()
             values = mean.values[(slice(None), *index)].tolist()
             of = f"{name}: " if len(nodes) > 1 else ""
