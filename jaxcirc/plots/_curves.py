@@ -55,7 +55,7 @@ class CurvePanel(NamedTuple):
         title: Of the axis, with units, in plotly's markup.
         curves: What to draw.
         chance: Level of a model that knows nothing, if there is one.
-        log: Logarithmic vertical axis.
+        log: Logarithmic vertical axis, where values span a decade or more.
     """
 
     title: str
@@ -88,13 +88,18 @@ def developmental_curves(panels: Sequence[CurvePanel]) -> go.Figure:
                 if trace.showlegend:
                     named.add(key)
                 figure.add_trace(trace)
+        decades = _decades(panel)
+        # Less than a decade would have no label on a logarithmic axis.
+        log = panel.log and decades >= 1
         if panel.chance is not None:
-            _draw_chance(figure, panel.chance, axis, log=panel.log)
+            _draw_chance(figure, panel.chance, axis, log=log)
         figure.layout[axis.replace("y", "yaxis")] = {
             "domain": [max(top - height, 0), top],
             "title": {"text": panel.title, "standoff": 12},
-            "type": "log" if panel.log else "linear",
-            "dtick": _decades_apart(panel) if panel.log else None,
+            "type": "log" if log else "linear",
+            # Whole decades, and few enough to be read: left alone, plotly would label
+            # 2 and 5 in between as bare digits.
+            "dtick": max(1, round(decades / MOST_DECADES)) if log else None,
             "automargin": True,
             "gridcolor": GRID,
             "zeroline": False,
@@ -116,16 +121,11 @@ def developmental_curves(panels: Sequence[CurvePanel]) -> go.Figure:
     return finish(figure, height=110 + 190 * rows)
 
 
-def _decades_apart(panel: CurvePanel) -> int:
-    """Decades from one label to the next: whole ones, and few enough to be read.
-
-    Left alone, plotly would label 2 and 5 in between as bare digits.
-    """
+def _decades(panel: CurvePanel) -> float:
+    """Decades from the least positive value of a panel to the highest."""
     values = np.concatenate([np.ravel(curve.values) for curve in panel.curves])
     shown = values[np.isfinite(values) & (values > 0)]
-    if not len(shown):
-        return 1
-    return max(1, int(np.ceil(np.log10(shown.max() / shown.min()) / MOST_DECADES)))
+    return float(np.log10(shown.max() / shown.min())) if len(shown) else 0.0
 
 
 def _draw_chance(figure: go.Figure, chance: float, axis: str, *, log: bool) -> None:

@@ -154,6 +154,26 @@ def test_step_zero_has_a_place_on_the_log_axis():
     assert figure.layout.xaxis.type == "log"
 
 
+@pytest.mark.parametrize(
+    ("values", "kind", "apart"),
+    [([3.0, 4.5], "linear", None), ([0.1, 4.0], "log", 1), ([1.0, 1e30], "log", 5)],
+)
+def test_a_log_axis_has_labels_and_not_too_many(values, kind, apart):
+    curve = Curve("a", np.array([1, 2]), np.array([values]), 0)
+    axis = developmental_curves([CurvePanel("y", [curve], log=True)]).layout.yaxis
+    assert (axis.type, axis.dtick) == (kind, apart)
+
+
+def test_labels_are_shown_as_they_are():
+    curve = Curve("<b>x</b>", np.array([1, 2]), np.ones((1, 2)), 0)
+    assert developmental_curves([CurvePanel("y", [curve])]).data[0].name == (
+        "&lt;b&gt;x&lt;/b&gt;"
+    )
+    figure = step_heatmap({"<a>": np.ones((1, 2))}, ["<bos>"], [0, 1], {"<a>": "&"})
+    assert figure.data[0].y == ("&lt;bos&gt;",)
+    assert figure.data[0].name == "&lt;a&gt;"
+
+
 def test_seeds_are_thin_lines_behind_their_mean():
     curve = Curve("a", np.array([1, 2]), np.array([[0.0, 1.0], [1.0, 3.0]]), 0)
     figure = developmental_curves([CurvePanel("y", [curve])])
