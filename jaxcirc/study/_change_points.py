@@ -31,8 +31,8 @@ class Change(NamedTuple):
         before: Mean from the change before, or the beginning, to this one.
         after: Mean from here to the next change, or the end.
         strength: How much of the variation it explains, relative to the most that any
-            cut explains in nearly all random orders of the values (see `changes`);
-            above 1.
+            cut explains in 95% of random orders of the values, of the whole series or
+            of the piece in which it was found (see `changes`); above 1.
         share: Share of the change of level that happens between the two values around
             it and their neighbours: near 1 if abrupt, small in a slow drift.
     """
@@ -100,15 +100,16 @@ def _change(y: Float[np.ndarray, " step"], left: int, place: int, right: int) ->
 def _whole(y: Float[np.ndarray, " step"]) -> dict[int, float]:
     """Place -> strength of the cuts of the whole series."""
     z = _standard(y)
-    limit = _chance_gain(z, (1 - _FOR_PULSES) * ALPHA)
+    chance = _chance_gains(z)
+    limit = _limit(chance, (1 - _FOR_PULSES) * ALPHA)
     if _gains(z).max() <= limit:
-        limit = _chance_gain(z, _FOR_PULSES * ALPHA)
+        limit = _limit(chance, _FOR_PULSES * ALPHA)
     # A linear kernel is least squares, and its search is compiled.
     search = ruptures.KernelCPD(kernel="linear", min_size=2, jump=1).fit(z[:, None])
     places = [int(place) for place in search.predict(pen=limit)[:-1]]
     bounds = [0, *places, len(z)]
     return {
-        place: _gain(z[left:right], place - left) / limit
+        place: _gain(z[left:right], place - left) / _scale(chance)
         for left, place, right in zip(bounds, places, bounds[2:], strict=False)
     }
 
@@ -121,11 +122,12 @@ def _within(y: Float[np.ndarray, " step"], left: int, right: int) -> dict[int, f
     z = _standard(piece)
     gains = _gains(z)
     cut = int(gains.argmax()) + 2
-    limit = _chance_gain(z, ALPHA * len(piece) / len(y))
-    if gains.max() <= limit:
+    chance = _chance_gains(z)
+    if gains.max() <= _limit(chance, ALPHA * len(piece) / len(y)):
         return {}
     # A bend is no change, but there may be one on either side of it.
-    own = {left + cut: float(gains.max() / limit)} if _is_step(z, cut, len(y)) else {}
+    strength = float(gains.max() / _scale(chance))
+    own = {left + cut: strength} if _is_step(z, cut, len(y)) else {}
     return own | _within(y, left, left + cut) | _within(y, left + cut, right)
 
 
@@ -142,7 +144,7 @@ def _is_step_among(near: Float[np.ndarray, " step"], whole: int) -> bool:
     if len(near) < LEAST_CHECKPOINTS or _is_constant(near):
         return False
     near = _standard(near)
-    if _gains(near).max() <= _chance_gain(near, ALPHA * len(near) / whole):
+    if _gains(near).max() <= _limit(_chance_gains(near), ALPHA * len(near) / whole):
         return False
     first, second = np.split(near, 2)
     step = len(first) * (first.var() + second.var())
@@ -164,10 +166,19 @@ def _hinges(n: int) -> Float[np.ndarray, "step hinge"]:
     return np.column_stack([*line, np.maximum(x[:, None] - x[1:-1], 0)])
 
 
-def _chance_gain(y: Float[np.ndarray, " step"], alpha: float) -> float:
-    """What the best cut explains in all but a share `alpha` of random orders of `y`."""
+def _chance_gains(y: Float[np.ndarray, " step"]) -> Float[np.ndarray, " order"]:
+    """What the best cut explains in each of many random orders of `y`."""
     best = [_gains(y[some]).max(axis=1) for some in _orders(len(y))]
-    return float(np.quantile(np.concatenate(best), 1 - alpha, method="higher"))
+    return np.concatenate(best)
+
+
+def _limit(chance: Float[np.ndarray, " order"], alpha: float) -> float:
+    """What the best cut explains in all but a share `alpha` of random orders."""
+    return float(np.quantile(chance, 1 - alpha, method="higher"))
+
+
+def _scale(chance: Float[np.ndarray, " order"]) -> float:
+    return float(np.quantile(chance, 0.95))
 
 
 @functools.lru_cache(maxsize=16)
