@@ -108,7 +108,7 @@ def _own_sections(name: str, nodes: Nodes) -> list[Section]:
     found = attempt(f"The section on {name}", functools.partial(draw, name, nodes))
     if isinstance(found, Failure):
         return [Section(name, _heading(name), found.reason)]
-    if kind not in _SECTIONS or not _has_namesake(name, nodes):
+    if kind not in _SECTIONS or kind in _TOGETHER or not _has_namesake(name, nodes):
         return found
     return [section._replace(title=f"{section.title}: {name}") for section in found]
 
@@ -383,6 +383,8 @@ def _seeds(array: xr.DataArray) -> np.ndarray:
 
 
 _IN_OVERVIEW = frozenset({"performance", "training"})
+# Rows of these are one section.
+_TOGETHER = frozenset({"llc_programs"})
 _OVERVIEW: dict[str, Callable[[str, Nodes], list[Panel]]] = {
     "performance": _performance_panels,
     "attention": _attention_panels,

@@ -9,6 +9,7 @@ import xarray as xr
 
 from jaxcirc.plots import Curve, CurvePanel, developmental_curves, step_heatmap
 from jaxcirc.report import _llc, findings, render
+from jaxcirc.report._panels import sections
 from jaxcirc.report._series import step_text
 from jaxcirc.report._tables import long_rows, to_csv
 
@@ -322,3 +323,8 @@ def test_ablations_and_programs_are_tables_with_open_marks():
     assert "within twice the spread of both, for 1" in said
     assert "0 of 1 by sgld, 1 of 1 by hmc are converged" in said
     assert len(_llc.programs_figure(programs).data) == 2
+    rows = programs.assign_attrs(measurement="llc_programs")
+    other = rows.assign_coords(program=["palindrome"])
+    (section,) = sections(xr.DataTree.from_dict({"one": rows, "two": other}))
+    assert section.title == "LLC of compiled programs"
+    assert len(section.table[1]) == 2
