@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from ..plots import Move, change_timeline
-from ._series import quantity_text, step_text
+from ._results import quantity_text, step_text
 
 # A timeline with more rows than this is longer than a screen.
 MOST_SERIES = 40

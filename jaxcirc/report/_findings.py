@@ -16,7 +16,7 @@ from ._llc import (
     grid_sentence,
     solution_sentence,
 )
-from ._series import (
+from ._results import (
     head_label,
     kind_of,
     last_finite,

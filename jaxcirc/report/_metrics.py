@@ -13,7 +13,7 @@ from ..plots import (
     square_matrix,
     step_heatmap,
 )
-from ._series import head_label, is_series, quantity_text, step_text
+from ._results import head_label, is_series, quantity_text, step_text
 
 # A figure with more panels would be longer than anybody reads.
 MOST_PANELS = 12

@@ -14,9 +14,9 @@ from ..plots import plotly_script
 from ._findings import findings
 from ._panels import Section, sections
 from ._provenance import origin_rows, sitting_table
-from ._series import results, step_text
+from ._results import results, step_text
+from ._series import LONG_HEADER, long_rows, numbers_table, to_csv
 from ._state import mixed_sentences, run_state, trained_steps
-from ._tables import LONG_HEADER, long_rows, numbers_table, to_csv
 
 _FOLDER = Path(__file__).parent / "assets"
 # Anchors of the page's own parts, which no measurement may take.

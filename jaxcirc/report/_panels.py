@@ -40,7 +40,7 @@ from ._llc import (
     trace_figure,
 )
 from ._metrics import quantity_figures
-from ._series import head_label, kind_of, prominent_head, results, step_text
+from ._results import head_label, kind_of, prominent_head, results, step_text
 
 # Above this many bytes patterns are thinned out over steps, to keep the page light.
 MAX_PATTERN_BYTES = 6_000_000

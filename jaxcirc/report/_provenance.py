@@ -5,7 +5,7 @@ from typing import Any
 
 import xarray as xr
 
-from ._series import join_words
+from ._results import join_words
 
 _HEADER = ["sitting begun", "training", "measuring", "cells", "machine", "versions"]
 

@@ -1,105 +1,150 @@
-"""Results as the page reads them, and names of heads and steps."""
+"""Series as flat rows: the table of the page, and what its buttons save."""
 
-from typing import NamedTuple
+import csv
+import io
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from ._results import head_label, is_listed, is_series, kind_of, quantity_text, results
 
-def results(tree: xr.DataTree) -> dict[str, xr.Dataset]:
-    """The nodes by name, with an axis `seed` where they have steps but no seeds."""
-    found = {}
-    for name, node in tree.children.items():
-        data = node.to_dataset()
-        if "step" in data.dims and "seed" not in data.dims:
-            followed = [
-                k for k, array in data.data_vars.items() if "step" in array.dims
+LONG_HEADER = ["measurement", "quantity", "step", "seed", "where", "value"]
+# Wider tables are not read on a screen; the CSV has the rest.
+MOST_COLUMNS = 24
+# What spreadsheets take for the beginning of a formula, in both widths.
+_FORMULA = tuple("=+@\t\r\n＝＋－＠")
+
+
+class Table(NamedTuple):
+    """Columns over steps.
+
+    Args:
+        header: Name of each column, the step first.
+        rows: One for each step; empty text where nothing was measured.
+        text: What is in it, and what is not.
+    """
+
+    header: list[str]
+    rows: list[tuple]
+    text: str
+
+
+def numbers_table(tree: xr.DataTree) -> Table:
+    """How well the task is done, over steps, or else whatever was measured.
+
+    Means over seeds; a row for each step. Without any number, it has no rows.
+    """
+    nodes = {k: d for k, d in results(tree).items() if k not in ("training", "changes")}
+    chosen = {k: d for k, d in nodes.items() if kind_of(k, d) == "performance"}
+    if not any(data.data_vars for data in chosen.values()):
+        chosen = nodes
+    series = list(itertools.islice(_columns(chosen), MOST_COLUMNS))
+    steps = sorted({step for _, values in series for step in values})
+    rows = [
+        (step, *(f"{v[step]:.4g}" if step in v else "" for _, v in series))
+        for step in steps
+    ]
+    number = sum(_width(array) for _, _, array in _series(chosen))
+    text = "Means over seeds."
+    if number > len(series):
+        text += f" The first {len(series)} of {number:,} series; the CSV has all."
+    return Table(["step", *(label for label, _ in series)], rows, text)
+
+
+def long_rows(tree: xr.DataTree) -> Iterator[tuple]:
+    """Every number but details, such as patterns and draws.
+
+    Yields:
+        measurement, quantity, step, seed, where (`layer=0 head=1`), value.
+    """
+    for name, data in results(tree).items():
+        for variable, array in data.data_vars.items():
+            if not is_listed(array):
+                continue
+            array = array.transpose("step", "seed", ...)
+            rest = array.dims[2:]
+            steps, seeds = array["step"].values, array["seed"].values
+            labels = [array[dim].values for dim in rest]
+            for index in np.ndindex(array.shape):
+                where = " ".join(
+                    f"{dim}={values[i]}"
+                    for dim, values, i in zip(rest, labels, index[2:], strict=True)
+                )
+                value = f"{float(array.values[index]):.7g}"
+                own = data.attrs.get("id", name)
+                yield own, variable, steps[index[0]], seeds[index[1]], where, value
+
+
+def to_csv(header: list[str], rows: list[tuple] | Iterator[tuple]) -> str:
+    """Rows as the text of a CSV file, in which no cell is a formula.
+
+    Example:
+        >>> print(to_csv(["a", "b"], [("=1+1", "-0.5")]), end="")
+        a,b
+        '=1+1,-0.5
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_inert(cell) for cell in header)
+    writer.writerows([_inert(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def _inert(cell: Any) -> Any:
+    """A cell which no spreadsheet runs: an apostrophe marks text as text."""
+    if not isinstance(cell, str):
+        return cell
+    runs = cell.startswith(_FORMULA) or (cell.startswith("-") and not _is_number(cell))
+    return f"'{cell}" if runs else cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _series(nodes: Mapping[str, xr.Dataset]) -> Iterator[tuple[str, str, xr.DataArray]]:
+    """(node, quantity, array) of what is followed over steps."""
+    for name, data in nodes.items():
+        for quantity, array in data.data_vars.items():
+            if is_series(array):
+                yield name, str(quantity), array
+
+
+def _columns(
+    nodes: Mapping[str, xr.Dataset],
+) -> Iterator[tuple[str, dict[int, float]]]:
+    """(name, step -> mean over seeds) of every series."""
+    for name, quantity, array in _series(nodes):
+        mean = array.astype(float).mean("seed")
+        rest = [str(dim) for dim in mean.dims if dim != "step"]
+        mean = mean.transpose("step", *rest)
+        steps = mean["step"].values.tolist()
+        for index in np.ndindex(mean.shape[1:]):
+            labels = [
+                mean[dim].values.tolist()[i] for dim, i in zip(rest, index, strict=True)
             ]
-            data = data.assign({k: data[k].expand_dims(seed=[0]) for k in followed})
-        found[str(name)] = data
-    return found
+            places = dict(zip(rest, labels, strict=True))
+            label = f"{_where(places)} {quantity_text(quantity)}".strip()
+            values = mean.values[(slice(None), *index)].tolist()
+            of = f"{name}: " if len(nodes) > 1 else ""
+            yield of + label, dict(zip(steps, values, strict=True))
 
 
-def kind_of(name: str, data: xr.Dataset) -> str:
-    """Which measurement a node is of."""
-    return str(data.attrs.get("measurement", name))
+def _width(array: xr.DataArray) -> int:
+    sizes = [size for dim, size in array.sizes.items() if dim not in ("step", "seed")]
+    return int(np.prod(sizes)) if sizes else 1
 
 
-def is_listed(array: xr.DataArray) -> bool:
-    """Whether it is numbers over steps, and not so many that nobody reads them."""
-    numbers = array.dtype.kind in "fiub" and "step" in array.dims
-    return numbers and array.attrs.get("role") != "detail"
-
-
-def is_series(array: xr.DataArray) -> bool:
-    """Whether it is a result over steps, and not what judges other results."""
-    return is_listed(array) and array.attrs.get("role", "series") == "series"
-
-
-def head_label(layer: int, head: int) -> str:
-    """A head's short name, counted from 0: layer 1, head 2 is `L1H2`."""
-    return f"L{layer}H{head}"
-
-
-class ProminentHead(NamedTuple):
-    """The head that findings and figures are about.
-
-    Args:
-        layer: Of the head, counted from 0.
-        head: Its number in the layer.
-        place: Index of the step at which its score is told.
-        score: The score there, the mean over seeds; NaN if no score is finite.
-        lost: Whether that is not the end, since no head there is half as strong.
-    """
-
-    layer: int
-    head: int
-    place: int
-    score: float
-    lost: bool
-
-
-def prominent_head(score: xr.DataArray) -> ProminentHead:
-    """The strongest head at the end, or the strongest ever if none is left like it.
-
-    At the end means at the last checkpoint with finite scores.
-
-    Args:
-        score: With axes `step`, `seed`, `layer` and `head`.
-    """
-    mean = score.mean("seed").transpose("step", "layer", "head").values.astype(float)
-    known = np.where(np.isfinite(mean), mean, -np.inf)
-    finite = np.flatnonzero(np.isfinite(mean).any(axis=(1, 2)))
-    if not len(finite):
-        return ProminentHead(0, 0, len(mean) - 1, float("nan"), False)
-    end, layer, head = int(finite[-1]), *_argmax(known[finite[-1]])
-    ever, *best = _argmax(known)
-    if known[end, layer, head] > known.max() / 2:
-        return ProminentHead(layer, head, end, float(known[end, layer, head]), False)
-    return ProminentHead(best[0], best[1], ever, float(known.max()), True)
-
-
-def _argmax(values: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.unravel_index(values.argmax(), values.shape))
-
-
-def last_finite(series: xr.DataArray) -> int | None:
-    """Index of the last step at which a series is finite; None if there is none."""
-    places = np.flatnonzero(np.isfinite(series.transpose("step").values))
-    return int(places[-1]) if len(places) else None
-
-
-def step_text(step: int) -> str:
-    """A step with thousands set apart."""
-    return f"{step:,}"
-
-
-def quantity_text(name: str) -> str:
-    """`METRIC:COMPONENT` in words."""
-    metric, colon, component = name.partition(":")
-    return metric.replace("_", " ") + (f" of {component}" if colon else "")
-
-
-def join_words(words: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), *words[-1:]])
+def _where(places: Mapping[str, Any]) -> str:
+    if list(places)[:2] == ["layer", "head"]:
+        own = {k: v for k, v in places.items() if k not in ("layer", "head")}
+        return f"{head_label(places['layer'], places['head'])} {_where(own)}".strip()
+    plain = ("split", "part")
+    return " ".join(f"{v}" if k in plain else f"{k} {v}" for k, v in places.items())

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from ._series import join_words, step_text
+from ._results import join_words, step_text
 
 # Rows that are named one by one before the rest is counted.
 MOST_NAMED = 4

@@ -8,7 +8,7 @@ import xarray as xr
 
 from jaxcirc.report import findings, render
 from jaxcirc.report._panels import sections
-from jaxcirc.report._series import prominent_head
+from jaxcirc.report._results import prominent_head
 from jaxcirc.study import with_changes
 
 from .test_report import performance

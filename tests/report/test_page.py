@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from jaxcirc.report import render
-from jaxcirc.report._tables import MOST_COLUMNS, long_rows, numbers_table, to_csv
+from jaxcirc.report._series import MOST_COLUMNS, long_rows, numbers_table, to_csv
 
 from .test_report import performance
 from .test_state import run_of

@@ -10,8 +10,8 @@ import xarray as xr
 from jaxcirc.plots import Curve, CurvePanel, developmental_curves, step_heatmap
 from jaxcirc.report import _llc, findings, render
 from jaxcirc.report._panels import sections
-from jaxcirc.report._series import step_text
-from jaxcirc.report._tables import long_rows, to_csv
+from jaxcirc.report._results import step_text
+from jaxcirc.report._series import long_rows, to_csv
 
 
 def performance(rates, seeds=1):
