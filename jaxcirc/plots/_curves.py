@@ -22,6 +22,10 @@ from ._style import (
 MOST_DECADES = 6
 
 
+# So few checkpoints are marked one by one.
+FEW = 4
+
+
 class Curve(NamedTuple):
     """One quantity over training.
 
@@ -165,7 +169,8 @@ def _traces(curve: Curve, title: str) -> list[go.Scatter]:
         "x": x,
         "y": values.mean(axis=0),
         "name": plain(curve.name),
-        "mode": "lines",
+        # Of a single value, a line shows nothing.
+        "mode": "lines+markers" if len(x) <= FEW else "lines",
         "legendgroup": curve.name,
         # One box lists all panels, so each number says what it is of.
         "hovertemplate": f"%{{y:.4g}} {title}",
@@ -179,6 +184,7 @@ def _traces(curve: Curve, title: str) -> list[go.Scatter]:
     traces = [go.Scatter(**thick)]
     if len(values) > 1:
         thin = silent | {"opacity": 0.35, "line": line | {"width": 1}}
+        thin["mode"] = "lines"
         traces += [go.Scatter(**(thick | thin | {"y": row})) for row in values]
     return traces
 

@@ -238,7 +238,10 @@ def _weight_curves(name: str, nodes: Nodes) -> list[Section]:
         inside = data.sel(part=members)
         length = (inside["norm"] ** 2).sum("part") ** 0.5
         norms.append(Curve(group, steps, _seeds(length), colour))
-        moved = ((inside["norm"] * inside["update_ratio"]) ** 2).sum("part") ** 0.5
+        each = inside["norm"] * inside["update_ratio"]
+        # What was zero before has moved by all of its length.
+        each = each.where(~np.isinf(inside["update_ratio"]), inside["norm"])
+        moved = (each**2).sum("part") ** 0.5
         ratio = (moved / length).where(length["step"] > steps[0])
         ratios.append(Curve(group, steps, _seeds(ratio), colour))
     panels = [

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import plotly.io
 import pytest
 import xarray as xr
 
@@ -138,3 +139,16 @@ def test_checkpoints_are_called_uneven_only_where_they_are(steps, uneven):
     )
     (section,) = [s for s in sections(run_of({"weights": data})) if s.id == "weights"]
     assert ("not evenly spaced" in section.text) is uneven
+
+
+def test_a_bias_that_leaves_zero_does_not_hide_its_group():
+    norm = (("step", "seed", "part"), np.array([[[3.0, 0.0]], [[3.0, 4.0]]]))
+    ratio = (("step", "seed", "part"), np.array([[[np.nan] * 2], [[0.0, np.inf]]]))
+    data = xr.Dataset(
+        {"norm": norm, "update_ratio": ratio},
+        {"step": [0, 1], "seed": [0], "part": ["x.attn.W_O", "x.attn.b_O"]},
+        {"measurement": "weights", "id": "weights"},
+    )
+    (section,) = [s for s in sections(run_of({"weights": data})) if s.id == "weights"]
+    drawn = plotly.io.from_json(section.figure).data[-1]
+    assert drawn.y[-1] == pytest.approx(4 / 5)

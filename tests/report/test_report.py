@@ -175,6 +175,12 @@ def test_labels_are_shown_as_they_are():
     assert figure.data[0].name == "&lt;a&gt;"
 
 
+@pytest.mark.parametrize(("number", "mode"), [(1, "lines+markers"), (9, "lines")])
+def test_few_checkpoints_are_marked(number, mode):
+    curve = Curve("a", np.arange(number), np.ones((1, number)), 0)
+    assert developmental_curves([CurvePanel("y", [curve])]).data[0].mode == mode
+
+
 def test_seeds_are_thin_lines_behind_their_mean():
     curve = Curve("a", np.array([1, 2]), np.array([[0.0, 1.0], [1.0, 3.0]]), 0)
     figure = developmental_curves([CurvePanel("y", [curve])])
