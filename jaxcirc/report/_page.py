@@ -88,7 +88,8 @@ def _template() -> jinja2.Template:
 
 def _anchored(drawn: Sequence[Section]) -> list[Section]:
     """Sections with ids that are plain words and differ from each other."""
-    taken, made = set(_OWN_ANCHORS), []
+    taken: set[str] = set(_OWN_ANCHORS)
+    made = []
     for section in drawn:
         word = re.sub(r"[^A-Za-z0-9_-]+", "-", section.id).strip("-") or "section"
         free = (word if i == 1 else f"{word}-{i}" for i in range(1, len(drawn) + 9))

@@ -238,11 +238,7 @@ def _weight_curves(name: str, nodes: Nodes) -> list[Section]:
         inside = data.sel(part=members)
         length = (inside["norm"] ** 2).sum("part") ** 0.5
         norms.append(Curve(group, steps, _seeds(length), colour))
-        each = inside["norm"] * inside["update_ratio"]
-        # What was zero before has moved by all of its length.
-        each = each.where(~np.isinf(inside["update_ratio"]), inside["norm"])
-        moved = (each**2).sum("part") ** 0.5
-        ratio = (moved / length).where(length["step"] > steps[0])
+        ratio = (_moved(inside) / length).where(length["step"] > steps[0])
         ratios.append(Curve(group, steps, _seeds(ratio), colour))
     panels = [
         Panel("Frobenius norm", norms),
@@ -256,6 +252,14 @@ def _weight_curves(name: str, nodes: Nodes) -> list[Section]:
         text += " Checkpoints are not evenly spaced."
     figure = developmental_curves(panels)
     return [Section(name, "Weights", text, _json(figure))]
+
+
+def _moved(parts: xr.Dataset) -> xr.DataArray:
+    """How far weights have moved together since the checkpoint before."""
+    each = parts["norm"] * parts["update_ratio"]
+    # What was zero before has moved by all of its length.
+    each = each.where(~np.isinf(parts["update_ratio"]), parts["norm"])
+    return (each**2).sum("part") ** 0.5
 
 
 def _weight_groups(parts: list[str]) -> dict[str, list[str]]:

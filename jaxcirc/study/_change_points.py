@@ -105,8 +105,9 @@ def _whole(y: Float[np.ndarray, " step"]) -> dict[int, float]:
     if _gains(z).max() <= limit:
         limit = _limit(chance, _FOR_PULSES * ALPHA)
     # A linear kernel is least squares, and its search is compiled.
-    search = ruptures.KernelCPD(kernel="linear", min_size=2, jump=1).fit(z[:, None])
-    places = [int(place) for place in search.predict(pen=limit)[:-1]]
+    search = ruptures.KernelCPD(kernel="linear", min_size=2, jump=1)
+    # The last of its cuts is the end of the series.
+    *places, _ = map(int, search.fit_predict(z[:, None], pen=limit) or [len(z)])
     bounds = [0, *places, len(z)]
     return {
         place: _gain(z[left:right], place - left) / _scale(chance)

@@ -333,4 +333,5 @@ def test_ablations_and_programs_are_tables_with_open_marks():
     other = rows.assign_coords(program=["palindrome"])
     (section,) = sections(xr.DataTree.from_dict({"one": rows, "two": other}))
     assert section.title == "LLC of compiled programs"
+    assert section.table is not None
     assert len(section.table[1]) == 2

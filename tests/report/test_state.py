@@ -127,7 +127,9 @@ def test_times_are_sums_over_sittings():
     assert rows["measuring"] == "4.0 s for 6 cells"
     assert rows["jax"] == "0.9 and 0.10"
     assert rows["numpy"] == "2"
-    _, (first, second) = sitting_table(tree)
+    table = sitting_table(tree)
+    assert table is not None
+    first, second = table[1]
     assert first[-1] == "jax 0.9, numpy 2"
     assert second[-1] == "jax 0.10"
     assert "tuesday" in render(tree)
