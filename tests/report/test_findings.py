@@ -148,4 +148,4 @@ def test_a_bias_that_leaves_zero_is_part_of_how_far_its_group_moved():
             "update_ratio": (dims, np.array([[[1.0, np.inf]]])),
         }
     )
-    assert float(_moved(parts)) == pytest.approx(5.0)
+    assert _moved(parts).item() == pytest.approx(5.0)
