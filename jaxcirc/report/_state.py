@@ -46,15 +46,17 @@ def state_sentences(tree: xr.DataTree) -> list[str]:
 
 def mixed_sentences(tree: xr.DataTree) -> list[str]:
     """Which rows hold results of several versions or machines."""
-    by_package: dict[str, list[str]] = {}
+    rows_by_mix: dict[str, list[str]] = {}
     for row, packages in json.loads(tree.attrs.get("mixed", "{}")).items():
-        for package, counts in packages.items():
-            told = join_words([f"{v} ({_cells(n)})" for v, n in counts.items()])
-            by_package.setdefault(f"{package} {told}", []).append(row)
+        told = [
+            f"{package} {join_words([f'{v} ({_cells(n)})' for v, n in counts.items()])}"
+            for package, counts in packages.items()
+        ]
+        rows_by_mix.setdefault("; ".join(told), []).append(row)
     return [
-        f"Not all cells were computed alike: {what} in {_some(rows)}. Delete the older "
-        "cells and run the study again to measure them alike."
-        for what, rows in by_package.items()
+        f"Not all cells of {_some(rows)} were computed alike: {mix}. Delete the older "
+        "ones and run the study again to measure them alike."
+        for mix, rows in rows_by_mix.items()
     ]
 
 
