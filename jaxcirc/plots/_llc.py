@@ -113,7 +113,7 @@ def coefficient_rows(
         values = np.asarray(found.values, float)
         errors = np.nan_to_num(np.asarray(found.errors, float))
         text = [
-            f"{plain(t)}, {plain(found.name)}: {v:.4g} ± {e:.2g} {n}"
+            f"{plain(t)}, {plain(found.name)}: {_estimate(v, e)} {n}"
             for t, v, e, n in zip(things, values, errors, found.notes, strict=True)
         ]
         figure.add_trace(
@@ -205,6 +205,10 @@ def conformance_scatter(
     figure.update_yaxes(**axis, title={"text": "estimate"})
     figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"})
     return finish(figure, height=520)
+
+
+def _estimate(value: float, error: float) -> str:
+    return f"{value:.4g} ± {error:.2g}" if np.isfinite(value) else "no coefficient"
 
 
 def _cell(value: float, status: str) -> str:

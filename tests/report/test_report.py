@@ -305,6 +305,10 @@ def test_ablations_and_programs_are_tables_with_open_marks():
     assert len(header) == 5
     figure = _llc.ablation_figure(ablations)
     assert list(figure.data[0].marker.symbol) == ["circle", "circle-open"]
+    assert figure.data[0].text == (
+        "intact, LLC: 30 ± 2 ",
+        "without L0H0, LLC: no coefficient diverged",
+    )
     one = {
         "parameters": [100.0],
         "accuracy": [1.0],
