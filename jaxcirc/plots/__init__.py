@@ -15,4 +15,5 @@ from ._llc import (
 )
 from ._pattern import attention_pattern as attention_pattern
 from ._script import plotly_script as plotly_script
+from ._style import plain as plain
 from ._timeline import Move as Move, change_timeline as change_timeline

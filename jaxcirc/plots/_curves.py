@@ -7,7 +7,23 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
-from ._style import COLOURS, FAINT, GRID, finish, ramp, step_axis, step_positions
+from ._style import (
+    COLOURS,
+    FAINT,
+    GRID,
+    finish,
+    plain,
+    ramp,
+    step_axis,
+    step_positions,
+)
+
+# More labels than this run into each other on a panel's logarithmic axis.
+MOST_DECADES = 6
+
+
+# So few checkpoints are marked one by one.
+FEW = 4
 
 
 class Curve(NamedTuple):
@@ -40,10 +56,10 @@ class CurvePanel(NamedTuple):
     """Curves that share a vertical axis.
 
     Args:
-        title: Of the axis, with units.
+        title: Of the axis, with units, in plotly's markup.
         curves: What to draw.
         chance: Level of a model that knows nothing, if there is one.
-        log: Logarithmic vertical axis.
+        log: Logarithmic vertical axis, where values span a decade or more.
     """
 
     title: str
@@ -76,14 +92,18 @@ def developmental_curves(panels: Sequence[CurvePanel]) -> go.Figure:
                 if trace.showlegend:
                     named.add(key)
                 figure.add_trace(trace)
+        decades = _decades(panel)
+        # Less than a decade would have no label on a logarithmic axis.
+        log = panel.log and decades >= 1
         if panel.chance is not None:
-            _draw_chance(figure, panel.chance, axis, log=panel.log)
+            _draw_chance(figure, panel.chance, axis, log=log)
         figure.layout[axis.replace("y", "yaxis")] = {
             "domain": [max(top - height, 0), top],
             "title": {"text": panel.title, "standoff": 12},
-            "type": "log" if panel.log else "linear",
-            # Decades alone: plotly would label 2 and 5 in between as bare digits.
-            "dtick": 1 if panel.log else None,
+            "type": "log" if log else "linear",
+            # Whole decades, and few enough to be read: left alone, plotly would label
+            # 2 and 5 in between as bare digits.
+            "dtick": max(1, round(decades / MOST_DECADES)) if log else None,
             "automargin": True,
             "gridcolor": GRID,
             "zeroline": False,
@@ -103,6 +123,13 @@ def developmental_curves(panels: Sequence[CurvePanel]) -> go.Figure:
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
     )
     return finish(figure, height=110 + 190 * rows)
+
+
+def _decades(panel: CurvePanel) -> float:
+    """Decades from the least positive value of a panel to the highest."""
+    values = np.concatenate([np.ravel(curve.values) for curve in panel.curves])
+    shown = values[np.isfinite(values) & (values > 0)]
+    return float(np.log10(shown.max() / shown.min())) if len(shown) else 0.0
 
 
 def _draw_chance(figure: go.Figure, chance: float, axis: str, *, log: bool) -> None:
@@ -141,8 +168,9 @@ def _traces(curve: Curve, title: str) -> list[go.Scatter]:
     thick = {
         "x": x,
         "y": values.mean(axis=0),
-        "name": curve.name,
-        "mode": "lines",
+        "name": plain(curve.name),
+        # Of a single value, a line shows nothing.
+        "mode": "lines+markers" if len(x) <= FEW else "lines",
         "legendgroup": curve.name,
         # One box lists all panels, so each number says what it is of.
         "hovertemplate": f"%{{y:.4g}} {title}",
@@ -156,6 +184,7 @@ def _traces(curve: Curve, title: str) -> list[go.Scatter]:
     traces = [go.Scatter(**thick)]
     if len(values) > 1:
         thin = silent | {"opacity": 0.35, "line": line | {"width": 1}}
+        thin["mode"] = "lines"
         traces += [go.Scatter(**(thick | thin | {"y": row})) for row in values]
     return traces
 
@@ -165,7 +194,8 @@ def _with_error_bars(curve: Curve, thick: dict, colour: str) -> list[go.Scatter]
     traces = []
     for i, row in enumerate(np.asarray(curve.values, float)):
         notes = [""] * len(row) if curve.notes is None else list(curve.notes[i])
-        name = curve.name if len(curve.values) == 1 else f"{curve.name}, seed {i}"
+        name = plain(curve.name)
+        name += "" if len(curve.values) == 1 else f", seed {i}"
         errors = None
         if curve.errors is not None:
             bars = np.nan_to_num(np.asarray(curve.errors[i], float))

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from ._style import finish
+from ._style import finish, plain
 
 # More choices than this are a menu, not a row of buttons.
 MOST_BUTTONS = 5
@@ -28,7 +28,7 @@ def step_heatmap(
     columns = [f"{step:,}" for step in steps]
     figure = go.Figure()
     for i, (name, z) in enumerate(values.items()):
-        trace = _heatmap(z, columns, list(rows), units[name], name)
+        trace = _heatmap(z, columns, rows, units[name], name)
         trace.visible = i == 0
         trace.hovertemplate = "%{y}, step %{x}<br>%{z:.3f}<extra></extra>"
         figure.add_trace(trace)
@@ -54,7 +54,7 @@ def square_matrix(
     """Matrices over one set of labels on both sides, and a choice between them."""
     figure = go.Figure()
     for i, (name, z) in enumerate(values.items()):
-        trace = _heatmap(z, list(labels), list(labels), units, name)
+        trace = _heatmap(z, labels, labels, units, name)
         trace.visible = i == 0
         trace.hovertemplate = (
             f"{rows} %{{y}}, {columns} %{{x}}<br>%{{z:.3f}}<extra></extra>"
@@ -75,7 +75,7 @@ def square_matrix(
 
 
 def _heatmap(
-    z: np.ndarray, x: list[str], y: list[str], units: str, name: str
+    z: np.ndarray, x: Sequence[str], y: Sequence[str], units: str, name: str
 ) -> go.Heatmap:
     z = np.round(np.asarray(z, float), 4)
     finite = z[np.isfinite(z)]
@@ -87,10 +87,10 @@ def _heatmap(
         scale = {"colorscale": "Cividis", "zmin": 0, "zmax": top or 1.0}
     return go.Heatmap(
         z=z,
-        x=x,
-        y=y,
-        name=name,
-        colorbar={"title": {"text": units, "side": "right"}},
+        x=[plain(label) for label in x],
+        y=[plain(label) for label in y],
+        name=plain(name),
+        colorbar={"title": {"text": plain(units), "side": "right"}},
         **scale,
     )
 
@@ -100,7 +100,7 @@ def _choose(figure: go.Figure, names: list[str]) -> None:
         return
     buttons = [
         {
-            "label": name,
+            "label": plain(name),
             "method": "update",
             "args": [{"visible": [other == name for other in names]}],
         }

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Bool, Float
 
-from ._style import COLOURS, FAINT, GRID, finish
+from ._style import COLOURS, FAINT, GRID, finish, plain
 
 
 def chain_traces(trace: Float[np.ndarray, "chain draw"], mean: float) -> go.Figure:
@@ -113,7 +113,7 @@ def coefficient_rows(
         values = np.asarray(found.values, float)
         errors = np.nan_to_num(np.asarray(found.errors, float))
         text = [
-            f"{t}, {found.name}: {v:.4g} ± {e:.2g} {n}"
+            f"{plain(t)}, {plain(found.name)}: {_estimate(v, e)} {n}"
             for t, v, e, n in zip(things, values, errors, found.notes, strict=True)
         ]
         figure.add_trace(
@@ -122,7 +122,7 @@ def coefficient_rows(
                 y=places + shift,
                 error_x={"array": errors, "thickness": 1.5, "width": 3},
                 mode="markers",
-                name=found.name,
+                name=plain(found.name),
                 text=text,
                 hovertemplate="%{text}<extra></extra>",
                 marker={
@@ -137,7 +137,7 @@ def coefficient_rows(
         )
     figure.update_yaxes(
         tickvals=places.tolist(),
-        ticktext=list(things),
+        ticktext=[plain(thing) for thing in things],
         range=[len(things) - 0.5, -0.5],
         automargin=True,
         gridcolor=GRID,
@@ -181,8 +181,8 @@ def conformance_scatter(
                 y=values,
                 error_y={"array": 2 * errors[name], "thickness": 1, "width": 3},
                 mode="markers",
-                name=name.replace("_", " "),
-                text=[f"{c}: {o}" for c, o in zip(cases, off, strict=True)],
+                name=plain(name.replace("_", " ")),
+                text=[f"{plain(c)}: {o}" for c, o in zip(cases, off, strict=True)],
                 hovertemplate="%{text}<br>exact %{x:.4g}, found %{y:.4g}",
                 marker={
                     "size": 9,
@@ -205,6 +205,10 @@ def conformance_scatter(
     figure.update_yaxes(**axis, title={"text": "estimate"})
     figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"})
     return finish(figure, height=520)
+
+
+def _estimate(value: float, error: float) -> str:
+    return f"{value:.4g} ± {error:.2g}" if np.isfinite(value) else "no coefficient"
 
 
 def _cell(value: float, status: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from ._style import finish
+from ._style import finish, plain
 
 
 def attention_pattern(
@@ -21,7 +21,7 @@ def attention_pattern(
             zmin=0,
             zmax=1,
             colorbar={"title": {"text": "attention", "side": "right"}},
-            customdata=[[[q, k] for k in tokens] for q in tokens],
+            customdata=[[[plain(q), plain(k)] for k in tokens] for q in tokens],
             hovertemplate=(
                 "%{customdata[0]} → %{customdata[1]}<br>%{z:.3f}<extra></extra>"
             ),
@@ -30,7 +30,7 @@ def attention_pattern(
     # Labels are position and token; two equal tokens are two places.
     every = max(1, -(-size // 48))
     ticks = list(range(0, size, every))
-    labels = [tokens[i].split(" ", 1)[-1] for i in ticks]
+    labels = [plain(tokens[i].split(" ", 1)[-1]) for i in ticks]
     axis = {
         "tickvals": ticks,
         "ticktext": labels,

@@ -1,5 +1,6 @@
 """One look for every figure: colours anybody can tell apart, and the step axis."""
 
+import html
 from collections.abc import Sequence
 
 import plotly.colors
@@ -11,6 +12,16 @@ INK, GRID, FAINT = "#1f2933", "#e4e7eb", "#9aa5b1"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
 # Where step 0 is drawn on a logarithmic axis, which has no zero.
 ZERO = 0.4
+
+
+def plain(text: str) -> str:
+    """A label that plotly shows as it is, `<b>` and links included.
+
+    Example:
+        >>> plain("<bos> & co")
+        '&lt;bos&gt; &amp; co'
+    """
+    return html.escape(text, quote=False)
 
 
 def ramp(place: float) -> str:

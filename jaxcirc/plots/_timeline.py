@@ -5,7 +5,15 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from ._style import COLOURS, FAINT, GRID, finish, step_axis, step_positions
+from ._style import (
+    COLOURS,
+    FAINT,
+    GRID,
+    finish,
+    plain,
+    step_axis,
+    step_positions,
+)
 
 
 class Move(NamedTuple):
@@ -33,6 +41,7 @@ def change_timeline(moves: Sequence[Move]) -> go.Figure:
 
     Triangles point up or down with the level; a larger one is further beyond noise.
     """
+    moves = [move._replace(series=plain(move.series)) for move in moves]
     names = list(dict.fromkeys(move.series for move in moves))
     figure = go.Figure()
     lines_x, lines_y = [], []

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from ..plots import Move, change_timeline
-from ._series import step_text
+from ._results import quantity_text, step_text
 
 # A timeline with more rows than this is longer than a screen.
 MOST_SERIES = 40
@@ -52,19 +52,43 @@ def change_rows(data: xr.Dataset) -> tuple[list[str], list[tuple]]:
 
 
 def change_sentences(data: xr.Dataset) -> list[str]:
-    """The moment at which most series move, and which."""
+    """The moment at which most series move, and which; and what was not looked at."""
+    tested, untested = data.attrs.get("tested", 0), data.attrs.get("untested", 0)
     rows = _rows(data)
+    if rows:
+        return [_busiest(rows), *_too_short(data, untested)]
+    if tested:
+        none = f"None of {tested:,} series changes its level by more than noise would."
+        return [none, *_too_short(data, untested)]
+    if not untested:
+        return []
+    return [
+        "Changes of level were not looked for: that takes "
+        f"{data.attrs['least_checkpoints']} checkpoints with finite values, and there "
+        f"are {data.attrs['most_checkpoints']}."
+    ]
+
+
+def _busiest(rows: list[dict]) -> str:
     by_step: dict[tuple[int, int], list[dict]] = {}
     for row in rows:
         by_step.setdefault((row["from_step"], row["to_step"]), []).append(row)
-    if not rows:
-        return ["No series changes its level by more than noise would."]
     (before, after), most = max(by_step.items(), key=lambda item: len(item[1]))
     strongest = sorted(most, key=lambda row: -row["strength"])[:4]
     names = ", ".join(_name(row) for row in strongest)
-    return [
+    return (
         f"{len(most)} of {len(rows)} changes of level lie between the checkpoints of "
         f"steps {step_text(before)} and {step_text(after)}, the strongest: {names}."
+    )
+
+
+def _too_short(data: xr.Dataset, untested: int) -> list[str]:
+    if not untested:
+        return []
+    least = data.attrs["least_checkpoints"]
+    return [
+        f"{untested:,} series with fewer than {least} finite values were not looked "
+        "through for changes."
     ]
 
 
@@ -85,8 +109,7 @@ def _levels(row: dict) -> tuple[float, float]:
 
 
 def _name(row: dict) -> str:
-    metric, colon, component = row["quantity"].partition(":")
-    quantity = metric.replace("_", " ") + (f" of {component}" if colon else "")
+    quantity = quantity_text(row["quantity"])
     where = f" {row['where']}" if row["where"] else ""
     source = row["measurement"].replace("_", " ")
     plain = source in ("performance", "metrics") or source.startswith("metrics ")

@@ -53,9 +53,11 @@ def llc_panel(data: xr.Dataset, solution: xr.Dataset | None) -> CurvePanel:
 
 def status_words(codes: xr.DataArray) -> Any:
     """Codes as words, in nested lists; one code is one word."""
-    words = np.array(STATUSES, object)
+    words = np.array([*STATUSES, "unknown"], object)
+    known = np.isin(codes.values, range(len(STATUSES)))
+    places = np.where(known, codes.values, len(STATUSES)).astype(int)
     # Indexing with a single code gives a word and not an array.
-    return np.asarray(words[codes.values.astype(int)], object).tolist()
+    return np.asarray(words[places], object).tolist()
 
 
 def trace_figure(data: xr.Dataset) -> Any:
@@ -73,10 +75,8 @@ def trace_explorer(data: xr.Dataset) -> dict[str, Any]:
     finite = np.round(trace, 4).astype(object)
     finite[~np.isfinite(trace)] = None
     sentences = [
-        f"LLC {float(v):.4g} ± {2 * float(e):.2g}, {word.replace('_', ' ')}; split "
-        f"R-hat {float(r):.3f}, {float(n):.0f} independent draws; mean loss "
-        f"{float(after):.4g} at the draws and {float(before):.4g} at w*."
-        for v, e, r, n, after, before, word in zip(
+        _chains_sentence(*numbers)
+        for numbers in zip(
             *(
                 one[k].transpose("step").values
                 for k in (
@@ -97,10 +97,28 @@ def trace_explorer(data: xr.Dataset) -> dict[str, Any]:
         "steps": one["step"].values.tolist(),
         "values": finite.tolist(),
         "means": [
-            None if np.isnan(v) else round(float(v), 4) for v in one["llc"].values
+            round(float(v), 4) if np.isfinite(v) else None for v in one["llc"].values
         ],
         "sentences": sentences,
     }
+
+
+def _chains_sentence(
+    value: float,
+    error: float,
+    rhat: float,
+    ess: float,
+    after: float,
+    before: float,
+    status: str,
+) -> str:
+    if not np.isfinite(value):
+        return f"No chain gave a coefficient ({status.replace('_', ' ')})."
+    return (
+        f"LLC {float(value):.4g} ± {2 * float(error):.2g}, {status.replace('_', ' ')}; "
+        f"split R-hat {float(rhat):.3f}, {float(ess):.0f} independent draws; mean loss "
+        f"{float(after):.4g} at the draws and {float(before):.4g} at w*."
+    )
 
 
 def grid_figure(data: xr.Dataset) -> Any:

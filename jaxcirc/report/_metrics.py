@@ -9,16 +9,16 @@ from ..plots import (
     Curve,
     CurvePanel,
     developmental_curves,
+    plain,
     square_matrix,
     step_heatmap,
 )
-from ._series import head_label, step_text
+from ._results import head_label, is_series, quantity_text, step_text
 
 # A figure with more panels would be longer than anybody reads.
 MOST_PANELS = 12
 MOST_CURVES = 12
 _HEAD_AXES = (("layer", "head"), ("layer", "kv_head"))
-_HIDDEN = ("non_finite",)
 
 
 def quantity_figures(data: xr.Dataset) -> list[tuple[str, str, str, Any]]:
@@ -28,9 +28,7 @@ def quantity_figures(data: xr.Dataset) -> list[tuple[str, str, str, Any]]:
     map over steps; between checkpoints or between layers, a matrix.
     """
     shown = {
-        str(name): array
-        for name, array in data.data_vars.items()
-        if name not in _HIDDEN and "_chance:" not in str(name)
+        str(name): array for name, array in data.data_vars.items() if is_series(array)
     }
     axes = {
         name: tuple(str(d) for d in array.dims if d not in ("step", "seed"))
@@ -107,7 +105,8 @@ def _panel(name: str, array: xr.DataArray, data: xr.Dataset) -> CurvePanel:
             )
     units = array.attrs.get("units")
     lines = [metric.replace("_", " "), component, f"({units})" if units else ""]
-    return CurvePanel("<br>".join(line for line in lines if line), curves, level)
+    title = "<br>".join(plain(line) for line in lines if line)
+    return CurvePanel(title, curves, level)
 
 
 def _head_map(arrays: dict[str, xr.DataArray]) -> Any:
@@ -116,13 +115,13 @@ def _head_map(arrays: dict[str, xr.DataArray]) -> Any:
         head = "head" if "head" in array.dims else "kv_head"
         mean = _mean(array).transpose("layer", head, "step")
         rows = [head_label(*i) for i in np.ndindex(mean.shape[:2])]
-        values[_choice(name)] = mean.values.reshape(len(rows), -1)
+        values[quantity_text(name)] = mean.values.reshape(len(rows), -1)
     return step_heatmap(values, rows, _steps(arrays), _units(arrays))
 
 
 def _layer_map(arrays: dict[str, xr.DataArray]) -> Any:
     values = {
-        _choice(n): _mean(a).transpose("layer", "step").values
+        quantity_text(n): _mean(a).transpose("layer", "step").values
         for n, a in arrays.items()
     }
     first = next(iter(arrays.values()))
@@ -141,7 +140,7 @@ def _step_matrix(arrays: dict[str, xr.DataArray]) -> Any:
             # A step that was not measured, or failed, has no row; nor then a column.
             rows = mean[index]
             columns = rows.sel(reference_step=rows["step"].values)
-            values[_choice(name) + where] = columns.values
+            values[quantity_text(name) + where] = columns.values
     labels = [f"{step:,}" for step in _steps(arrays)]
     return square_matrix(values, labels, rows="step", columns="compared with step")
 
@@ -152,7 +151,7 @@ def _layer_matrix(arrays: dict[str, xr.DataArray]) -> Any:
         last = _mean(array).isel(step=-1)
         rest = [d for d in last.dims if d not in ("layer", "other_layer")]
         last = last.mean(rest).transpose("layer", "other_layer")
-        values[_choice(name)] = last.values
+        values[quantity_text(name)] = last.values
         labels = [str(layer) for layer in last["layer"].values]
     return square_matrix(values, labels, rows="layer", columns="layer (other)")
 
@@ -163,13 +162,8 @@ def _pair_matrix(arrays: dict[str, xr.DataArray]) -> Any:
         last = _mean(array).isel(step=-1)
         last = last.transpose("layer", "head", "from_layer", "from_head")
         labels = [head_label(*i) for i in np.ndindex(last.shape[:2])]
-        values[_choice(name)] = last.values.reshape(len(labels), -1)
+        values[quantity_text(name)] = last.values.reshape(len(labels), -1)
     return square_matrix(values, labels, rows="reader", columns="writer")
-
-
-def _choice(name: str) -> str:
-    metric, colon, component = name.partition(":")
-    return metric.replace("_", " ") + (f" of {component}" if colon else "")
 
 
 def _meanings(arrays: dict[str, xr.DataArray]) -> str:
@@ -188,7 +182,7 @@ def _steps(arrays: dict[str, xr.DataArray]) -> list[int]:
 
 
 def _units(arrays: dict[str, xr.DataArray]) -> dict[str, str]:
-    return {_choice(n): str(a.attrs.get("units", "")) for n, a in arrays.items()}
+    return {quantity_text(n): str(a.attrs.get("units", "")) for n, a in arrays.items()}
 
 
 def _seeds(array: xr.DataArray) -> np.ndarray:

@@ -1,7 +1,10 @@
 """The page: everything in one HTML file that needs no network."""
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import xarray as xr
@@ -9,88 +12,124 @@ import yaml
 
 from ..plots import plotly_script
 from ._findings import findings
-from ._panels import sections
-from ._series import long_rows, step_text, to_csv
+from ._panels import Section, sections
+from ._provenance import origin_rows, sitting_table
+from ._results import results, step_text
+from ._series import LONG_HEADER, long_rows, numbers_table, to_csv
+from ._state import mixed_sentences, run_state, trained_steps
 
 _FOLDER = Path(__file__).parent / "assets"
+# Anchors of the page's own parts, which no measurement may take.
+_OWN_ANCHORS = ("findings", "table", "provenance", "table-csv", "long-csv")
+# What could end a script element, or begin a comment in it; JSON has other words.
+_IN_SCRIPT = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 def render(tree: xr.DataTree) -> str:
     """A study's results as one self-contained HTML page.
+
+    A part that cannot be drawn is replaced by the reason, and warned of.
 
     Args:
         tree: What `jaxcirc.study.Study.open` returns.
 
     Returns:
         The page. It loads nothing from anywhere and prints on paper.
+
+    Raises:
+        ValueError: the tree does not say which study it is of.
     """
-    attrs = {name: json.loads(tree.attrs[name]) for name in tree.attrs}
-    study = attrs.pop("study")
-    header, rows = _table(tree)
-    drawn = sections(tree)
-    long_header = ["measurement", "quantity", "step", "seed", "where", "value"]
-    loader = jinja2.FileSystemLoader(_FOLDER)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("page.html").render(
+    about = _attributes(tree)
+    study, identity = about["study"], about["identity"]
+    drawn = _anchored(sections(tree))
+    table = numbers_table(tree)
+    return _template().render(
         study=study,
-        facts=_facts(tree, study, attrs["task"]),
+        state=run_state(tree),
+        warnings=mixed_sentences(tree),
+        facts=_facts(tree, about),
         findings=findings(tree),
-        sections=[s._replace(figure=_inline(s.figure)) for s in drawn],
-        explorers=_inline(json.dumps({s.id: s.explorer for s in drawn if s.explorer})),
-        header=header,
-        rows=rows,
-        table_csv=_inline(json.dumps(to_csv(header, rows))),
-        long_csv=_inline(json.dumps(to_csv(long_header, long_rows(tree)))),
-        config=yaml.safe_dump(study, sort_keys=False),
-        provenance=attrs["provenance"],
-        timing=attrs["timing"],
-        model=attrs["identity"]["model"],
-        data=attrs["identity"]["data"],
+        sections=drawn,
+        in_script=_inline,
+        table=table,
+        table_csv=_inline(json.dumps(to_csv(table.header, table.rows))),
+        long_csv=_inline(json.dumps(to_csv(LONG_HEADER, long_rows(tree)))),
+        config=yaml.safe_dump(study, sort_keys=False, allow_unicode=True),
+        origin=origin_rows(tree),
+        sittings=sitting_table(tree),
+        model=identity.get("model", {}),
         plotly=plotly_script(),
-        script=(_FOLDER / "page.js").read_text(),
-        style=(_FOLDER / "page.css").read_text(),
+        script=(_FOLDER / "page.js").read_text(encoding="utf-8"),
+        style=(_FOLDER / "page.css").read_text(encoding="utf-8"),
     )
 
 
-def _facts(tree: xr.DataTree, study: dict, task: dict) -> list[tuple[str, str]]:
-    identity = json.loads(tree.attrs["identity"])
-    measured = [n.to_dataset() for k, n in tree.children.items() if k != "training"]
-    checkpoints = max((data.sizes.get("step", 0) for data in measured), default=0)
-    measured_facts = [*task.items(), ("checkpoints", f"{checkpoints:,} measured")]
+def _attributes(tree: xr.DataTree) -> dict[str, Any]:
+    for name in ("study", "identity"):
+        if name not in tree.attrs:
+            raise ValueError(
+                f"render: the tree has no attribute {name!r}; give what "
+                "`jaxcirc.study.Study(FOLDER).open()` returns."
+            )
+    return {name: json.loads(tree.attrs[name]) for name in ("study", "identity")} | {
+        "task": json.loads(tree.attrs.get("task", "{}"))
+    }
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["json"] = json.dumps
+    return environment.get_template("page.html")
+
+
+def _anchored(drawn: Sequence[Section]) -> list[Section]:
+    """Sections with ids that are plain words and differ from each other."""
+    taken: set[str] = set(_OWN_ANCHORS)
+    made = []
+    for section in drawn:
+        word = re.sub(r"[^A-Za-z0-9_-]+", "-", section.id).strip("-") or "section"
+        free = (word if i == 1 else f"{word}-{i}" for i in range(1, len(drawn) + 9))
+        anchor = next(name for name in free if name not in taken)
+        taken.add(anchor)
+        made.append(section._replace(id=anchor))
+    return made
+
+
+def _facts(tree: xr.DataTree, about: dict[str, Any]) -> list[tuple[str, str]]:
+    identity, model = about["identity"], about["identity"].get("model", {})
+    nodes = results(tree).items()
+    steps = [data.sizes.get("step", 0) for k, data in nodes if k != "training"]
+    task = list(about["task"].items())
+    checkpoints = ("checkpoints", f"{max(steps, default=0):,} measured")
     if "training" not in identity:
-        source, model = identity["trajectory"]["source"], identity["model"]
+        source = identity["trajectory"]["source"]
         names = [source] if isinstance(source, str) else source
         size = f"{model['n_layers']} layers of {model['d_model']}"
-        return [("trajectory", ", ".join(names)), ("model", size), *measured_facts]
+        return [
+            ("trajectory", ", ".join(names)),
+            ("model", size),
+            *task,
+            checkpoints,
+        ]
     training = identity["training"]
     batch = training["batch_size"]
     size = "the whole train split" if batch is None else f"{batch:,} examples"
+    done, planned = trained_steps(tree)
+    of = step_text(planned) if done >= planned else f"{step_text(done)} of {planned:,}"
     return [
-        ("model", str(study["model"]["family"]).replace("_", " ")),
-        *measured_facts[:-1],
-        ("training", f"{step_text(training['steps'])} steps on {size}"),
+        ("model", str(about["study"]["model"]["family"]).replace("_", " ")),
+        *task,
+        ("training", f"{of} steps on {size}"),
         ("optimiser", f"{training['optimizer']}, rate {training['learning_rate']:g}"),
-        measured_facts[-1],
+        checkpoints,
         ("seeds", f"{training['seeds']}, from {training['seed']}"),
     ]
 
 
-def _table(tree: xr.DataTree) -> tuple[list[str], list[tuple]]:
-    """Performance at every checkpoint, the mean over seeds; a row for each step."""
-    if "performance" not in tree.children:
-        return [], []
-    data = tree["performance"].to_dataset().mean("seed")
-    names = [(str(v), str(s)) for v in data.data_vars for s in data["split"].values]
-    header = ["step", *(f"{split} {name}".replace("_", " ") for name, split in names)]
-    rows = []
-    for i, step in enumerate(data["step"].values.tolist()):
-        cells = (float(data[n].sel(split=s)[i]) for n, s in names)
-        rows.append((step, *(f"{cell:.4g}" for cell in cells)))
-    return header, rows
-
-
 def _inline(text: str) -> jinja2.utils.markupsafe.Markup:  # pyright: ignore
-    # Safe inside a script element: nothing in it can end the element.
-    return jinja2.utils.markupsafe.Markup(text.replace("</", "<\\/"))  # pyright: ignore
+    """JSON that is safe inside a script element, and says the same."""
+    return jinja2.utils.markupsafe.Markup(text.translate(_IN_SCRIPT))  # pyright: ignore

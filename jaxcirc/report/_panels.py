@@ -5,6 +5,8 @@ one needs nothing here.
 """
 
 import base64
+import functools
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -16,8 +18,10 @@ from ..plots import (
     CurvePanel as Panel,
     attention_pattern,
     developmental_curves,
+    plain,
     step_heatmap,
 )
+from ._attempt import Failure, attempt
 from ._changes import change_figure, change_rows
 from ._llc import (
     ablation_figure,
@@ -36,7 +40,7 @@ from ._llc import (
     trace_figure,
 )
 from ._metrics import quantity_figures
-from ._series import head_label, step_text, strongest_head
+from ._results import head_label, kind_of, prominent_head, results, step_text
 
 # Above this many bytes patterns are thinned out over steps, to keep the page light.
 MAX_PATTERN_BYTES = 6_000_000
@@ -46,45 +50,77 @@ Nodes = Mapping[str, xr.Dataset]
 
 
 class Section(NamedTuple):
-    """A part of the page: heading, sentence, figure, data for sliders, a table."""
+    """A part of the page: heading, sentence, figure, data for sliders, a table.
+
+    One that cannot be drawn has no figure, and says why.
+    """
 
     id: str
     title: str
     text: str
-    figure: str
+    figure: str | None = None
     explorer: dict[str, Any] | None = None
     table: tuple[list[str], list[tuple]] | None = None
 
 
 def sections(tree: xr.DataTree) -> list[Section]:
     """The page's figures, the whole of development first."""
-    nodes = {str(k): node.to_dataset() for k, node in tree.children.items()}
     # A measurement that failed at every step has nothing to draw.
-    nodes = {k: data for k, data in nodes.items() if data.data_vars}
+    nodes = {k: data for k, data in results(tree).items() if data.data_vars}
     # What moves when comes before the quantities one by one.
     nodes = dict(sorted(nodes.items(), key=lambda item: item[0] != "changes"))
-    made = []
-    panels = [p for name in nodes for p in _overview(name, nodes)]
-    if panels:
-        made.append(
-            Section(
-                "development",
-                "Development",
-                "Every quantity above one step axis; point anywhere to read them all.",
-                _json(developmental_curves(panels)),
-            )
-        )
-    for name, data in nodes.items():
-        kind = str(data.attrs.get("measurement"))
-        draw = _SECTIONS.get(kind, _quantities)
-        if kind not in _IN_OVERVIEW:
-            made += draw(name, nodes)
+    made = _development(nodes)
+    for name in nodes:
+        made += _own_sections(name, nodes)
     return made
 
 
+def _development(nodes: Nodes) -> list[Section]:
+    panels, failures = [], []
+    for name in nodes:
+        title = f"The curves of {name}"
+        found = attempt(title, functools.partial(_overview, name, nodes))
+        if isinstance(found, Failure):
+            failures.append(found.reason)
+        else:
+            panels += found
+    if not panels and not failures:
+        return []
+    text = "Every quantity above one step axis; point anywhere to read them all."
+    figure = _json(developmental_curves(panels)) if panels else None
+    text = " ".join([text, *failures] if panels else failures)
+    return [Section("development", "Development", text, figure)]
+
+
 def _overview(name: str, nodes: Nodes) -> list[Panel]:
-    draw = _OVERVIEW.get(str(nodes[name].attrs.get("measurement")))
-    return [] if draw is None else draw(name, nodes)
+    draw = _OVERVIEW.get(kind_of(name, nodes[name]))
+    panels = [] if draw is None else draw(name, nodes)
+    if not _has_namesake(name, nodes):
+        return panels
+    return [p._replace(title=f"{p.title}<br>{plain(name)}") for p in panels]
+
+
+def _own_sections(name: str, nodes: Nodes) -> list[Section]:
+    kind = kind_of(name, nodes[name])
+    if kind in _IN_OVERVIEW:
+        return []
+    draw = _SECTIONS.get(kind, _quantities)
+    found = attempt(f"The section on {name}", functools.partial(draw, name, nodes))
+    if isinstance(found, Failure):
+        return [Section(name, _heading(name), found.reason)]
+    if kind not in _SECTIONS or kind in _TOGETHER or not _has_namesake(name, nodes):
+        return found
+    return [section._replace(title=f"{section.title}: {name}") for section in found]
+
+
+def _has_namesake(name: str, nodes: Nodes) -> bool:
+    """Whether another node is of the same measurement."""
+    kinds = Counter(kind_of(k, data) for k, data in nodes.items())
+    return kinds[kind_of(name, nodes[name])] > 1
+
+
+def _heading(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def _performance_panels(name: str, nodes: Nodes) -> list[Panel]:
@@ -116,7 +152,8 @@ def _attention_panels(name: str, nodes: Nodes) -> list[Panel]:
     panels = []
     for name, title in titles.items():
         array = data[name]
-        top = strongest_head(array)
+        found = prominent_head(array)
+        top = (found.layer, found.head)
         steps = array["step"].values
         heads = list(np.ndindex(array.sizes["layer"], array.sizes["head"]))
         # The strongest head last, so that it lies on top of the others.
@@ -184,10 +221,11 @@ def _pattern_explorer(name: str, nodes: Nodes) -> list[Section]:
 
 
 def _interesting_head(nodes: Nodes) -> tuple[int, int]:
-    """The strongest induction head where heads have been scored, else the first."""
+    """The head of the findings where heads have been scored, else the first."""
     for data in nodes.values():
         if data.attrs.get("measurement") == "attention":
-            return strongest_head(data["induction"])
+            found = prominent_head(data["induction"])
+            return found.layer, found.head
     return 0, 0
 
 
@@ -200,8 +238,7 @@ def _weight_curves(name: str, nodes: Nodes) -> list[Section]:
         inside = data.sel(part=members)
         length = (inside["norm"] ** 2).sum("part") ** 0.5
         norms.append(Curve(group, steps, _seeds(length), colour))
-        moved = ((inside["norm"] * inside["update_ratio"]) ** 2).sum("part") ** 0.5
-        ratio = (moved / length).where(length["step"] > steps[0])
+        ratio = (_moved(inside) / length).where(length["step"] > steps[0])
         ratios.append(Curve(group, steps, _seeds(ratio), colour))
     panels = [
         Panel("Frobenius norm", norms),
@@ -209,10 +246,20 @@ def _weight_curves(name: str, nodes: Nodes) -> list[Section]:
     ]
     text = (
         "Length of each group of weights, and how far it moved since the checkpoint "
-        "before, relative to its length. Checkpoints are not evenly spaced."
+        "before, relative to its length."
     )
+    if len(set(np.diff(steps).tolist())) > 1:
+        text += " Checkpoints are not evenly spaced."
     figure = developmental_curves(panels)
     return [Section(name, "Weights", text, _json(figure))]
+
+
+def _moved(parts: xr.Dataset) -> xr.DataArray:
+    """How far weights have moved together since the checkpoint before."""
+    each = parts["norm"] * parts["update_ratio"]
+    # What was zero before has moved by all of its length.
+    each = each.where(~np.isinf(parts["update_ratio"]), parts["norm"])
+    return (each**2).sum("part") ** 0.5
 
 
 def _weight_groups(parts: list[str]) -> dict[str, list[str]]:
@@ -303,7 +350,7 @@ def _conformance(name: str, nodes: Nodes) -> list[Section]:
 
 def _quantities(name: str, nodes: Nodes) -> list[Section]:
     data = nodes[name]
-    title = name.replace("_", " ").capitalize()
+    title = _heading(name)
     parts = dict.fromkeys(str(v).partition(":")[2] for v in data.data_vars)
     named = [part for part in parts if part]
     if named:
@@ -324,10 +371,11 @@ def _changes(name: str, nodes: Nodes) -> list[Section]:
     if not data.data_vars:
         return []
     text = (
-        "Changes of level, by least squares, that explain more than the best split of "
-        "95% of random orders of the same values does: a series without any order in "
-        "time has such a change in one case of twenty. Abrupt: how much of the change "
-        "happens around that checkpoint."
+        "Changes of level that explain more than the best cut of random orders of the "
+        "same values does: a series without any order in time has one in at most one "
+        "case of twenty. Between two changes, the piece is looked through by itself. "
+        "× noise: how far beyond that. Abrupt: how much of the change happens around "
+        "that checkpoint."
     )
     figure = _json(change_figure(data))
     return [Section(name, "When things move", text, figure, table=change_rows(data))]
@@ -342,6 +390,8 @@ def _seeds(array: xr.DataArray) -> np.ndarray:
 
 
 _IN_OVERVIEW = frozenset({"performance", "training"})
+# Rows of these are one section.
+_TOGETHER = frozenset({"llc_programs"})
 _OVERVIEW: dict[str, Callable[[str, Nodes], list[Panel]]] = {
     "performance": _performance_panels,
     "attention": _attention_panels,

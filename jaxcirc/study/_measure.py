@@ -337,6 +337,7 @@ def _label(
     for name, quantity in measured.items():
         dims = ("seed", *quantity.dims)
         about = {"units": quantity.units, "long_name": quantity.meaning}
+        about["role"] = quantity.role
         if quantity.chance is not None:
             about["chance"] = quantity.chance
         variables[name] = (dims, quantity.values, about)

@@ -5,7 +5,9 @@ import pathlib
 import shutil
 import time
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from jaxcirc.report import render
 from jaxcirc.study import prepare, run
@@ -84,7 +86,7 @@ def test_the_page_in_a_browser(browser, page, tmp_path):
     assert asked <= {"file", "data", "blob"}
 
     # A slider changes the picture and says what it shows.
-    shown = "return document.getElementById('figure-patterns').data[0].z[3]"
+    shown = "return document.querySelector('#patterns .figure').data[0].z[3]"
     before = browser.execute_script(shown)
     move = """
         const slider = document.querySelector('#patterns input.step');
@@ -98,10 +100,10 @@ def test_the_page_in_a_browser(browser, page, tmp_path):
     assert sum(after) == pytest.approx(1, abs=0.05)
 
     # A click on the curves shows the chains of that checkpoint, as the slider does.
-    chain = "return document.getElementById('figure-llc').data[0].y"
+    chain = "return document.querySelector('#llc .figure').data[0].y"
     last = browser.execute_script(chain)
     click = """
-        const curves = document.getElementById('figure-development');
+        const curves = document.querySelector('#development .figure');
         curves.emit('plotly_click', { points: [{ x: 0.4 }] });
         return document.querySelector('#llc input.step').value;
     """
@@ -122,6 +124,46 @@ def test_the_page_in_a_browser(browser, page, tmp_path):
     browser.set_window_size(500, 900)
     wide = "return document.documentElement.scrollWidth - window.innerWidth"
     wait_for(lambda: browser.execute_script(wide) <= 0)
+
+
+def test_odd_names_are_shown_and_not_run(browser, tmp_path):
+    odd = '<!--<script>window.hit=1</script><img src=x onerror="window.hit=1">'
+    tokens = [f"{i} {odd}" for i in range(3)]
+    values = np.full((2, 1, 1, 1, 3, 3), 1 / 3)
+    dims = ("step", "seed", "layer", "head", "query_pos", "key_pos")
+    coords = {"step": [0, 5], "seed": [0], "query_pos": tokens, "key_pos": tokens}
+    patterns = xr.Dataset(
+        {"pattern": (dims, values)}, coords, {"measurement": "patterns", "id": "x"}
+    )
+    bold = "<b>bold <a href='javascript:window.hit=1'>link"
+    own = xr.Dataset(
+        {f"rank:{bold}": (("step", "seed"), np.ones((2, 1)))},
+        {"step": [0, 5], "seed": [0]},
+        {"measurement": odd, "id": odd},
+    )
+    # A tree's names hold no slashes; labels, ids and texts do.
+    tree = xr.DataTree.from_dict({"explorers": patterns, odd.replace("/", ""): own})
+    study = {"name": odd, "about": odd, "model": {"family": odd}}
+    training = {"steps": 0, "batch_size": None, "seed": 0, "seeds": 1}
+    training |= {"optimizer": odd, "learning_rate": 1.0}
+    identity = {"training": training, "model": {odd: odd}}
+    tree.attrs = {"study": json.dumps(study), "identity": json.dumps(identity)}
+    path = tmp_path / "odd.html"
+    path.write_text(render(tree))
+    browser.get(path.as_uri())
+    drawn = "return document.querySelectorAll('.figure .main-svg').length"
+    wait_for(lambda: browser.execute_script(drawn) >= 2)
+    assert not [e for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+    assert browser.execute_script("return window.hit") is None
+    assert browser.execute_script("return document.querySelectorAll('img').length") == 0
+    assert (
+        browser.execute_script("return document.querySelector('h1').innerText") == odd
+    )
+    text = "return document.querySelectorAll('.figure')[%d].textContent"
+    assert odd in browser.execute_script(text % 0)
+    assert bold in browser.execute_script(text % 1)
+    links = "return document.querySelectorAll('.figure svg a[href]').length"
+    assert browser.execute_script(links) == 0
 
 
 def wait_for(condition, seconds: float = 20.0):

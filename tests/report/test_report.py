@@ -9,7 +9,9 @@ import xarray as xr
 
 from jaxcirc.plots import Curve, CurvePanel, developmental_curves, step_heatmap
 from jaxcirc.report import _llc, findings, render
-from jaxcirc.report._series import long_rows, step_text
+from jaxcirc.report._panels import sections
+from jaxcirc.report._results import step_text
+from jaxcirc.report._series import long_rows, to_csv
 
 
 def performance(rates, seeds=1):
@@ -54,7 +56,7 @@ def tree():
             "pattern": (
                 ("step", "seed", "layer", "head", "query_pos", "key_pos"),
                 np.full((4, 1, 2, 2, 3, 3), 1 / 3),
-                {"units": "attention"},
+                {"units": "attention", "role": "detail"},
             )
         },
         {"step": [0, 10, 20, 30], "seed": [0], "query_pos": tokens, "key_pos": tokens},
@@ -153,6 +155,32 @@ def test_step_zero_has_a_place_on_the_log_axis():
     assert figure.layout.xaxis.type == "log"
 
 
+@pytest.mark.parametrize(
+    ("values", "kind", "apart"),
+    [([3.0, 4.5], "linear", None), ([0.1, 4.0], "log", 1), ([1.0, 1e30], "log", 5)],
+)
+def test_a_log_axis_has_labels_and_not_too_many(values, kind, apart):
+    curve = Curve("a", np.array([1, 2]), np.array([values]), 0)
+    axis = developmental_curves([CurvePanel("y", [curve], log=True)]).layout.yaxis
+    assert (axis.type, axis.dtick) == (kind, apart)
+
+
+def test_labels_are_shown_as_they_are():
+    curve = Curve("<b>x</b>", np.array([1, 2]), np.ones((1, 2)), 0)
+    assert developmental_curves([CurvePanel("y", [curve])]).data[0].name == (
+        "&lt;b&gt;x&lt;/b&gt;"
+    )
+    figure = step_heatmap({"<a>": np.ones((1, 2))}, ["<bos>"], [0, 1], {"<a>": "&"})
+    assert figure.data[0].y == ("&lt;bos&gt;",)
+    assert figure.data[0].name == "&lt;a&gt;"
+
+
+@pytest.mark.parametrize(("number", "mode"), [(1, "lines+markers"), (9, "lines")])
+def test_few_checkpoints_are_marked(number, mode):
+    curve = Curve("a", np.arange(number), np.ones((1, number)), 0)
+    assert developmental_curves([CurvePanel("y", [curve])]).data[0].mode == mode
+
+
 def test_seeds_are_thin_lines_behind_their_mean():
     curve = Curve("a", np.array([1, 2]), np.array([[0.0, 1.0], [1.0, 3.0]]), 0)
     figure = developmental_curves([CurvePanel("y", [curve])])
@@ -172,8 +200,6 @@ def test_large_steps_are_readable():
 
 
 def test_csv_quotes_what_needs_it():
-    from jaxcirc.report._series import to_csv
-
     text = to_csv(["a", "b"], [("x,y", 1)])
     assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ["x,y", "1"]]
 
@@ -279,6 +305,10 @@ def test_ablations_and_programs_are_tables_with_open_marks():
     assert len(header) == 5
     figure = _llc.ablation_figure(ablations)
     assert list(figure.data[0].marker.symbol) == ["circle", "circle-open"]
+    assert figure.data[0].text == (
+        "intact, LLC: 30 ± 2 ",
+        "without L0H0, LLC: no coefficient diverged",
+    )
     one = {
         "parameters": [100.0],
         "accuracy": [1.0],
@@ -303,3 +333,9 @@ def test_ablations_and_programs_are_tables_with_open_marks():
     assert "within twice the spread of both, for 1" in said
     assert "0 of 1 by sgld, 1 of 1 by hmc are converged" in said
     assert len(_llc.programs_figure(programs).data) == 2
+    rows = programs.assign_attrs(measurement="llc_programs")
+    other = rows.assign_coords(program=["palindrome"])
+    (section,) = sections(xr.DataTree.from_dict({"one": rows, "two": other}))
+    assert section.title == "LLC of compiled programs"
+    assert section.table is not None
+    assert len(section.table[1]) == 2

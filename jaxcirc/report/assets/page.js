@@ -5,15 +5,19 @@ const parse = (element) => JSON.parse(element.textContent);
 const config = { responsive: true, displaylogo: false, displayModeBar: window.innerWidth > 700 ? "hover" : false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
 for (const data of document.querySelectorAll(".figure-data")) {
   const figure = parse(data);
-  Plotly.newPlot(data.dataset.for, figure.data, figure.layout, config);
+  Plotly.newPlot(data.previousElementSibling, figure.data, figure.layout, config);
 }
 
+// What sliders show lies in the section of its figure.
+const explorers = [...document.querySelectorAll(".explorer-data")].map((data) => {
+  const section = data.closest("section");
+  return { section, figure: section.querySelector(".figure"), data: parse(data) };
+});
+const ofKind = (kind) => explorers.filter(({ data }) => data.kind === kind);
+
 // Attention patterns: [step][head][query][key], a byte each.
-const explorers = parse(document.getElementById("explorers"));
-const ofKind = (kind) => Object.entries(explorers).filter(([, data]) => data.kind === kind);
-for (const [id, data] of ofKind("patterns")) {
+for (const { section, figure, data } of ofKind("patterns")) {
   const bytes = Uint8Array.from(atob(data.values), (c) => c.charCodeAt(0));
-  const section = document.getElementById(id);
   const [step, head] = ["step", "head"].map((name) => section.querySelector(`input.${name}`));
   const n = data.size;
   const show = () => {
@@ -25,7 +29,7 @@ for (const [id, data] of ofKind("patterns")) {
     }
     step.previousElementSibling.textContent = data.steps[s].toLocaleString("en");
     head.previousElementSibling.textContent = data.heads[h];
-    Plotly.restyle(`figure-${id}`, { z: [rows] });
+    Plotly.restyle(figure, { z: [rows] });
   };
   step.addEventListener("input", show);
   head.addEventListener("input", show);
@@ -33,8 +37,7 @@ for (const [id, data] of ofKind("patterns")) {
 }
 
 // Chains: [step][chain][draw]. The slider and a click on the curves choose the step.
-for (const [id, data] of ofKind("traces")) {
-  const section = document.getElementById(id);
+for (const { section, figure, data } of ofKind("traces")) {
   const step = section.querySelector("input.step");
   const chains = data.values[0].length;
   const show = () => {
@@ -43,10 +46,10 @@ for (const [id, data] of ofKind("traces")) {
     const every = Array.from({ length: chains + 1 }, (_, i) => i);
     step.previousElementSibling.textContent = data.steps[s].toLocaleString("en");
     section.querySelector(".sentence").textContent = data.sentences[s];
-    Plotly.restyle(`figure-${id}`, { y: [...data.values[s], mean] }, every);
+    Plotly.restyle(figure, { y: [...data.values[s], mean] }, every);
   };
   step.addEventListener("input", show);
-  const curves = document.getElementById("figure-development");
+  const curves = document.querySelector("#development .figure");
   if (curves) {
     curves.on("plotly_click", (event) => {
       // Step 0 has a place of its own on a logarithmic axis.

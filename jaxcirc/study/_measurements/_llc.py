@@ -6,7 +6,13 @@ from jaxtyping import Array, Key
 from ...llc import LLCEstimate, Status
 from ...models import TransformerConfig
 from ...tasks import AbstractTask
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import (
+    AbstractMeasurement,
+    MeasurementSpec,
+    Quantity,
+    Role,
+    Snapshot,
+)
 from ._sampling import TINY, Sampling, sampled
 
 STATUSES = tuple(Status)
@@ -39,13 +45,15 @@ class LocalLearningCoefficient(AbstractMeasurement):
         found = self.sampling.run(snapshot.model, task, key).estimates
         thin = max(1, -(-self.sampling.num_draws // MAX_TRACE))
 
-        def each(of, dims=(), units="", meaning="") -> Quantity:
+        def each(of, dims=(), units="", meaning="", role: Role = "diagnostic"):
             values = np.stack([np.asarray(of(e), np.float32) for e in found])
-            return Quantity(values, dims, units, meaning)
+            return Quantity(values, dims, units, meaning, role=role)
 
         codes = ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))
         return {
-            "llc": each(lambda e: e.value, meaning="local learning coefficient"),
+            "llc": each(
+                lambda e: e.value, meaning="local learning coefficient", role="series"
+            ),
             "standard_error": each(
                 lambda e: e.standard_error, meaning="of llc, from autocorrelation"
             ),
@@ -63,6 +71,7 @@ class LocalLearningCoefficient(AbstractMeasurement):
                 lambda e: _thinned(e, thin),
                 ("chain", "draw"),
                 meaning="n_beta (L(w) - L(w*)) of draws, thinned by averaging",
+                role="detail",
             ),
         }
 

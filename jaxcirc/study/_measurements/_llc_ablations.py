@@ -12,7 +12,13 @@ from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask, Batch
 from ._llc import STATUSES
 from ._llc_solution import solution_of
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import (
+    AbstractMeasurement,
+    MeasurementSpec,
+    Quantity,
+    Role,
+    Snapshot,
+)
 from ._sampling import TINY, Sampling, sampled, train_examples
 
 Heads = tuple[tuple[int, int], ...]
@@ -110,17 +116,23 @@ class Ablations(AbstractMeasurement):
             held_out = task.sample(self.sampling.n_examples, split="test", key=key)
         scores = np.asarray(_scores(stacked, held_out))
 
-        def row(values, units="", meaning="") -> Quantity:
+        def row(values, units="", meaning="", role: Role = "series") -> Quantity:
             whole = np.broadcast_to(np.float64(values), (seeds, len(parts)))
-            return Quantity(np.array(whole), ("ablation",), units, meaning)
+            return Quantity(np.array(whole), ("ablation",), units, meaning, role=role)
 
         codes = ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))
         return {
             "loss": row(scores[:, 0], "nats", "surprise at the right answer, test"),
             "rank_0_rate": row(scores[:, 1], "share", "right answer comes first, test"),
             "llc": row([e.value for e in found], meaning="of the function it computes"),
-            "standard_error": row([e.standard_error for e in found], meaning="of llc"),
-            "status": row([STATUSES.index(e.status) for e in found], meaning=codes),
+            "standard_error": row(
+                [e.standard_error for e in found], meaning="of llc", role="diagnostic"
+            ),
+            "status": row(
+                [STATUSES.index(e.status) for e in found],
+                meaning=codes,
+                role="diagnostic",
+            ),
         }
 
     def coords(

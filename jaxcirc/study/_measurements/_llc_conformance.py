@@ -12,7 +12,13 @@ from ...llc import SAMPLERS, conformance
 from ...models import TransformerConfig
 from ...tasks import AbstractTask
 from ._llc import STATUSES
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import (
+    AbstractMeasurement,
+    MeasurementSpec,
+    Quantity,
+    Role,
+    Snapshot,
+)
 
 
 class LLCConformance(AbstractMeasurement):
@@ -43,15 +49,16 @@ class LLCConformance(AbstractMeasurement):
             for name in self.samplers
         ]
 
-        def each(of, units="", meaning="") -> Quantity:
+        def each(of, units="", meaning="", role: Role = "diagnostic") -> Quantity:
             values = np.array([[np.float64(of(s)) for s in row] for row in scores])
             whole = np.broadcast_to(values, (seeds, *values.shape))
-            return Quantity(np.array(whole), ("sampler", "case"), units, meaning)
+            dims = ("sampler", "case")
+            return Quantity(np.array(whole), dims, units, meaning, role=role)
 
         codes = ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))
         return {
             "exact": each(lambda s: s.truth, meaning="what a perfect sampler gives"),
-            "llc": each(lambda s: s.value, meaning="what this one gave"),
+            "llc": each(lambda s: s.value, meaning="what this one gave", role="series"),
             "standard_error": each(lambda s: s.standard_error, meaning="of llc"),
             "error": each(lambda s: s.error, meaning="relative error"),
             "status": each(lambda s: STATUSES.index(s.status), meaning=codes),

@@ -1,5 +1,7 @@
 """Does the coefficient hold still over step sizes and temperatures?"""
 
+import functools
+
 import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Key
@@ -49,22 +51,23 @@ class LLCGrid(AbstractMeasurement):
         ]
         dims = tuple(grid)
         codes = ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))
+        diagnostic = functools.partial(Quantity, role="diagnostic")
         return {
             "llc": Quantity(values, dims, "", "local learning coefficient"),
-            "standard_error": Quantity(errors, dims, "", "of llc"),
-            "status": Quantity(
+            "standard_error": diagnostic(errors, dims, "", "of llc"),
+            "status": diagnostic(
                 each(lambda e: STATUSES.index(e.status)), dims, "", codes
             ),
-            "sampled_loss": Quantity(
+            "sampled_loss": diagnostic(
                 each(lambda e: np.nanmean(e.loss)), dims, "nats", "of draws"
             ),
-            "inside": Quantity(
+            "inside": diagnostic(
                 np.stack([p.inside for p in plateaus]).astype(np.float32),
                 dims,
                 "",
                 "1 where llc holds still among its neighbours, else 0",
             ),
-            "beta_slope": Quantity(
+            "beta_slope": diagnostic(
                 np.array([p.beta_slope for p in plateaus]),
                 (),
                 "",

@@ -89,7 +89,8 @@ class ProgramLLCs(AbstractMeasurement):
             values = np.array([row[name] for row in rows], np.float64)
             dims = ("program", "sampler") if values.ndim > 1 else ("program",)
             whole = np.broadcast_to(values, (seeds, *values.shape))
-            return Quantity(np.array(whole), dims, *meanings[name])
+            role = "series" if name == "llc" else "diagnostic"
+            return Quantity(np.array(whole), dims, *meanings[name], role=role)
 
         return {name: quantity(name) for name in meanings}
 

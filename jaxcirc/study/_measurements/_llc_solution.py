@@ -1,5 +1,6 @@
 """The coefficient of a model that is known to solve the task."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,7 +44,7 @@ class SolutionLLC(AbstractMeasurement):
 
         def repeat(quantity: Quantity) -> Quantity:
             values = np.repeat(quantity.values, seeds, axis=0)
-            return Quantity(values, quantity.dims, quantity.units, quantity.meaning)
+            return eqx.tree_at(lambda q: q.values, quantity, values)
 
         return {name: repeat(quantity) for name, quantity in measured.items()}
 

@@ -1,7 +1,7 @@
 """What a measurement is: a pure function of a snapshot, a task and a key."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import numpy as np
@@ -15,6 +15,9 @@ from ...tasks import AbstractTask
 Reference = int | str | None
 # References that need no other checkpoint than those of a snapshot.
 AT_HAND = (None, "previous", "layers")
+# What a quantity is for: a result over training, whose changes mean something; numbers
+# too many to list, such as single draws; or what judges and explains other results.
+Role = Literal["series", "detail", "diagnostic"]
 
 
 class Snapshot(NamedTuple):
@@ -35,7 +38,9 @@ class Snapshot(NamedTuple):
 class Quantity(eqx.Module):
     """A measured array with the names of its axes, its units and what it means.
 
-    `chance` is its value for a model that knows nothing, where that is defined.
+    `chance` is its value for a model that knows nothing, where that is defined. `role`
+    says who reads it: a `series` is looked through for changes, drawn and listed; a
+    `diagnostic` is only listed; a `detail` is only drawn, by a panel of its own.
     """
 
     values: Array | np.ndarray
@@ -43,6 +48,7 @@ class Quantity(eqx.Module):
     units: str = eqx.field(static=True)
     meaning: str = eqx.field(static=True)
     chance: float | None = eqx.field(static=True, default=None)
+    role: Role = eqx.field(static=True, default="series")
 
 
 class AbstractMeasurement(eqx.Module):

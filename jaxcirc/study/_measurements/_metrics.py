@@ -20,6 +20,7 @@ from ._measurement import (
     MeasurementSpec,
     Quantity,
     Reference,
+    Role,
     Snapshot,
 )
 
@@ -134,7 +135,7 @@ class Metrics(AbstractMeasurement):
                     measured[name] = _quantity(told, part, result.value, extra)
                     about = spec._replace(summary=f"{spec.name} of unrelated data")
                     measured[f"{spec.name}_chance:{label}"] = _quantity(
-                        about, part, result.chance, extra
+                        about, part, result.chance, extra, role="diagnostic"
                     )
                 else:
                     measured[name] = _quantity(told, part, result, extra)
@@ -282,14 +283,20 @@ def _count_non_finite(parts: dict[str, Part]) -> Quantity:
     leaves = jax.tree.leaves([part.values for part in parts.values()])
     counts = [(~jnp.isfinite(x)).sum() for x in leaves]
     meaning = "entries of the components that are not finite"
-    return Quantity(jnp.stack(counts).sum(), (), "entries", meaning)
+    count = jnp.stack(counts).sum()
+    return Quantity(count, (), "entries", meaning, role="diagnostic")
 
 
 def _quantity(
-    spec: MetricSpec, part: Part, values: Array, extra: tuple[str, ...] = ()
+    spec: MetricSpec,
+    part: Part,
+    values: Array,
+    extra: tuple[str, ...] = (),
+    role: Role = "series",
 ) -> Quantity:
     values = part.on_every_layer(values)
-    return Quantity(values, (*part.dims, *extra), spec.units, spec.summary)
+    dims = (*part.dims, *extra)
+    return Quantity(values, dims, spec.units, spec.summary, role=role)
 
 
 def metrics(

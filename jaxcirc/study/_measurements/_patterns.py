@@ -20,8 +20,8 @@ class Patterns(AbstractMeasurement):
         tokens = self._tokens(task, key)
         _, acts = capture(snapshot.model, tokens, ("attn.pattern",))
         dims = ("layer", "head", "query_pos", "key_pos")
-        meaning = "attention of each position to each; rows sum to 1"
-        return {"pattern": Quantity(acts["attn.pattern"], dims, "attention", meaning)}
+        about = (dims, "attention", "attention of each position to each; rows sum to 1")
+        return {"pattern": Quantity(acts["attn.pattern"], *about, role="detail")}
 
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]

@@ -1,0 +1,27 @@
+"""One part of a page must not take the others with it."""
+
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Failure(NamedTuple):
+    """Why there is nothing, as a sentence."""
+
+    reason: str
+
+
+def attempt(what: str, make: Callable[[], T]) -> T | Failure:
+    """What `make` gives, or why it gives nothing.
+
+    The reason is also a warning, so that a fault is not silent: whoever turns warnings
+    into errors, as tests do, gets the fault itself.
+    """
+    try:
+        return make()
+    except Exception as error:
+        reason = f"{what} cannot be shown ({type(error).__name__}: {error})."
+        warnings.warn(f"render: {reason} The rest of the page is whole.", stacklevel=3)
+        return Failure(reason)
