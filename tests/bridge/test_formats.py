@@ -225,7 +225,7 @@ def read_config(folder):
         ({"model_type": "gpt_neo"}, "unknown architecture 'gpt_neo'.*gpt_neox"),
         ({"hidden_act": "quick_gelu"}, "'quick_gelu' is not supported; known are"),
         ({"hidden_size": "8"}, "`hidden_size` must be a whole number"),
-        ({"vocab_size": None}, "`vocab_size` is missing"),
+        ({"vocab_size": None}, "`vocab_size` is null"),
         ({"num_attention_heads": 3}, "`n_heads` = 3 does not divide"),
         (
             {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}},
