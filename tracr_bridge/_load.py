@@ -218,6 +218,7 @@ def from_transformer_lens(
     source: Any,
     cfg: Mapping[str, Any] | None = None,
     *,
+    ignore: Sequence[str] = (),
     dtype: str | None = "float32",
     **options: Any,
 ) -> Transformer:
@@ -229,6 +230,7 @@ def from_transformer_lens(
         source: What `open_tensors` takes or gave, or a live `HookedTransformer`.
         cfg: Its config as a mapping (`model.cfg.to_dict()`), for what tensors do not
             show: the activation, norms without weights, scales, rotary positions.
+        ignore: Patterns (regular expressions) of tensors to leave out.
         dtype: Of the weights; None keeps the source's own.
         options: Fields of `TransformerConfig`, which go before both.
 
@@ -241,4 +243,6 @@ def from_transformer_lens(
         cfg = source.cfg.to_dict() if cfg is None else cfg
         source = in_memory("HookedTransformer", state_arrays(source.state_dict()))
     tensors = source if isinstance(source, Tensors) else open_tensors(source)
-    return _transformer_lens.from_transformer_lens(tensors, cfg, dtype=dtype, **options)
+    return _transformer_lens.from_transformer_lens(
+        tensors, cfg, ignore=ignore, dtype=dtype, **options
+    )

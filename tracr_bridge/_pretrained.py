@@ -15,7 +15,7 @@ from jaxcirc.models import Transformer, TransformerConfig
 
 from ._names import renamed
 from ._weights import assemble, canonical, disassemble
-from .families import FAMILIES, Family
+from .families import FAMILIES, Family, UnsupportedOption
 from .formats import Tensors, open_safetensors, open_torch, parse_json, reading
 
 CONFIG = "config.json"
@@ -136,14 +136,16 @@ def family_of(raw: Mapping[str, Any]) -> Family:
 
     Raises:
         ValueError: it is none of ours, all of which the message lists.
+        UnsupportedOption: `architectures` is no list.
     """
-    named = raw.get("model_type")
+    named, classes = raw.get("model_type"), raw.get("architectures") or []
+    if not isinstance(classes, list):
+        raise UnsupportedOption("config.json: `architectures` must be a list of names.")
     for family in FAMILIES:
-        if family.name == named or family.architecture in (
-            raw.get("architectures") or ()
-        ):
+        if family.name == named or family.architecture in classes:
             return family
-    message = unknown("architecture", str(named), [family.name for family in FAMILIES])
+    known = [family.name for family in FAMILIES]
+    message = unknown("architecture", str(named)[:80], known)
     raise ValueError(
         f"config.json: {message} For others, give a name map: "
         "`tracr_bridge.from_tensors`."

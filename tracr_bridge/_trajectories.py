@@ -15,14 +15,65 @@ from jaxcirc.checkpoints import CheckpointError, Trajectory, open_trajectory, sc
 from jaxcirc.models import Transformer, TransformerConfig
 
 from . import _hub
-from ._load import from_transformer_lens, open_tensors
+from ._load import from_tensors, from_transformer_lens, open_tensors
+from ._names import renamed
 from ._pretrained import CONFIG, family_of, load_folder, read_json
+from ._sources import located
 from ._transformer_lens import read_cfg
+from .families import Rule
 from .formats import Tensors
 
 _FILES = (".safetensors", ".npz", ".pt", ".pth")
 # Values of each weight that are compared before whole models are.
 _SAMPLE = 4096
+
+
+class _Options(NamedTuple):
+    """How each checkpoint is read.
+
+    Args:
+        dtype: Of the weights.
+        ignore: Patterns of tensors to leave out.
+        names: Pattern -> replacement for tensors' names.
+        cfg: What TransformerLens weights do not show.
+        config: Of the model, where `rules` say what tensors hold.
+        rules: A name map of one's own.
+    """
+
+    dtype: str | None
+    ignore: Sequence[str]
+    names: Mapping[str, str] | None
+    cfg: Mapping[str, Any] | None
+    config: TransformerConfig | None
+    rules: Sequence[Rule] | None
+
+    def folder(self, path: str) -> Transformer:
+        """The model of a folder as `save_pretrained` writes it."""
+        return load_folder(path, dtype=self.dtype, ignore=self.ignore, names=self.names)
+
+    def model(self, tensors: Tensors) -> Transformer:
+        """The model of named tensors, by the rules or as TransformerLens has them."""
+        if self.rules is not None and self.config is not None:
+            return from_tensors(
+                tensors,
+                self.config,
+                self.rules,
+                ignore=self.ignore,
+                names=self.names,
+                dtype=self.dtype,
+            )
+        return from_transformer_lens(
+            renamed(tensors, self.names),
+            self.cfg,
+            ignore=self.ignore,
+            dtype=self.dtype,
+        )
+
+    def config_of(self, tensors: Tensors) -> TransformerConfig:
+        """Its config, without reading weights."""
+        if self.config is not None:
+            return self.config
+        return read_cfg(renamed(tensors, self.names), self.cfg or {}, {})
 
 
 class _Series(NamedTuple):
@@ -42,7 +93,7 @@ class _Series(NamedTuple):
 
 
 def trajectory(
-    source: str,
+    source: str | os.PathLike[str],
     *,
     schedule: str | None = None,
     steps: Sequence[int] | Mapping[int, str] | None = None,
@@ -52,6 +103,10 @@ def trajectory(
     cache: str | None = None,
     keep: int | None = None,
     cfg: Mapping[str, Any] | None = None,
+    ignore: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
+    config: TransformerConfig | None = None,
+    rules: Sequence[Rule] | None = None,
 ) -> Trajectory:
     """The checkpoints of a training run, each read when asked for.
 
@@ -76,11 +131,23 @@ def trajectory(
         cache: Where downloads go; the hub's usual cache if None.
         keep: Downloaded checkpoints to keep on disk at most; all if None.
         cfg: For TransformerLens weights, what `from_transformer_lens` takes.
+        ignore: Patterns of tensors to leave out, as `load` takes them.
+        names: Pattern -> replacement for tensors' names, as `load` takes them.
+        config: Of the model, for files of weights of one's own.
+        rules: What their tensors hold, as `from_tensors` takes it.
 
     Raises:
         CheckpointError: the source cannot be reached or holds no checkpoints.
-        ValueError: a step or name is not there, or two names have one step.
+        ValueError: a step or name is not there, two names have one step, or one of
+            `config` and `rules` comes without the other.
     """
+    source = located(source)
+    if (config is None) != (rules is None):
+        raise ValueError(
+            "trajectory: files of one's own need both `config`, the model's, and "
+            "`rules`, what their tensors hold."
+        )
+    options = _Options(dtype, ignore, names, cfg, config, rules)
     if keep is not None and keep < 1:
         raise ValueError(f"trajectory: `keep` must be at least 1; got {keep}.")
     if os.path.exists(os.path.join(source, "trajectory.json")):
@@ -92,15 +159,15 @@ def trajectory(
     if not os.path.exists(source):
         if given is None and branch is not None:
             given = _hub.commits(source, branch)
-        series = _hub_series(source, given, pattern, dtype, cache, keep)
+        series = _hub_series(source, given, pattern, options, cache, keep)
     else:
-        series = _local_series(source, given, pattern, dtype, cfg)
+        series = _local_series(source, given, pattern, options)
     chosen = _choose(source, series.names, schedule, steps)
-    config = _first_config(series, list(chosen.values()))
-    info: dict[str, Any] = {"model": config.to_dict(), "source": source}
+    model = _first_config(series, list(chosen.values()))
+    info: dict[str, Any] = {"model": model.to_dict(), "source": source}
     info["names"] = dict(chosen)
     info["identical"] = []
-    watched = _Watch(source, series, chosen, config, info["identical"])
+    watched = _Watch(source, series, chosen, model, info["identical"])
     tokenizer = functools.partial(series.tokenizer, next(iter(chosen.values())))
     return Trajectory(list(chosen), watched, info, source, tokenizer=tokenizer)
 
@@ -151,7 +218,7 @@ def _hub_series(
     repo: str,
     given: Mapping[int, str] | None,
     pattern: str | None,
-    dtype: str | None,
+    options: _Options,
     cache: str | None,
     keep: int | None,
 ) -> _Series:
@@ -162,7 +229,7 @@ def _hub_series(
         folder = _hub.download(repo, revision=name, cache=cache)
         if folder not in on_disk:
             on_disk.append(folder)
-        model = load_folder(folder, dtype=dtype)
+        model = options.folder(folder)
         while keep is not None and len(on_disk) > keep:
             _hub.forget(repo, [on_disk.popleft()], cache=cache)
         return model
@@ -181,11 +248,10 @@ def _local_series(
     source: str,
     given: Mapping[int, str] | None,
     pattern: str | None,
-    dtype: str | None,
-    cfg: Mapping[str, Any] | None,
+    options: _Options,
 ) -> _Series:
     if os.path.isfile(source):
-        return _groups(source, given, pattern, dtype, cfg)
+        return _groups(source, given, pattern, options)
     # A run folder of pico-train keeps them one level down.
     inner = os.path.join(source, "checkpoints")
     source = inner if os.path.isdir(inner) else source
@@ -198,7 +264,7 @@ def _local_series(
         at = functools.partial(os.path.join, source)
         return _Series(
             names,
-            lambda name: load_folder(at(name), dtype=dtype),
+            lambda name: options.folder(at(name)),
             lambda name: _config_of(at(name)),
             lambda name: _tokenizer(at(name)),
         )
@@ -208,15 +274,14 @@ def _local_series(
     def tensors(name: str) -> Tensors:
         return open_tensors(os.path.join(source, name))
 
-    return _lens_series(names, tensors, dtype, cfg)
+    return _file_series(names, tensors, options)
 
 
 def _groups(
     source: str,
     given: Mapping[int, str] | None,
     pattern: str | None,
-    dtype: str | None,
-    cfg: Mapping[str, Any] | None,
+    options: _Options,
 ) -> _Series:
     """One file whose tensors are grouped by step: `step_10/embed.W_E`."""
     whole = open_tensors(source)
@@ -229,19 +294,18 @@ def _groups(
         }
         return whole.renamed(inside)
 
-    return _lens_series(names, tensors, dtype, cfg)
+    return _file_series(names, tensors, options)
 
 
-def _lens_series(
+def _file_series(
     names: Mapping[int, str],
     tensors: Callable[[str], Tensors],
-    dtype: str | None,
-    cfg: Mapping[str, Any] | None,
+    options: _Options,
 ) -> _Series:
     return _Series(
         names,
-        lambda name: from_transformer_lens(tensors(name), cfg, dtype=dtype),
-        lambda name: read_cfg(tensors(name), cfg or {}, {}),
+        lambda name: options.model(tensors(name)),
+        lambda name: options.config_of(tensors(name)),
         lambda _: None,
     )
 

@@ -1,12 +1,13 @@
 """State dicts of TransformerLens' `HookedTransformer`, whose names ours follow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxcirc.models import Transformer, TransformerConfig
 
+from ._names import renamed, unwrapped
 from ._weights import assemble, canonical
 from .families import Fields, Rule, UnsupportedOption, rule
 from .formats import Tensors, in_memory
@@ -69,6 +70,7 @@ def from_transformer_lens(
     tensors: Tensors,
     cfg: Mapping[str, Any] | None = None,
     *,
+    ignore: Sequence[str] = (),
     dtype: str | None = "float32",
     **options: Any,
 ) -> Transformer:
@@ -83,6 +85,7 @@ def from_transformer_lens(
         cfg: The `HookedTransformerConfig` as a mapping (`model.cfg.to_dict()`), for
             what tensors do not show: the activation, norms without weights, scales,
             rotary positions.
+        ignore: Patterns of tensors to leave out.
         dtype: Of the weights; None keeps the file's.
         options: Fields of `TransformerConfig`, which go before both.
 
@@ -91,23 +94,27 @@ def from_transformer_lens(
         UnsupportedOption: `cfg` asks for what the model cannot do.
         ValueError: nothing says the norm, the positions or the activation.
     """
-    # Grouped-query attention keeps its own weights under `_W_K`, and so on.
-    plain = {
-        name.replace("._W_", ".W_").replace("._b_", ".b_"): name for name in tensors
-    }
-    tensors = tensors.renamed(plain)
+    tensors = _plain(tensors)
     config = read_cfg(tensors, cfg or {}, options)
-    tensors = canonical(tensors, RULES, config.n_layers, buffers=_BUFFERS)
+    buffers = (*_BUFFERS, *ignore)
+    tensors = canonical(tensors, RULES, config.n_layers, buffers=buffers)
     tensors = _with_unit_weights(tensors, config)
     if config.gated and "blocks.0.mlp.b_in" in tensors:
         _check_gated_bias(tensors, config)
     return assemble(config, RULES, tensors, dtype=dtype)
 
 
+def _plain(tensors: Tensors) -> Tensors:
+    """By the rules' names; grouped-query attention keeps its own as `_W_K`, `_b_K`."""
+    tensors = renamed(tensors, {r"\._(?=[Wb]_[KV]$)": "."})
+    return unwrapped(tensors, RULES)
+
+
 def read_cfg(
     tensors: Tensors, cfg: Mapping[str, Any], options: Mapping[str, Any]
 ) -> TransformerConfig:
     """The config of such tensors; see `from_transformer_lens`."""
+    tensors = _plain(tensors)
     shapes = tensors.shapes
     ranks = {"embed.W_E": 2, "blocks.0.attn.W_Q": 3, "blocks.0.attn.W_K": 3}
     if any(len(shapes.get(name, ())) != rank for name, rank in ranks.items()):

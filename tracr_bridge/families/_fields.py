@@ -1,6 +1,5 @@
 """Reading a `config.json` so that no option is ignored in silence."""
 
-import math
 import reprlib
 import warnings
 from collections.abc import Mapping
@@ -37,6 +36,8 @@ _REFUSED = object()
 _MOST_LAYERS = 10_000
 # What an index of the model is counted in.
 _MOST = 2**31 - 1
+# Short of the largest float32, so that no product of two options overflows.
+_LARGEST = 1e30
 
 
 class UnsupportedOption(ValueError):
@@ -149,7 +150,8 @@ class Fields:
         if value is None:
             return None
         whole = isinstance(value, int | float) and not isinstance(value, bool)
-        if not whole or not math.isfinite(value) or value < least:
+        # Compared, not converted: a whole number may be longer than any float.
+        if not whole or not least <= value <= _LARGEST:
             raise self.refuse(
                 names[0], f"must be a number, at least {least}; got {_shown(value)}"
             )
