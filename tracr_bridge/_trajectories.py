@@ -194,9 +194,7 @@ class _Watch:
     def __call__(self, step: int) -> Transformer:
         try:
             model = self._series.read(self._names[step])
-        except CheckpointError:
-            raise
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             # Of a series, one that cannot be followed is as lost as a damaged one.
             raise CheckpointError(f"{self._source}, step {step}: {error}") from error
         if model.config != self._config:
