@@ -62,14 +62,14 @@ def _check_places(name: str, header: dict[str, Any], size: int) -> None:
 
     Bytes that serve many tensors would make a small file a large model.
     """
-    places = []
+    places: list[tuple[int, int, str]] = []
     for key, value in header.items():
         place = value.get("data_offsets") if isinstance(value, dict) else None
         if not (is_shape(place) and len(place) == 2 and place[0] <= place[1]):
             raise CheckpointError(
                 f"{name}: tensor {key!r} lies nowhere. The file is damaged."
             )
-        places.append((*place, key))
+        places.append((place[0], place[1], key))
     places.sort()
     for (_, end, one), (begin, _, other) in itertools.pairwise(places):
         if begin < end:

@@ -1,7 +1,7 @@
 """Named tensors of a file, each read when asked for."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import ml_dtypes
 import numpy as np
@@ -42,7 +42,7 @@ def unreadable(fault: str, shape: tuple[int, ...] = ()) -> Entry:
     return Entry(shape, np.dtype(np.void), read, fault)
 
 
-def is_shape(found: Any) -> bool:
+def is_shape(found: Any) -> TypeGuard[list[int] | tuple[int, ...]]:
     """Whether these are whole numbers that an array can have as its sizes."""
     return (
         isinstance(found, list | tuple)
