@@ -9,57 +9,10 @@ from typing import Any
 from jaxcirc._core import unknown
 from jaxcirc.checkpoints import CheckpointError
 
-_STEP = re.compile(
-    r"(?:^|[-_/.])(?:global_?step|step|checkpoint|ckpt|iter|iteration|epoch)[-_]?(\d+)"
-    r"(?=$|[-_.])"
-)
+from ._steps import step_of, steps_of
+
 _SAVED = re.compile(r"Saving HF Model -- Step (\d+)")
 _LOCAL = "To work without it, download the folder elsewhere and give its path."
-
-
-def step_of(name: str) -> int | None:
-    """The training step that a branch, folder or file is named after, if any.
-
-    Knows `step1000`, `step1000-tokens4B`, `stage1-step1000-tokens3B`,
-    `checkpoint-1000`, `ckpt_100`, `global_step_1000`, and plain numbers.
-    """
-    if re.fullmatch(r"\d+", name):
-        return int(name)
-    found = _STEP.search(name)
-    return int(found[1]) if found else None
-
-
-def steps_of(names: Sequence[str], pattern: str | None, where: str) -> dict[int, str]:
-    """Step -> name, for the names that have a step.
-
-    Args:
-        names: Of branches, folders or files.
-        pattern: A regular expression that a name must contain; its first group, if it
-            has one, is the step.
-        where: How messages call the place.
-
-    Raises:
-        ValueError: two names have one step, or the pattern is no regular expression.
-    """
-    try:
-        wanted = re.compile(pattern or "")
-    except re.error as error:
-        raise ValueError(f"{where}: `pattern` {pattern!r}: {error}.") from error
-    found: dict[int, str] = {}
-    for name in sorted(names):
-        match = wanted.search(name)
-        if match is None:
-            continue
-        step = int(match[1]) if wanted.groups and match[1] else step_of(name)
-        if step is None:
-            continue
-        if step in found:
-            raise ValueError(
-                f"{where}: {found[step]!r} and {name!r} both are step {step}. Say "
-                "which you mean by `pattern`, a regular expression such as '^stage1-'."
-            )
-        found[step] = name
-    return dict(sorted(found.items()))
 
 
 def revisions(repo: str, *, pattern: str | None = None) -> dict[int, str]:
@@ -72,7 +25,7 @@ def revisions(repo: str, *, pattern: str | None = None) -> dict[int, str]:
     with _asking(repo, None):
         refs = _hub().HfApi().list_repo_refs(repo)
     names = [ref.name for ref in (*refs.branches, *refs.tags)]
-    return steps_of(list(dict.fromkeys(names)), pattern, repo)
+    return steps_of(list(dict.fromkeys(names)), pattern, repo)[0]
 
 
 def commit_of(repo: str, revision: str, *, cache: str | None = None) -> str:

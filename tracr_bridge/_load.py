@@ -13,12 +13,16 @@ from jaxcirc.models import Transformer, TransformerConfig
 from . import _files, _transformer_lens
 from ._compiled import CompiledModel
 from ._hub import download
+from ._names import renamed
 from ._pretrained import (
+    CONFIG,
+    WEIGHTS,
     from_tensors as from_family,
     load_folder,
     open_weights,
     save_folder,
 )
+from ._sources import located
 from ._torch import state_arrays
 from ._weights import assemble, canonical
 from .families import FAMILIES, Rule
@@ -33,39 +37,74 @@ from .formats import (
 
 
 def load(
-    source: str,
+    source: str | os.PathLike[str],
     *,
     revision: str | None = None,
     dtype: str | None = "float32",
     cache: str | None = None,
+    ignore: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
 ) -> Any:
     """A model from the HuggingFace hub or from a local folder.
 
     Args:
-        source: A hub id such as `EleutherAI/pythia-70m`; a folder as `save_pretrained`
-            writes it; a folder that `save` wrote of a compiled program, which gives a
-            `CompiledModel`; or a `.bin` file of llama2.c.
+        source: A hub id such as `EleutherAI/pythia-70m` or its page's address; a
+            folder as `save_pretrained` writes it, or its config or weights; a folder
+            that `save` wrote of a compiled program, which gives a `CompiledModel`; or
+            a `.bin` file of llama2.c.
         revision: A branch, tag or commit of the hub.
         dtype: Of the weights; None keeps the checkpoint's own.
         cache: Where downloads go; the hub's usual cache if None.
+        ignore: Patterns (regular expressions) of tensors to leave out, such as the
+            head of a reward model: `["^v_head[.]"]`.
+        names: Pattern -> replacement, for tensors that have another name there:
+            `{"^policy[.]": ""}`. What `torch.compile` and data-parallel training put
+            in front of names is known.
 
     Raises:
         CheckpointError: a file is missing or damaged, or the hub has no such model or
             revision, or cannot be reached.
         UnsupportedOption: its config asks for what the model cannot do.
-        ValueError: its architecture is unknown.
+        ValueError: its architecture is unknown, or `source` is no model.
     """
-    if not os.path.exists(source):
-        return load_folder(
-            download(source, revision=revision, cache=cache), dtype=dtype
+    path = located(source)
+    if not os.path.exists(path):
+        path = download(path, revision=revision, cache=cache)
+    elif revision is not None:
+        raise ValueError(f"load: {path} is a local path, which has no revisions.")
+    if os.path.isfile(path):
+        folder, name = os.path.split(path)
+        if name not in (CONFIG, *WEIGHTS):
+            return _load_file(path, dtype)
+        path = folder or os.curdir
+    if os.path.exists(os.path.join(path, "trajectory.json")):
+        return _files.load(path)
+    _check_folder(path)
+    return load_folder(path, dtype=dtype, ignore=ignore, names=names)
+
+
+def _load_file(path: str, dtype: str | None) -> Transformer:
+    if path.endswith(".bin"):
+        return load_llama2c(path, dtype=dtype)
+    raise ValueError(
+        f"load: {path} is no model by itself. Give the folder of a `{CONFIG}`, or a "
+        "`.bin` of llama2.c; for weights alone there are `from_transformer_lens` and "
+        "`from_tensors`."
+    )
+
+
+def _check_folder(path: str) -> None:
+    """Say so where a folder holds models instead of being one."""
+    if os.path.exists(os.path.join(path, CONFIG)):
+        return
+    inside = sorted(os.listdir(path))
+    models = [n for n in inside if os.path.exists(os.path.join(path, n, CONFIG))]
+    if models:
+        raise CheckpointError(
+            f"{os.path.join(path, CONFIG)} is missing. The folder holds "
+            f"{len(models)} others that have one, such as {models[0]}: give one of "
+            "them, or all to `trajectory`."
         )
-    if revision is not None:
-        raise ValueError(f"load: {source} is a local path, which has no revisions.")
-    if os.path.isfile(source):
-        return load_llama2c(source, dtype=dtype)
-    if os.path.exists(os.path.join(source, "trajectory.json")):
-        return _files.load(source)
-    return load_folder(source, dtype=dtype)
 
 
 def save(model: Transformer | CompiledModel, folder: str) -> None:
@@ -124,14 +163,14 @@ def open_tensors(source: Any) -> Tensors:
             called by their dotted paths.
 
     Raises:
-        CheckpointError: the file is missing or damaged, or holds anything else than
-            numbers; nothing in it is executed.
+        CheckpointError: the file is missing or damaged, or holds no numbers; nothing
+            in it is executed. An entry of another kind is an error when it is read.
         ValueError: the ending says no kind that is read.
     """
     if not isinstance(source, str | os.PathLike):
         leaves = named_leaves(source)
         return in_memory("tree", {k: np.asarray(v) for k, v in leaves.items()})
-    path = os.fspath(source)
+    path = located(source)
     if os.path.isdir(path):
         return open_weights(path)
     kinds = {".safetensors": open_safetensors, ".npz": open_npz}
@@ -151,6 +190,7 @@ def from_tensors(
     rules: Sequence[Rule],
     *,
     ignore: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
     dtype: str | None = "float32",
 ) -> Transformer:
     """The model of any tensors, by a name map of your own.
@@ -161,6 +201,7 @@ def from_tensors(
         rules: For each tensor its name, our weights and the layout: `rule("wte",
             "W_E", "v m -> v m")`. All of our weights must be covered, and all tensors.
         ignore: Patterns (regular expressions) of tensors to leave out.
+        names: Pattern -> replacement, for names that the rules should not have to say.
         dtype: Of the weights; None keeps the source's own.
 
     Raises:
@@ -168,6 +209,7 @@ def from_tensors(
             is damaged.
     """
     tensors = source if isinstance(source, Tensors) else open_tensors(source)
+    tensors = renamed(tensors, names)
     tensors = canonical(tensors, rules, config.n_layers, buffers=ignore)
     return assemble(config, rules, tensors, dtype=dtype)
 
@@ -176,6 +218,7 @@ def from_transformer_lens(
     source: Any,
     cfg: Mapping[str, Any] | None = None,
     *,
+    ignore: Sequence[str] = (),
     dtype: str | None = "float32",
     **options: Any,
 ) -> Transformer:
@@ -187,6 +230,7 @@ def from_transformer_lens(
         source: What `open_tensors` takes or gave, or a live `HookedTransformer`.
         cfg: Its config as a mapping (`model.cfg.to_dict()`), for what tensors do not
             show: the activation, norms without weights, scales, rotary positions.
+        ignore: Patterns (regular expressions) of tensors to leave out.
         dtype: Of the weights; None keeps the source's own.
         options: Fields of `TransformerConfig`, which go before both.
 
@@ -199,4 +243,6 @@ def from_transformer_lens(
         cfg = source.cfg.to_dict() if cfg is None else cfg
         source = in_memory("HookedTransformer", state_arrays(source.state_dict()))
     tensors = source if isinstance(source, Tensors) else open_tensors(source)
-    return _transformer_lens.from_transformer_lens(tensors, cfg, dtype=dtype, **options)
+    return _transformer_lens.from_transformer_lens(
+        tensors, cfg, ignore=ignore, dtype=dtype, **options
+    )

@@ -3,7 +3,7 @@
 import json
 import os
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,14 @@ from jaxcirc._core import create_folder, unknown, write_atomically
 from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.models import Transformer, TransformerConfig
 
+from ._names import renamed
 from ._weights import assemble, canonical, disassemble
-from .families import FAMILIES, Family
-from .formats import Tensors, open_safetensors, open_torch
+from .families import FAMILIES, Family, UnsupportedOption
+from .formats import Tensors, open_safetensors, open_torch, parse_json, reading
 
 CONFIG = "config.json"
+# A config takes kilobytes, the index of the largest models some megabytes.
+_MAX_JSON = 32_000_000
 # In order of preference. Where a model is split over files, an index lists them.
 WEIGHTS = (
     "model.safetensors",
@@ -27,8 +30,20 @@ WEIGHTS = (
 )
 
 
-def load_folder(folder: str, *, dtype: str | None = "float32") -> Transformer:
+def load_folder(
+    folder: str,
+    *,
+    dtype: str | None = "float32",
+    ignore: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
+) -> Transformer:
     """The model of such a folder; neither torch nor transformers is needed.
+
+    Args:
+        folder: Its path.
+        dtype: Of the weights; None keeps the files' own.
+        ignore: Patterns of tensors to leave out.
+        names: Pattern -> replacement, for tensors that have another name there.
 
     Raises:
         CheckpointError: a file is missing or damaged, or a tensor is missing, unknown
@@ -38,7 +53,9 @@ def load_folder(folder: str, *, dtype: str | None = "float32") -> Transformer:
     """
     raw = read_json(os.path.join(folder, CONFIG))
     family = family_of(raw)
-    return from_tensors(family, family.config(raw), open_weights(folder), dtype=dtype)
+    config = family.config(raw)
+    tensors = renamed(open_weights(folder), names)
+    return from_tensors(family, config, tensors, dtype=dtype, ignore=ignore)
 
 
 def from_tensors(
@@ -47,6 +64,7 @@ def from_tensors(
     tensors: Tensors,
     *,
     dtype: str | None = "float32",
+    ignore: Sequence[str] = (),
 ) -> Transformer:
     """The model of a family's tensors, as files or live modules name them."""
     tensors = canonical(
@@ -55,20 +73,23 @@ def from_tensors(
         config.n_layers,
         prefix=family.prefix,
         in_memory=family.in_memory,
-        buffers=family.buffers,
+        buffers=(*family.buffers, *ignore),
     )
     if config.tied:
-        tensors = _without_copy_of_embedding(family, tensors)
+        tensors = _one_of_two_tied(family, tensors)
     return assemble(config, family.rules, tensors, dtype=dtype)
 
 
-def _without_copy_of_embedding(family: Family, tensors: Tensors) -> Tensors:
-    """Old files keep a tied unembedding as a second tensor."""
+def _one_of_two_tied(family: Family, tensors: Tensors) -> Tensors:
+    """The embedding alone: files keep a tied one by either name, or by both."""
     (embed,) = (r.theirs for r in family.rules if r.ours == ("W_E",))
     (head,) = (r.theirs for r in family.rules if r.ours == ("W_U",))
-    if head not in tensors or embed not in tensors:
+    if head not in tensors:
         return tensors
-    if not np.array_equal(tensors[head], tensors[embed]):
+    if embed not in tensors:
+        return tensors.renamed({embed if n == head else n: n for n in tensors})
+    # A diverged model's embedding is no number, and still the same.
+    if not np.array_equal(tensors[head], tensors[embed], equal_nan=True):
         raise CheckpointError(
             f"{tensors.name}: config.json ties the unembedding to the embedding, but "
             f"{head} differs from {embed}. Set `tie_word_embeddings` to false."
@@ -115,14 +136,16 @@ def family_of(raw: Mapping[str, Any]) -> Family:
 
     Raises:
         ValueError: it is none of ours, all of which the message lists.
+        UnsupportedOption: `architectures` is no list.
     """
-    named = raw.get("model_type")
+    named, classes = raw.get("model_type"), raw.get("architectures") or []
+    if not isinstance(classes, list):
+        raise UnsupportedOption("config.json: `architectures` must be a list of names.")
     for family in FAMILIES:
-        if family.name == named or family.architecture in (
-            raw.get("architectures") or ()
-        ):
+        if family.name == named or family.architecture in classes:
             return family
-    message = unknown("architecture", str(named), [family.name for family in FAMILIES])
+    known = [family.name for family in FAMILIES]
+    message = unknown("architecture", str(named)[:80], known)
     raise ValueError(
         f"config.json: {message} For others, give a name map: "
         "`tracr_bridge.from_tensors`."
@@ -182,12 +205,10 @@ def read_json(path: str) -> dict[str, Any]:
         CheckpointError: it is missing or damaged.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            value = json.load(file)
+        with reading(path), open(path, "rb") as file:
+            data = file.read(_MAX_JSON + 1)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing.") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}.") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} is damaged: it holds no mapping.")
-    return value
+    if len(data) > _MAX_JSON:
+        raise CheckpointError(f"{path} is longer than any checkpoint's.")
+    return parse_json(data, path)

@@ -134,12 +134,18 @@ def import_optional(name: str, who: str) -> Any:
 
 
 def state_arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """A state dict as arrays on the host."""
-    return {name: _to_numpy(tensor) for name, tensor in state.items()}
+    """The tensors and arrays of a state dict, on the host; what is none is left out."""
+    return {
+        name: _to_numpy(value)
+        for name, value in state.items()
+        if isinstance(value, np.ndarray) or hasattr(value, "detach")
+    }
 
 
 def _to_numpy(tensor: Any) -> np.ndarray:
     """On the host, shared where it is there; NumPy has no bfloat16 of its own."""
+    if isinstance(tensor, np.ndarray):
+        return tensor
     tensor = tensor.detach().cpu().contiguous()
     if str(tensor.dtype) == "torch.bfloat16":
         integers = tensor.view(import_optional("torch", "from_torch").int16).numpy()

@@ -5,50 +5,29 @@ import functools
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from jaxcirc._core import named_leaves, unknown
+from jaxcirc._core import named_leaves
 from jaxcirc.checkpoints import CheckpointError, Trajectory, open_trajectory, schedule
 from jaxcirc.models import Transformer, TransformerConfig
 
 from . import _hub
-from ._contents import contents, folder_files, looks
-from ._load import from_transformer_lens, open_tensors
-from ._pretrained import CONFIG, family_of, load_folder, read_json
-from ._transformer_lens import read_cfg
-from .formats import Tensors
+from ._local_runs import local_series
+from ._pretrained import CONFIG
+from ._series import Reading, Series, checked
+from ._sources import located
+from ._tokenizer import read_tokenizer
+from .families import Rule
 
-_FILES = (".safetensors", ".npz", ".pt", ".pth")
 # Values of each weight that are compared before whole models are.
 _SAMPLE = 4096
 
 
-class _Series(NamedTuple):
-    """A run as a reader finds it.
-
-    Args:
-        names: Step -> name of a revision, folder or file.
-        read: Name -> model.
-        config: Name -> the model's config, without reading weights if it can be.
-        tokenizer: Name -> tokenizer, or None where there is none.
-        fingerprint: Name -> a short name for what it holds.
-        stamp: Name -> one that changes when it is written again, and costs nothing;
-            None where the fingerprint costs nothing.
-    """
-
-    names: Mapping[int, str]
-    read: Callable[[str], Transformer]
-    config: Callable[[str], TransformerConfig]
-    tokenizer: Callable[[str], Any]
-    fingerprint: Callable[[str], str]
-    stamp: Callable[[str], str] | None = None
-
-
 def trajectory(
-    source: str,
+    source: str | os.PathLike[str],
     *,
     schedule: str | None = None,
     steps: Sequence[int] | Mapping[int, str] | None = None,
@@ -58,6 +37,10 @@ def trajectory(
     cache: str | None = None,
     keep: int | None = None,
     cfg: Mapping[str, Any] | None = None,
+    ignore: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
+    config: TransformerConfig | None = None,
+    rules: Sequence[Rule] | None = None,
 ) -> Trajectory:
     """The checkpoints of a training run, each read when asked for.
 
@@ -67,9 +50,9 @@ def trajectory(
     Args:
         source: A hub id whose branches are named after steps (Pythia, OLMo,
             stanford-crfm, Amber and others); a folder of checkpoint folders; a run
-            folder of pico-train; a folder of `.safetensors`, `.npz` or `.pt` files of
-            TransformerLens weights, or one `.npz` with a group for each step; or a
-            native trajectory.
+            folder of pico-train; a folder of `.safetensors`, `.npz`, `.pt` or `.ckpt`
+            files of TransformerLens weights, or one `.npz` with a group for each step;
+            or a native trajectory.
         schedule: Only the steps of a named schedule (`jaxcirc.checkpoints.SCHEDULES`)
             that there are.
         steps: Only these; or step -> name of the revision, folder, file or group, where
@@ -82,17 +65,26 @@ def trajectory(
         cache: Where downloads go; the hub's usual cache if None.
         keep: Downloaded checkpoints to keep on disk at most; all if None.
         cfg: For TransformerLens weights, what `from_transformer_lens` takes.
+        ignore: Patterns (regular expressions) of tensors to leave out.
+        names: Pattern -> replacement, for tensors that have another name there.
+        config: Of the model, for files of weights of one's own.
+        rules: What their tensors hold, as `from_tensors` takes it.
 
     Raises:
         CheckpointError: the source cannot be reached or holds no checkpoints.
-        ValueError: a step or name is not there, or two names have one step.
+        ValueError: a step or name is not there, two names have one step, or an option
+            is none that can be followed.
     """
+    source = located(source)
+    reading = checked(
+        Reading(dtype, cfg, tuple(ignore), names, config, tuple(rules or ()))
+    )
     if keep is not None and keep < 1:
         raise ValueError(f"trajectory: `keep` must be at least 1; got {keep}.")
     if os.path.exists(os.path.join(source, "trajectory.json")):
         native = open_trajectory(source)
-        names = {step: str(step) for step in native.steps}
-        chosen = _choose(source, names, schedule, steps)
+        found = {step: str(step) for step in native.steps}
+        chosen = _choose(source, found, schedule, steps)
         return Trajectory(
             list(chosen),
             native.load,
@@ -104,15 +96,15 @@ def trajectory(
     if not os.path.exists(source):
         if given is None and branch is not None:
             given = _hub.commits(source, branch)
-        series = _hub_series(source, given, pattern, dtype, cache, keep)
+        series = _hub_series(source, given, pattern, reading, cache, keep)
     else:
-        series = _local_series(source, given, pattern, dtype, cfg)
+        series = local_series(source, given, pattern, reading)
     chosen = _choose(source, series.names, schedule, steps)
-    config = _first_config(series, list(chosen.values()))
-    info: dict[str, Any] = {"model": config.to_dict(), "source": source}
+    first = _first_config(series, list(chosen.values()))
+    info: dict[str, Any] = {"model": first.to_dict(), "source": source}
     info["names"] = dict(chosen)
     info["identical"] = []
-    watched = _Watch(source, series, chosen, config, info["identical"])
+    watched = _Watch(source, series, chosen, first, info["identical"])
     tokenizer = functools.partial(series.tokenizer, next(iter(chosen.values())))
     stamp = series.stamp
     return Trajectory(
@@ -136,8 +128,8 @@ def _choose(
     there = dict(sorted(names.items()))
     if not there:
         raise CheckpointError(
-            f"{source} has no checkpoints whose names tell a step, such as step1000 or "
-            "checkpoint-1000. Give `steps` as step -> name."
+            f"{source} has no checkpoints whose names tell a step, such as step1000, "
+            "checkpoint-1000 or 1000.pt. Give `steps` as step -> name."
         )
     if steps is not None and not isinstance(steps, Mapping):
         for step in steps:
@@ -157,25 +149,25 @@ def _choose(
     return there
 
 
-def _first_config(series: _Series, names: Sequence[str]) -> TransformerConfig:
-    """The first checkpoint's, or the last one's where the first is broken."""
-    try:
-        return series.config(names[0])
-    except ValueError as error:
+def _first_config(series: Series, names: Sequence[str]) -> TransformerConfig:
+    """The first checkpoint's, or of the first that is not broken."""
+    errors = []
+    for name in names:
         try:
-            return series.config(names[-1])
-        except ValueError:
-            raise error from None
+            return series.config(name)
+        except ValueError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def _hub_series(
     repo: str,
     given: Mapping[int, str] | None,
     pattern: str | None,
-    dtype: str | None,
+    reading: Reading,
     cache: str | None,
     keep: int | None,
-) -> _Series:
+) -> Series:
     names = given if given is not None else _hub.revisions(repo, pattern=pattern)
     on_disk: collections.deque[str] = collections.deque()
 
@@ -183,124 +175,21 @@ def _hub_series(
         folder = _hub.download(repo, revision=name, cache=cache)
         if folder not in on_disk:
             on_disk.append(folder)
-        model = load_folder(folder, dtype=dtype)
+        model = reading.folder(folder)
         while keep is not None and len(on_disk) > keep:
             _hub.forget(repo, [on_disk.popleft()], cache=cache)
         return model
 
     def config(name: str) -> TransformerConfig:
         file = _hub.download_file(repo, CONFIG, revision=name, cache=cache)
-        return _config_of(os.path.dirname(file))
+        return reading.folder_config(os.path.dirname(file))
 
     def tokenizer(name: str) -> Any:
-        return _tokenizer(_hub.download_tokenizer(repo, revision=name, cache=cache))
+        folder = _hub.download_tokenizer(repo, revision=name, cache=cache)
+        return read_tokenizer(folder)
 
     commit = functools.partial(_hub.commit_of, repo, cache=cache)
-    return _Series(names, read, config, tokenizer, commit)
-
-
-def _local_series(
-    source: str,
-    given: Mapping[int, str] | None,
-    pattern: str | None,
-    dtype: str | None,
-    cfg: Mapping[str, Any] | None,
-) -> _Series:
-    if os.path.isfile(source):
-        return _groups(source, given, pattern, dtype, cfg)
-    # A run folder of pico-train keeps them one level down.
-    inner = os.path.join(source, "checkpoints")
-    source = inner if os.path.isdir(inner) else source
-    inside = sorted(os.listdir(source))
-    folders = [n for n in inside if os.path.exists(os.path.join(source, n, CONFIG))]
-    # `latest` and its like are links to one of the others.
-    folders = [n for n in folders if not os.path.islink(os.path.join(source, n))]
-    if folders:
-        names = _named(given, folders, pattern, source)
-        at = functools.partial(os.path.join, source)
-        return _Series(
-            names,
-            lambda name: load_folder(at(name), dtype=dtype),
-            lambda name: _config_of(at(name)),
-            lambda name: _tokenizer(at(name)),
-            lambda name: contents(folder_files(at(name))),
-            lambda name: looks(folder_files(at(name))),
-        )
-    files = [n for n in inside if n.endswith(_FILES)]
-    names = _named(given, files, pattern, source)
-
-    def tensors(name: str) -> Tensors:
-        return open_tensors(os.path.join(source, name))
-
-    at = functools.partial(os.path.join, source)
-    return _lens_series(names, tensors, dtype, cfg, lambda name: [at(name)])
-
-
-def _groups(
-    source: str,
-    given: Mapping[int, str] | None,
-    pattern: str | None,
-    dtype: str | None,
-    cfg: Mapping[str, Any] | None,
-) -> _Series:
-    """One file whose tensors are grouped by step: `step_10/embed.W_E`."""
-    whole = open_tensors(source)
-    groups = list(dict.fromkeys(n.split("/")[0] for n in whole if "/" in n))
-    names = _named(given, groups, pattern, source)
-
-    def tensors(name: str) -> Tensors:
-        inside = {
-            n.removeprefix(f"{name}/"): n for n in whole if n.startswith(f"{name}/")
-        }
-        return whole.renamed(inside)
-
-    return _lens_series(names, tensors, dtype, cfg, lambda _: [source])
-
-
-def _lens_series(
-    names: Mapping[int, str],
-    tensors: Callable[[str], Tensors],
-    dtype: str | None,
-    cfg: Mapping[str, Any] | None,
-    files: Callable[[str], list[str]],
-) -> _Series:
-    return _Series(
-        names,
-        lambda name: from_transformer_lens(tensors(name), cfg, dtype=dtype),
-        lambda name: read_cfg(tensors(name), cfg or {}, {}),
-        lambda _: None,
-        lambda name: contents(files(name)),
-        lambda name: looks(files(name)),
-    )
-
-
-def _named(
-    given: Mapping[int, str] | None,
-    there: Sequence[str],
-    pattern: str | None,
-    source: str,
-) -> Mapping[int, str]:
-    if given is None:
-        return _hub.steps_of(there, pattern, source)
-    for name in given.values():
-        if name not in there:
-            raise ValueError(f"{source}: {unknown('checkpoint', name, there)}")
-    return given
-
-
-def _config_of(folder: str) -> TransformerConfig:
-    raw = read_json(os.path.join(folder, CONFIG))
-    return family_of(raw).config(raw)
-
-
-def _tokenizer(folder: str) -> Any:
-    """A `tokenizers.Tokenizer`, if its file is there and the library installed."""
-    file = os.path.join(folder, "tokenizer.json")
-    try:
-        from tokenizers import Tokenizer
-    except ImportError:
-        return None
-    return Tokenizer.from_file(file) if os.path.exists(file) else None
+    return Series(names, read, config, tokenizer, commit)
 
 
 class _Watch:
@@ -309,7 +198,7 @@ class _Watch:
     def __init__(
         self,
         source: str,
-        series: _Series,
+        series: Series,
         names: Mapping[int, str],
         config: TransformerConfig,
         identical: list[tuple[int, int]],
@@ -321,9 +210,7 @@ class _Watch:
     def __call__(self, step: int) -> Transformer:
         try:
             model = self._series.read(self._names[step])
-        except CheckpointError:
-            raise
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             # Of a series, one that cannot be followed is as lost as a damaged one.
             raise CheckpointError(f"{self._source}, step {step}: {error}") from error
         if model.config != self._config:
@@ -348,11 +235,15 @@ def _sample(model: Transformer) -> str:
     """A hash of some values of every weight; only those leave the device."""
     state = hashlib.blake2b(digest_size=12)
     for leaf in named_leaves(model).values():
-        some = leaf.reshape(-1)[:: max(1, leaf.size // _SAMPLE)]
-        state.update(np.asarray(some).tobytes())
+        some = np.asarray(leaf.reshape(-1)[:: max(1, leaf.size // _SAMPLE)])
+        # Of two zeros and many NaNs one each, since those are equal weights.
+        some = np.where(some == 0, np.zeros_like(some), some)
+        some = np.where(some != some, np.full_like(some, np.nan), some)
+        state.update(some.tobytes())
     return state.hexdigest()
 
 
 def _equal(a: Transformer, b: Transformer) -> bool:
     pairs = zip(named_leaves(a).values(), named_leaves(b).values(), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
+    both = ((np.asarray(x), np.asarray(y)) for x, y in pairs)
+    return all((((x == y) | ((x != x) & (y != y))).all()) for x, y in both)

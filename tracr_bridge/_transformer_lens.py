@@ -1,12 +1,13 @@
 """State dicts of TransformerLens' `HookedTransformer`, whose names ours follow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxcirc.models import Transformer, TransformerConfig
 
+from ._names import renamed, unwrapped
 from ._weights import assemble, canonical
 from .families import Fields, Rule, UnsupportedOption, rule
 from .formats import Tensors, in_memory
@@ -69,43 +70,51 @@ def from_transformer_lens(
     tensors: Tensors,
     cfg: Mapping[str, Any] | None = None,
     *,
+    ignore: Sequence[str] = (),
     dtype: str | None = "float32",
     **options: Any,
 ) -> Transformer:
     """The model of a `HookedTransformer`'s tensors.
 
-    Sizes, biases, norms and learned positions are read off the tensors themselves.
+    Sizes, biases and what else has weights are read off the tensors themselves. What
+    leaves none behind has to be said: whether norms were folded, how positions turn,
+    the activation.
 
     Args:
         tensors: What `open_tensors` gave.
         cfg: The `HookedTransformerConfig` as a mapping (`model.cfg.to_dict()`), for
             what tensors do not show: the activation, norms without weights, scales,
             rotary positions.
+        ignore: Patterns of tensors to leave out.
         dtype: Of the weights; None keeps the file's.
         options: Fields of `TransformerConfig`, which go before both.
 
     Raises:
         CheckpointError: a tensor is missing, unknown or of another shape.
         UnsupportedOption: `cfg` asks for what the model cannot do.
-        ValueError: there is an MLP and nothing says its activation.
+        ValueError: nothing says the norm, the positions or the activation.
     """
-    # Grouped-query attention keeps its own weights under `_W_K`, and so on.
-    plain = {
-        name.replace("._W_", ".W_").replace("._b_", ".b_"): name for name in tensors
-    }
-    tensors = tensors.renamed(plain)
+    tensors = _plain(tensors)
     config = read_cfg(tensors, cfg or {}, options)
-    tensors = canonical(tensors, RULES, config.n_layers, buffers=_BUFFERS)
+    buffers = (*_BUFFERS, *ignore)
+    tensors = canonical(tensors, RULES, config.n_layers, buffers=buffers)
     tensors = _with_unit_weights(tensors, config)
     if config.gated and "blocks.0.mlp.b_in" in tensors:
         _check_gated_bias(tensors, config)
     return assemble(config, RULES, tensors, dtype=dtype)
 
 
+def _plain(tensors: Tensors) -> Tensors:
+    """By the rules' names; grouped-query attention keeps its own as `_W_K`, `_b_K`."""
+    tensors = renamed(tensors, {r"\._(?=[Wb]_[KV]$)": "."})
+    return unwrapped(tensors, RULES)
+
+
 def read_cfg(
     tensors: Tensors, cfg: Mapping[str, Any], options: Mapping[str, Any]
 ) -> TransformerConfig:
     """The config of such tensors; see `from_transformer_lens`."""
+    tensors = _plain(tensors)
     shapes = tensors.shapes
     ranks = {"embed.W_E": 2, "blocks.0.attn.W_Q": 3, "blocks.0.attn.W_K": 3}
     if any(len(shapes.get(name, ())) != rank for name, rank in ranks.items()):
@@ -113,20 +122,26 @@ def read_cfg(
             f"{tensors.name}: these are not TransformerLens' tensors; it has no "
             "embed.W_E of two axes and blocks.0.attn.W_Q and W_K of three."
         )
-    turned = any(name.endswith("attn.rotary_sin") for name in shapes)
-    if turned and not {"positional_embedding_type"} & set(cfg) and not options:
-        raise ValueError(
-            f"{tensors.name}: its positions are rotary, and nothing says how; give "
-            "`cfg`, or `positions` and its like."
-        )
     f = Fields("HookedTransformer", cfg, _NO_PART)
+    made = _sizes(f, shapes)
+    _check_said(tensors, made, cfg, options)
+    made |= _norms(f, shapes)
+    made |= _attention(f, shapes, made["n_layers"])
+    act = f.get("act_fn", default=None, null=None)
+    if made["d_mlp"] and act is not None:
+        made["activation"] = _ACTIVATIONS.get(act, act)
+    f.finish()
+    return TransformerConfig(**made | dict(options))
+
+
+def _sizes(f: Fields, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """What the tensors themselves show."""
     d_vocab, d_model = shapes["embed.W_E"]
     n_heads, _, d_head = shapes["blocks.0.attn.W_Q"]
     n_layers = 1 + max(int(n.split(".")[1]) for n in shapes if n.startswith("blocks."))
-    d_mlp = shapes.get("blocks.0.mlp.W_in", (0, 0))[1]
     n_ctx = f.size("n_ctx", default=2048)
     learned = "pos_embed.W_pos" in shapes
-    made: dict[str, Any] = {
+    return {
         "d_vocab": d_vocab,
         "d_vocab_out": shapes["unembed.W_U"][1] if "unembed.W_U" in shapes else 0,
         "n_ctx": shapes["pos_embed.W_pos"][0] if learned else n_ctx,
@@ -135,7 +150,7 @@ def read_cfg(
         "n_heads": n_heads,
         "n_kv_heads": shapes["blocks.0.attn.W_K"][0],
         "d_head": d_head,
-        "d_mlp": d_mlp,
+        "d_mlp": shapes.get("blocks.0.mlp.W_in", (0, 0))[1],
         "gated": "blocks.0.mlp.W_gate" in shapes,
         "attention_bias": "blocks.0.attn.b_Q" in shapes,
         "mlp_bias": "blocks.0.mlp.b_in" in shapes,
@@ -143,22 +158,47 @@ def read_cfg(
         "positions": "learned" if learned else "none",
         "tied": "unembed.W_U" not in shapes,
     }
-    made |= _norms(f, shapes)
-    made |= _attention(f, d_head, n_layers)
-    act = f.get("act_fn", default=None)
-    if d_mlp and act is None and "activation" not in options:
+
+
+# Fields of the config that tensors may leave open: what to say of each.
+_UNSAID = {
+    "norm": "its norms, which hold no weights when they are folded (`norm`, or "
+    "`normalization_type`: LNPre, RMSPre or null)",
+    "positions": "its positions, of which there is no `W_pos` (`positions`, or "
+    "`positional_embedding_type`: rotary or null)",
+    "activation": "the activation of its MLPs (`activation`, or `act_fn`)",
+    "tied": "its unembedding, of which there is no `W_U` (`tied`)",
+}
+
+
+def _check_said(
+    tensors: Tensors,
+    made: Mapping[str, Any],
+    cfg: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> None:
+    """Refuse to guess what leaves no tensor behind; that there is none proves nothing.
+
+    A folded norm still normalises, and rotary positions have no weights.
+    """
+    said = {
+        "norm": "normalization_type" in cfg or "blocks.0.ln1.w" in tensors,
+        "positions": "positional_embedding_type" in cfg or made["positions"] != "none",
+        "activation": cfg.get("act_fn") is not None or not made["d_mlp"],
+        "tied": not made["tied"],
+    }
+    unsaid = [_UNSAID[k] for k, known in said.items() if not known and k not in options]
+    if unsaid:
         raise ValueError(
-            f"{tensors.name}: nothing says the activation of its MLPs; give `cfg` or "
-            "`activation`."
+            f"{tensors.name}: nothing says {'; nor '.join(unsaid)}. Give `cfg`, the "
+            "model's config (`model.cfg.to_dict()`), or these."
         )
-    if d_mlp and act is not None:
-        made["activation"] = _ACTIVATIONS.get(act, act)
-    f.finish()
-    return TransformerConfig(**made | dict(options))
 
 
 def _norms(f: Fields, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    kind = f.get("normalization_type", default=None)
+    shown = "LN" if "blocks.0.ln1.b" in shapes else "RMS"
+    shown = shown if "blocks.0.ln1.w" in shapes else None
+    kind = f.get("normalization_type", default=shown, null=None)
     eps = f.number("eps", default=1e-5)
     f.need("final_rms", False, "the last norm is of the same kind as the others")
     names = {
@@ -166,15 +206,13 @@ def _norms(f: Fields, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
         "LNPre": "layer_nonparametric",
         "RMS": "rms",
         "RMSPre": "rms",
+        None: "none",
     }
-    names |= {None: "none"}
     if kind not in names:
         raise UnsupportedOption(
             f"HookedTransformer: `normalization_type` = {kind!r} is not supported; "
-            "known are LN, LNPre, RMS, RMSPre and None."
+            "known are LN, LNPre, RMS, RMSPre and null."
         )
-    if kind is None and "blocks.0.ln1.w" in shapes:
-        kind = "LN" if "blocks.0.ln1.b" in shapes else "RMS"
     both = "blocks.0.ln1_post.w" in shapes
     return {
         "norm": names[kind],
@@ -183,52 +221,67 @@ def _norms(f: Fields, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     }
 
 
-def _attention(f: Fields, d_head: int, n_layers: int) -> dict[str, Any]:
-    kind = f.get("positional_embedding_type", default=None)
-    if kind not in (None, "standard", "rotary"):
-        raise UnsupportedOption(
-            f"HookedTransformer: `positional_embedding_type` = {kind!r} is not "
-            "supported; known are standard and rotary."
-        )
-    soft = f.get("attn_scores_soft_cap", default=-1.0)
-    logit = f.get("output_logits_soft_cap", default=-1.0)
-    scaled = f.get("use_attn_scale", default=True)
-    scale = f.get("attn_scale", default=-1.0)
+def _attention(
+    f: Fields, shapes: Mapping[str, tuple[int, ...]], n_layers: int
+) -> dict[str, Any]:
+    d_head = shapes["blocks.0.attn.W_Q"][2]
+    # Both caps and the scale are -1 where they are off.
+    soft = f.number("attn_scores_soft_cap", default=-1.0, null=-1.0, least=-1)
+    logit = f.number("output_logits_soft_cap", default=-1.0, null=-1.0, least=-1)
+    scale = f.number("attn_scale", default=-1.0, null=-1.0, least=-1)
     # Left at 0 it follows from the size of the heads.
     scale = 0.0 if scale <= 0 or scale == d_head**0.5 else 1 / scale
     f.need("use_qk_norm", False, "its names for these norms are not mapped")
-    inverse = f.flag("scale_attn_by_inverse_layer_idx", default=False)
     direction = f.get("attention_dir", default="causal")
-    local, window = (
-        f.flag("use_local_attn", default=False),
-        f.get("window_size", default=None),
-    )
-    types = f.get("attn_types", default=None) or ["local"] * n_layers
     out = {
         "causal": direction == "causal",
-        "attention_scale": scale if scaled else 1.0,
-        "scale_by_inverse_layer": inverse,
+        "attention_scale": scale if f.flag("use_attn_scale", default=True) else 1.0,
+        "scale_by_inverse_layer": f.flag(
+            "scale_attn_by_inverse_layer_idx", default=False
+        ),
         "attention_softcap": soft if soft > 0 else None,
         "logit_softcap": logit if logit > 0 else None,
-        "parallel": f.get("parallel_attn_mlp", default=False),
+        "parallel": f.flag("parallel_attn_mlp", default=False),
     }
-    if local:
-        out["window"] = tuple(window if t == "local" else None for t in types)
-    rotary_dim = f.get("rotary_dim", default=d_head)
-    base = f.number("rotary_base", default=10_000.0)
+    return out | _local(f, n_layers) | _rotary(f, shapes)
+
+
+def _local(f: Fields, n_layers: int) -> dict[str, Any]:
+    """Windows by layer, where attention is local."""
+    local = f.flag("use_local_attn", default=False)
+    types = f.get("attn_types", default=None, null=None) or ["local"] * n_layers
+    window = f.size("window_size", default=None, null=None)
+    if not local:
+        return {}
+    return {"window": tuple(window if t == "local" else None for t in types)}
+
+
+def _rotary(f: Fields, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """How positions are turned, where they are."""
+    kind = f.get("positional_embedding_type", default=None, null=None)
+    if kind not in (None, "standard", "rotary"):
+        raise UnsupportedOption(
+            f"HookedTransformer: `positional_embedding_type` = {kind!r} is not "
+            "supported; known are standard, rotary and null."
+        )
+    d_head = shapes["blocks.0.attn.W_Q"][2]
+    # The table of angles has a column for each dimension that is turned.
+    turned = shapes.get("blocks.0.attn.rotary_sin", (0, d_head))[-1]
+    rotary_dim = f.size("rotary_dim", default=turned, null=turned)
+    base = f.positive("rotary_base", default=10_000.0, null=10_000.0)
     adjacent = f.flag("rotary_adjacent_pairs", default=False)
-    if kind == "rotary":
-        why = "load the model from its HuggingFace folder"
-        f.need("use_NTK_by_parts_rope", False, why)
-        f.need("rotary_base_local", None, why)
-        f.need("rotary_scaling_factor", 1.0, why)
-        out |= {
-            "positions": "rotary",
-            "rotary_base": base,
-            "rotary_fraction": rotary_dim / d_head,
-            "rotary_pairing": "interleaved" if adjacent else "half",
-        }
-    return out
+    if kind != "rotary":
+        return {}
+    why = "load the model from its HuggingFace folder"
+    f.need("use_NTK_by_parts_rope", False, why)
+    f.need("rotary_base_local", None, why)
+    f.need("rotary_scaling_factor", 1.0, why)
+    return {
+        "positions": "rotary",
+        "rotary_base": base,
+        "rotary_fraction": rotary_dim / d_head,
+        "rotary_pairing": "interleaved" if adjacent else "half",
+    }
 
 
 def _with_unit_weights(tensors: Tensors, config: TransformerConfig) -> Tensors:

@@ -1,8 +1,8 @@
 """From named tensors to a model's stacked weights, and back, by a family's rules."""
 
 import concurrent.futures
+import functools
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,10 +16,13 @@ from jaxcirc._core import named_leaves
 from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.models import Transformer, TransformerConfig
 
+from ._names import compiled, unwrapped
 from .families import Rule
 from .formats import Tensors, aligned_empty, copy_blocked
 
 THREADS = min(4, os.cpu_count() or 1)
+# What modules of PyTorch keep beside their weights.
+_NO_WEIGHTS = (r"_extra_state$", r"num_batches_tracked$")
 
 
 def assemble(
@@ -38,7 +41,8 @@ def assemble(
         config: Of the model.
         rules: Which tensor holds what.
         tensors: Under the names of the rules, and no others.
-        dtype: Of the weights; None keeps each tensor's own.
+        dtype: Of the weights; None keeps each tensor's own, and the wider one where
+            layers differ.
 
     Raises:
         CheckpointError: a tensor is missing, unknown, or of another shape.
@@ -107,14 +111,17 @@ def canonical(
 ) -> Tensors:
     """The same tensors under the rules' names, without buffers.
 
-    Bare base models leave out `prefix`; live modules name some tensors otherwise.
+    Bare base models leave out `prefix`; live modules name some tensors otherwise;
+    wrappers put something in front of all.
     """
+    tensors = unwrapped(tensors, rules, prefix, in_memory or ())
+    left_out = [compiled(pattern) for pattern in (*buffers, *_NO_WEIGHTS)]
     known = {name for rule in rules for name in rule.names(n_layers)}
     names = {}
     for name in tensors:
         own = (in_memory or {}).get(name, name)
         own = own if own in known or prefix + own not in known else prefix + own
-        if own not in known and any(re.search(p, name) for p in buffers):
+        if own not in known and any(p.search(name) for p in left_out):
             continue
         if own in names:
             raise CheckpointError(f"{tensors.name}: tensor {own!r} is there twice.")
@@ -136,10 +143,12 @@ def _check(
     extra = [name for name in tensors if name not in wanted]
     if missing or extra:
         parts = [f"lacks {_some(missing)}"] if missing else []
-        parts += [f"holds {_some(extra)}, which the config has no use for"] * bool(
-            extra
-        )
-        raise CheckpointError(f"{tensors.name} {' and '.join(parts)}.")
+        if extra:
+            parts.append(f"holds {_some(extra)}, which the config has no use for")
+        raise CheckpointError(f"{tensors.name} {' and '.join(parts)}.{_advice(extra)}")
+    odd = [f"{n!r} {tensors.faults[n]}" for n in wanted if n in tensors.faults]
+    if odd:
+        raise CheckpointError(f"{tensors.name}: {'; '.join(odd[:8])}.")
     wrong = [
         f"{name} has shape {list(tensors.shapes[name])} where the config needs "
         f"{list(shape)}"
@@ -150,9 +159,25 @@ def _check(
         raise CheckpointError(f"{tensors.name}: {'; '.join(wrong[:8])}.")
 
 
+def _advice(extra: Sequence[str]) -> str:
+    if not extra:
+        return ""
+    return (
+        " What is no weight is left out by `ignore`, what has another name renamed by "
+        "`names`."
+    )
+
+
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return ", ".join(names[:8]) + more
+
+
+def _widest(tensors: Tensors, names: Sequence[str]) -> Any:
+    """The type that holds every layer's numbers."""
+    kinds = {tensors.dtypes[name] for name in names}
+    with jax.numpy_dtype_promotion("standard"):
+        return functools.reduce(jnp.promote_types, kinds)
 
 
 def _fill(
@@ -163,7 +188,7 @@ def _fill(
     dtype: str | None,
 ) -> dict[str, Any]:
     """The stacked weights that one rule's tensors hold."""
-    kind = tensors.dtypes[names[0]] if dtype is None else jnp.dtype(dtype)
+    kind = _widest(tensors, names) if dtype is None else jnp.dtype(dtype)
     homes = [aligned_empty(shapes[leaf], kind) for leaf in rule.leaves()]
 
     def fill(layer: int, name: str) -> None:

@@ -253,7 +253,11 @@ def _build_task(
     takes_tokenizer = "tokenizer" in inspect.signature(spec.build).parameters
     if takes_tokenizer and isinstance(training, Published):
         # The text's tokens are the published model's, unless the study says otherwise.
-        options.setdefault("tokenizer", training.trajectories[0].tokenizer)
+        if "tokenizer" not in options:
+            options["tokenizer"] = _try(
+                lambda: training.trajectories[0].tokenizer, faults
+            )
+        options.setdefault("most_tokens", training.model.d_vocab)
     checked, wrong = check_options(spec.build, options, where="task")
     faults += wrong
     return None if wrong else _try(lambda: spec.build(**checked), faults)

@@ -56,6 +56,10 @@ def published(
     cache: str | None = None,
     keep: int | None = None,
     cfg: dict[str, Any] | None = None,
+    ignore: list[str] | None = None,
+    names: dict[str, str] | None = None,
+    config: dict[str, Any] | None = None,
+    rules: list[list[str]] | None = None,
 ) -> tuple[Trajectory, ...]:
     """The trajectories of published runs.
 
@@ -70,8 +74,12 @@ def published(
         cache: Where downloads go.
         keep: Downloaded checkpoints to keep on disk at most.
         cfg: What TransformerLens weights do not show, such as `act_fn`.
+        ignore: Patterns of tensors to leave out.
+        names: Pattern -> replacement, for tensors that have another name there.
+        config: Of the model (`TransformerConfig`), for files of weights of one's own.
+        rules: What their tensors hold: `[theirs, ours, layout]` each.
     """
-    from tracr_bridge import trajectory
+    from tracr_bridge import rule, trajectory
 
     sources: Sequence[str] = [source] if isinstance(source, str) else source
     options = {"schedule": schedule, "steps": steps, "pattern": pattern}
@@ -81,6 +89,10 @@ def published(
         "cache": cache,
         "keep": keep,
         "cfg": cfg,
+        "ignore": ignore or (),
+        "names": names,
+        "config": None if config is None else TransformerConfig.from_dict(config),
+        "rules": None if rules is None else [rule(*_three(one)) for one in rules],
     }
     found = tuple(trajectory(one, **options) for one in sources)
     for other in found[1:]:
@@ -96,3 +108,12 @@ def published(
     if not found:
         raise ValueError("trajectory: `source` names no run.")
     return found
+
+
+def _three(row: list[str]) -> list[str]:
+    if len(row) != 3:
+        raise ValueError(
+            "trajectory: each of `rules` is [their name, our name, layout], such as "
+            f"[wte, W_E, v m -> v m]; got {row}."
+        )
+    return row

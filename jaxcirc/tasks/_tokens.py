@@ -92,6 +92,7 @@ def tokens(
     tokenizer: Any = None,
     n_ctx: int = 64,
     max_bytes: int = 2_000_000,
+    most_tokens: int = 0,
 ) -> Tokens:
     """Language modelling in the tokens of a published model.
 
@@ -102,10 +103,14 @@ def tokens(
             tokenizer unless given.
         n_ctx: Window length in tokens.
         max_bytes: Read at most so much text.
+        most_tokens: Kinds of tokens that the model knows; in a study of a published
+            trajectory its own number. Entries of the tokenizer beyond them do not
+            count unless the text uses them.
     """
     made = _tokenizer(tokenizer)
     vocabulary = None if made is None else Vocabulary(_words(made))
     size = 0 if made is None else made.get_vocab_size()
+    size = min(size, most_tokens) if most_tokens else size
     if ids:
         found = _read_ids(ids) if isinstance(ids, str) else np.asarray(ids)
         return Tokens(found, n_ctx, 0, vocabulary)

@@ -164,3 +164,41 @@ def seeds(folder: Path) -> dict[str, Path]:
     found["json"].write_bytes((folder / "neox" / "config.json").read_bytes())
     json.loads(found["json"].read_text())
     return found
+
+
+def split_folder(folder: Path) -> Path:
+    """A model split over two files; gives the index that lists them."""
+    write_neox(folder)
+    whole = safetensors.numpy.load_file(str(folder / "model.safetensors"))
+    (folder / "model.safetensors").unlink()
+    names = list(whole)
+    files = {name: f"part-{i % 2}.safetensors" for i, name in enumerate(names)}
+    for file in set(files.values()):
+        part = {name: whole[name] for name in names if files[name] == file}
+        safetensors.numpy.save_file(part, str(folder / file))
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": files}))
+    return index
+
+
+def tokenizer_file(folder: Path) -> Path:
+    """A `tokenizer.json` of eleven words, written without its library."""
+    words = ["the", "cat", "sat", "on", "a", "mat", ".", "dog", "ran", "and", "[UNK]"]
+    tree = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Whitespace"},
+        "post_processor": None,
+        "decoder": None,
+        "model": {
+            "type": "WordLevel",
+            "vocab": {word: index for index, word in enumerate(words)},
+            "unk_token": "[UNK]",
+        },
+    }
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps(tree))
+    return path

@@ -197,18 +197,65 @@ def test_transformer_lens_models_with_all_their_sites(norm):
                 )
 
 
-def test_transformer_lens_tensors_need_an_activation():
-    weights = {"blocks.0.mlp.W_in": np.zeros((6, 4), np.float32)}
-    weights |= {"embed.W_E": np.zeros((7, 6), np.float32)}
-    weights |= {f"blocks.0.attn.W_{n}": np.zeros((1, 6, 6), np.float32) for n in "QKV"}
-    with pytest.raises(ValueError, match="nothing says the activation of its MLPs"):
-        tb.from_transformer_lens(weights)
-    cfg = {"act_fn": "gelu", "positional_embedding_type": "alibi"}
+def lens_weights():
+    """Of one layer without MLP, norms folded away, positions not learned."""
+    rng = np.random.default_rng(0)
+    shapes = {"embed.W_E": (7, 6), "unembed.W_U": (6, 7)}
+    shapes |= {f"blocks.0.attn.W_{name}": (1, 6, 6) for name in "QKV"}
+    shapes |= {"blocks.0.attn.W_O": (1, 6, 6)}
+    return {k: rng.normal(size=s).astype(np.float32) for k, s in shapes.items()}
+
+
+SAID = {"normalization_type": None, "positional_embedding_type": None}
+
+
+@pytest.mark.parametrize(
+    ("more", "cfg", "options", "unsaid"),
+    [
+        ((), {"positional_embedding_type": None}, {}, "its norms"),
+        ((), {"normalization_type": None}, {}, "its positions"),
+        (("blocks.0.mlp.W_in",), SAID, {}, "the activation of its MLPs"),
+        # What is said of one thing says nothing of another.
+        (
+            ("blocks.0.mlp.W_in",),
+            {},
+            {"activation": "gelu"},
+            "its norms.*its positions",
+        ),
+        (("blocks.0.attn.rotary_sin",), {}, {"norm": "none"}, "its positions"),
+        (("blocks.0.attn.rotary_sin",), {"act_fn": "gelu"}, {}, "norms.*positions"),
+        (("-unembed.W_U",), SAID, {}, "its unembedding"),
+    ],
+)
+def test_what_leaves_no_tensor_behind_has_to_be_said(more, cfg, options, unsaid):
+    weights = lens_weights()
+    for name in more:
+        if name.startswith("-"):
+            del weights[name[1:]]
+        else:
+            weights[name] = np.zeros((6, 4), np.float32)
+    with pytest.raises(ValueError, match=f"nothing says.*{unsaid}.*Give `cfg`"):
+        tb.from_transformer_lens(weights, cfg, **options)
+
+
+def test_what_is_said_of_norms_and_positions_is_followed():
+    weights = lens_weights()
+    plain = tb.from_transformer_lens(weights, SAID)
+    assert (plain.config.norm, plain.config.positions) == ("none", "none")
+    same(tb.from_transformer_lens(weights, norm="none", positions="none"), plain)
+    for kind, norm in (("LNPre", "layer_nonparametric"), ("RMSPre", "rms")):
+        cfg = SAID | {"normalization_type": kind}
+        assert tb.from_transformer_lens(weights, cfg).config.norm == norm
+    # The table of angles has a column for each dimension that is turned.
+    weights["blocks.0.attn.rotary_sin"] = np.zeros((9, 4), np.float32)
+    cfg = SAID | {"positional_embedding_type": "rotary", "rotary_dim": None}
+    assert tb.from_transformer_lens(weights, cfg).config.rotary_dim == 4
+
+
+def test_what_is_no_transformer_lens_model_is_refused():
+    cfg = SAID | {"positional_embedding_type": "alibi"}
     with pytest.raises(ValueError, match="`positional_embedding_type` = 'alibi'"):
-        tb.from_transformer_lens(weights, cfg)
-    rotary = weights | {"blocks.0.attn.rotary_sin": np.zeros((2, 2), np.float32)}
-    with pytest.raises(ValueError, match="its positions are rotary, and nothing says"):
-        tb.from_transformer_lens(rotary)
+        tb.from_transformer_lens(lens_weights(), cfg)
     with pytest.raises(ValueError, match="these are not TransformerLens' tensors"):
         tb.from_transformer_lens({"W": np.zeros(3, np.float32)})
 

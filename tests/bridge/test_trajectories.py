@@ -10,7 +10,6 @@ import safetensors.numpy
 import tracr_bridge as tb
 from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.study import Study, StudyError, load_config, prepare, run
-from tracr_bridge._hub import step_of
 
 from . import made
 from .hub_server import Hub, serving
@@ -50,26 +49,6 @@ def same(a, b):
         *(tb._weights.named_leaves(m).values() for m in (a, b)), strict=True
     ):
         np.testing.assert_array_equal(x, y)
-
-
-@pytest.mark.parametrize(
-    ("name", "step"),
-    [
-        ("step1000", 1000),
-        ("step1000-tokens4B", 1000),
-        ("stage1-step1000-tokens3B", 1000),
-        ("checkpoint-250", 250),
-        ("ckpt_042", 42),
-        ("global_step_7", 7),
-        ("512", 512),
-        ("epoch3.pt", 3),
-        ("main", None),
-        ("v1.0", None),
-        ("pico-decoder-tiny-1", None),
-    ],
-)
-def test_steps_are_read_off_names(name, step):
-    assert step_of(name) == step
 
 
 def test_a_hub_series_downloads_only_what_it_needs(hub, tmp_path):
@@ -140,6 +119,17 @@ def test_a_tokenizer_comes_along_and_shows_text(series, tmp_path):
     shown = prepared.task.decode(prepared.task.sample(1, key=jr.key(0)).tokens[0])
     assert set(shown) <= {word.replace("Ġ", "␣") for word in words}
     assert "cat" in shown
+    # An entry beyond the model's vocabulary is of no concern while no text uses it.
+    tokenizer.add_tokens(["<unused>"])
+    tokenizer.save(str(series / "step0" / "tokenizer.json"))
+    prepared = prepare(config.model_copy(update={"task": task}))
+    assert prepared.task.d_vocab == made.NEOX.d_vocab
+    text.write_text(text.read_text() + "<unused>")
+    with pytest.raises(StudyError, match="tokens of 12, more than the model's 11"):
+        prepare(config.model_copy(update={"task": task}))
+    (series / "step0" / "tokenizer.json").write_text("[" * 100_000)
+    with pytest.raises(StudyError, match="tokenizer.json is damaged"):
+        prepare(config.model_copy(update={"task": task}))
     with pytest.raises(StudyError, match="this trajectory brings no tokenizer along"):
         (series / "step0" / "tokenizer.json").unlink()
         prepare(config.model_copy(update={"task": task}))
@@ -200,6 +190,108 @@ def test_a_config_that_changes_is_refused(series):
     path.write_text(json.dumps(raw))
     with pytest.raises(CheckpointError, match="step 100 has another config"):
         tb.trajectory(str(series)).load(100)
+
+
+def test_zeros_of_either_sign_and_nans_are_equal_weights(tmp_path):
+    rng = np.random.default_rng(0)
+    weights = lens_weights(rng)
+    weights["unembed.b_U"] = np.zeros(7, np.float32)
+    weights["ln_final.b"] = np.full(6, np.nan, np.float32)
+    np.savez(tmp_path / "0.npz", **weights)
+    np.savez(tmp_path / "5.npz", **weights | {"unembed.b_U": -weights["unembed.b_U"]})
+    trajectory = tb.trajectory(str(tmp_path))
+    with pytest.warns(UserWarning, match="steps 0 and 5 hold equal weights"):
+        assert [step for step, _ in trajectory.stream()] == [0, 5]
+
+
+def test_folders_that_are_links_are_followed(series, tmp_path):
+    links = tmp_path / "links"
+    links.mkdir()
+    for step in (0, 100):
+        os.symlink(series / f"step{step}", links / f"step{step}")
+    made.write_neox(links / "step7", seed=7)
+    # Links to others of the folder are no checkpoints of their own.
+    os.symlink("step7", links / "latest")
+    os.symlink("step7", links / "best-step-9")
+    trajectory = tb.trajectory(str(links))
+    assert trajectory.steps == (0, 7, 100)
+    same(trajectory.load(100), made.neox(100))
+    named = tb.trajectory(str(links), steps={1: "latest"})
+    same(named.load(1), made.neox(7))
+
+
+def test_a_checkpoint_that_was_not_finished_stays_a_step(series):
+    (series / "step0" / "config.json").unlink()
+    (series / "step100" / "config.json").unlink()
+    (series / "step2" / "model.safetensors").unlink()
+    (series / "step3").mkdir()
+    (series / "logs").mkdir()
+    trajectory = tb.trajectory(str(series))
+    assert trajectory.steps == (0, 1, 2, 3, 100, 1000)
+    found = dict(trajectory.stream(broken="give"))
+    for step, message in (
+        (0, "config.json is missing"),
+        (2, "holds no weights"),
+        (3, "config.json is missing"),
+    ):
+        assert message in str(found[step])
+    same(found[1000], made.neox(1000))
+
+
+def test_what_belongs_to_no_step_is_told(series, tmp_path):
+    made.write_neox(series / "final")
+    np.savez(series / "extra.npz", a=np.zeros(1))
+    with (
+        pytest.warns(UserWarning, match="final left out: their names tell no step"),
+        pytest.warns(UserWarning, match=r"extra.npz left out: they lie beside"),
+    ):
+        assert tb.trajectory(str(series)).steps == STEPS
+    files = tmp_path / "files"
+    files.mkdir()
+    weights = lens_weights(np.random.default_rng(0))
+    # An optimiser's state has a step and no weights.
+    for name in ("0", "100", "100_optimizer", "best"):
+        np.savez(files / f"{name}.npz", **weights)
+    with pytest.warns(UserWarning, match=r"files: best.npz left out"):
+        assert tb.trajectory(str(files)).steps == (0, 100)
+    assert tb.trajectory(str(files), pattern=r"^\d").steps == (0, 100)
+
+
+def test_a_run_of_lightning_is_a_trajectory(tmp_path):
+    weights = lens_weights(np.random.default_rng(0))
+    (tmp_path / "checkpoints").mkdir()
+    for epoch in (0, 1):
+        name = f"epoch={epoch}-step={100 * epoch + 100}.ckpt"
+        inside = {f"model.{name}": array for name, array in weights.items()}
+        made.torch_file(tmp_path / "checkpoints" / name, inside)
+    trajectory = tb.trajectory(str(tmp_path))
+    assert trajectory.steps == (100, 200)
+    same(trajectory.load(200), tb.from_transformer_lens(weights))
+
+
+def test_a_series_by_a_name_map_of_ones_own(tmp_path):
+    weights = lens_weights(np.random.default_rng(0))
+    expected = tb.from_transformer_lens(weights)
+    odd = {f"policy.{name}": array for name, array in weights.items()}
+    odd |= {"value_head": np.zeros(3)}
+    np.savez(tmp_path / "3.npz", **odd)
+    trajectory = tb.trajectory(
+        str(tmp_path), ignore=["^value_head$"], names={r"^policy\.": ""}
+    )
+    same(trajectory.load(3), expected)
+    rules = [r._replace(theirs=f"policy.{r.theirs}") for r in lens_rules()]
+    trajectory = tb.trajectory(
+        str(tmp_path), ignore=["^value_head$"], config=expected.config, rules=rules
+    )
+    same(trajectory.load(3), expected)
+    with pytest.raises(ValueError, match="need both `config`.* and `rules`"):
+        tb.trajectory(str(tmp_path), config=expected.config)
+    with pytest.raises(ValueError, match="is no regular expression"):
+        tb.trajectory(str(tmp_path), ignore=["("])
+
+
+def lens_rules():
+    return tb._transformer_lens.RULES
 
 
 def test_series_of_transformer_lens_files(tmp_path):

@@ -1,5 +1,6 @@
 """A row of the family catalogue: how a kind of checkpoint maps to our model."""
 
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -67,18 +68,30 @@ class Family(NamedTuple):
         return raw if same else None
 
 
-def sizes(fields: Fields) -> dict[str, Any]:
-    """Sizes and the other options that Llama's descendants share."""
+def sizes(
+    fields: Fields, *, n_ctx: int = 2048, n_kv_heads: int | None = None
+) -> dict[str, Any]:
+    """Sizes and the other options that Llama's descendants share.
+
+    Args:
+        fields: The config.
+        n_ctx: Longest sequence where the config does not say.
+        n_kv_heads: The same of heads of keys; as many as of queries if None.
+    """
     heads = fields.size("num_attention_heads")
     width = fields.size("hidden_size")
     return {
         "d_vocab": fields.size("vocab_size"),
-        "n_ctx": fields.size("max_position_embeddings", default=2048),
+        "n_ctx": fields.size("max_position_embeddings", default=n_ctx),
         "n_layers": fields.layers("num_hidden_layers"),
         "d_model": width,
         "n_heads": heads,
-        "n_kv_heads": fields.size("num_key_value_heads", default=heads),
-        "d_head": fields.size("head_dim", default=max(width // heads, 1)),
+        "n_kv_heads": fields.size(
+            "num_key_value_heads", default=n_kv_heads or heads, null=heads
+        ),
+        "d_head": fields.size(
+            "head_dim", default=max(width // heads, 1), null=max(width // heads, 1)
+        ),
         "d_mlp": fields.size("intermediate_size"),
         "gated": True,
         "attention_bias": False,
@@ -104,13 +117,26 @@ def write_sizes(config: TransformerConfig) -> dict[str, Any]:
     }
 
 
-def layer_windows(fields: Fields, n_layers: int, window: int) -> tuple[int | None, ...]:
-    """Windows by layer, from `layer_types`, if it is there."""
+def layer_windows(
+    fields: Fields, n_layers: int, window: int | None
+) -> tuple[int | None, ...]:
+    """Windows by layer, from `layer_types`.
+
+    Raises:
+        UnsupportedOption: it does not name each layer, or some have a window and
+            nothing says how long.
+    """
     kinds = fields.get("layer_types")
     known = {"sliding_attention": window, "full_attention": None}
-    if len(kinds) != n_layers or not set(kinds) <= set(known):
-        raise UnsupportedOption(
-            f"config.json of {fields.family}: `layer_types` must name {n_layers} "
-            f"layers sliding_attention or full_attention; got {kinds}."
+    right = isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds)
+    if not right or len(kinds) != n_layers or not set(kinds) <= set(known):
+        raise fields.refuse(
+            "layer_types",
+            f"must name {n_layers} layers sliding_attention or full_attention; got "
+            f"{reprlib.repr(kinds)}",
+        )
+    if window is None and "sliding_attention" in kinds:
+        raise fields.refuse(
+            "layer_types", "has layers with a window, and none is given or switched on"
         )
     return tuple(known[kind] for kind in kinds)

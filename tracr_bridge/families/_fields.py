@@ -1,5 +1,6 @@
 """Reading a `config.json` so that no option is ignored in silence."""
 
+import reprlib
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +32,12 @@ _NO_PART = frozenset((
 ))
 # fmt: on
 _ABSENT = object()
+_REFUSED = object()
 _MOST_LAYERS = 10_000
+# What an index of the model is counted in.
+_MOST = 2**31 - 1
+# Short of the largest float32, so that no product of two options overflows.
+_LARGEST = 1e30
 
 
 class UnsupportedOption(ValueError):
@@ -41,10 +47,15 @@ class UnsupportedOption(ValueError):
 class Fields:
     """The keys of one `config.json`, each taken by name; what is left over is told.
 
+    A key that is missing and one that is null are not the same: the first stands for
+    the default of transformers, the second for "none" where that has a meaning (no
+    window, no cap), and is refused elsewhere.
+
     Args:
         family: Whose config, for messages.
-        raw: The parsed JSON. Keys that are null count as absent.
+        raw: The parsed JSON.
         no_part: Further keys that have no part in the forward pass.
+        path: Of a mapping within the config, such as `rope_parameters.`.
     """
 
     def __init__(
@@ -52,34 +63,71 @@ class Fields:
         family: str,
         raw: Mapping[str, Any],
         no_part: frozenset[str] = frozenset(),
+        path: str = "",
     ):
         self.family = family
-        self._raw = {k: v for k, v in raw.items() if v is not None}
-        self._left = set(self._raw) - _NO_PART - no_part
+        self._raw, self._path = dict(raw), path
+        left = {key for key, value in self._raw.items() if value is not None}
+        self._left = left - no_part - (frozenset() if path else _NO_PART)
+        self._inner: list[Fields] = []
 
-    def get(self, *names: str, default: Any = _ABSENT) -> Any:
+    def __contains__(self, name: str) -> bool:
+        return self._raw.get(name) is not None
+
+    def refuse(self, name: str, why: str) -> UnsupportedOption:
+        """An error that names the key."""
+        return UnsupportedOption(
+            f"config.json of {self.family}: `{self._path}{name}` {why}."
+        )
+
+    def get(self, *names: str, default: Any = _ABSENT, null: Any = _REFUSED) -> Any:
         """The value under the first of these names that is there.
 
+        Args:
+            names: Of the key, the newest first.
+            default: Where none is there.
+            null: Where it is there and null.
+
         Raises:
-            UnsupportedOption: none is, and there is no default.
+            UnsupportedOption: none is there and there is no default, or it is null and
+                that means nothing.
         """
         self._left -= set(names)
-        for name in names:
-            if name in self._raw:
+        there = [name for name in names if name in self._raw]
+        for name in there:
+            if self._raw[name] is not None:
                 return self._raw[name]
-        if default is _ABSENT:
-            raise UnsupportedOption(
-                f"config.json of {self.family}: `{names[0]}` is missing."
+        if not there:
+            if default is _ABSENT:
+                raise self.refuse(names[0], "is missing")
+            return default
+        if null is _REFUSED:
+            raise self.refuse(
+                there[0], "is null, which has no meaning here; leave it out or give it"
             )
-        return default
+        return null
 
-    def size(self, *names: str, default: Any = _ABSENT) -> int:
-        """A whole number, at least 1."""
-        value = self.get(*names, default=default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UnsupportedOption(
-                f"config.json of {self.family}: `{names[0]}` must be a whole number, "
-                f"at least 1; got {value!r}."
+    def mapping(self, name: str) -> dict[str, Any]:
+        """A mapping, empty if it is missing or null."""
+        value = self.get(name, default={}, null={})
+        if not isinstance(value, Mapping):
+            raise self.refuse(name, f"must be a mapping; got {_shown(value)}")
+        return dict(value)
+
+    def inner(self, name: str, raw: Mapping[str, Any]) -> "Fields":
+        """Keys of a mapping within, whose leftovers are told with these."""
+        found = Fields(self.family, raw, path=f"{self._path}{name}.")
+        self._inner.append(found)
+        return found
+
+    def size(self, *names: str, default: Any = _ABSENT, null: Any = _REFUSED) -> Any:
+        """A whole number, at least 1, or what a missing or null one stands for."""
+        value = self.get(*names, default=default, null=null)
+        if value is not None and (type(value) is not int or not 1 <= value <= _MOST):
+            raise self.refuse(
+                names[0],
+                f"must be a whole number, at least 1 and at most {_MOST:,}; got "
+                f"{_shown(value)}",
             )
         return value
 
@@ -87,40 +135,42 @@ class Fields:
         """A number of layers, which a damaged file must not make a loop of years."""
         found = self.size(name)
         if found > _MOST_LAYERS:
-            raise UnsupportedOption(
-                f"config.json of {self.family}: `{name}` = {found:,} is more than any "
-                "model has."
-            )
+            raise self.refuse(name, f"= {found:,} is more than any model has")
         return found
 
-    def number(self, *names: str, default: Any = _ABSENT) -> float:
-        """A number."""
-        value = self.get(*names, default=default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UnsupportedOption(
-                f"config.json of {self.family}: `{names[0]}` must be a number; got "
-                f"{value!r}."
+    def number(
+        self,
+        *names: str,
+        default: Any = _ABSENT,
+        null: Any = _REFUSED,
+        least: float = 0,
+    ) -> Any:
+        """A finite number, `least` or more, or what an absent one stands for."""
+        value = self.get(*names, default=default, null=null)
+        if value is None:
+            return None
+        whole = isinstance(value, int | float) and not isinstance(value, bool)
+        # Compared, not converted: a whole number may be longer than any float.
+        if not whole or not least <= value <= _LARGEST:
+            raise self.refuse(
+                names[0], f"must be a number, at least {least}; got {_shown(value)}"
             )
         return float(value)
 
-    def positive(self, *names: str, default: Any = _ABSENT) -> float:
-        """A number above zero."""
-        value = self.number(*names, default=default)
-        if value <= 0:
-            raise UnsupportedOption(
-                f"config.json of {self.family}: `{names[0]}` must be above 0; got "
-                f"{value!r}."
-            )
+    def positive(
+        self, *names: str, default: Any = _ABSENT, null: Any = _REFUSED
+    ) -> Any:
+        """A finite number above zero, or what a missing or null one stands for."""
+        value = self.number(*names, default=default, null=null)
+        if value == 0:
+            raise self.refuse(names[0], "must be above 0; got 0")
         return value
 
     def flag(self, name: str, *, default: bool) -> bool:
         """True or false."""
         value = self.get(name, default=default)
         if not isinstance(value, bool):
-            raise UnsupportedOption(
-                f"config.json of {self.family}: `{name}` must be true or false; got "
-                f"{value!r}."
-            )
+            raise self.refuse(name, f"must be true or false; got {_shown(value)}")
         return value
 
     def need(self, name: str, value: Any, why: str) -> None:
@@ -129,12 +179,9 @@ class Fields:
         Raises:
             UnsupportedOption: it has another; `why` it cannot be followed.
         """
-        found = self.get(name, default=value)
+        found = self.get(name, default=value, null=value)
         if found != value:
-            raise UnsupportedOption(
-                f"config.json of {self.family}: `{name}` = {found!r} is not supported: "
-                f"{why}."
-            )
+            raise self.refuse(name, f"= {_shown(found)} is not supported: {why}")
 
     def activation(self, *names: str, default: str) -> Any:
         """Our name of an activation function.
@@ -143,22 +190,32 @@ class Fields:
             UnsupportedOption: it is none of ours.
         """
         found = self.get(*names, default=default)
-        if found not in ACTIVATIONS:
+        if not isinstance(found, str) or found not in ACTIVATIONS:
             raise UnsupportedOption(
-                f"config.json of {self.family}: the activation {found!r} is not "
+                f"config.json of {self.family}: the activation {_shown(found)} is not "
                 f"supported; known are {', '.join(ACTIVATIONS)}."
             )
         return ACTIVATIONS[found]
 
+    def left(self) -> list[str]:
+        """Keys that nobody has read, here and in mappings within."""
+        own = [self._path + name for name in self._left]
+        return sorted(own + [name for inner in self._inner for name in inner.left()])
+
     def finish(self) -> None:
         """Warn of keys that nobody has read."""
-        if self._left:
+        if left := self.left():
+            shown = ", ".join(name[:80] for name in left[:40])
             warnings.warn(
-                f"config.json of {self.family}: {', '.join(sorted(self._left))} "
-                "unknown here and not followed; compare logits (`check_parity`) before "
-                "you trust the model.",
+                f"config.json of {self.family}: {shown} unknown here and not followed; "
+                "compare logits (`check_parity`) before you trust the model.",
                 stacklevel=2,
             )
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, which a damaged file must not make a page of."""
+    return reprlib.repr(value)
 
 
 ACTIVATIONS = {

@@ -6,23 +6,21 @@ from jaxcirc.models import TransformerConfig
 
 from . import _llama
 from ._family import Family, layer_windows, sizes, write_sizes
-from ._fields import Fields, UnsupportedOption, activation_name
+from ._fields import ACTIVATIONS, Fields, UnsupportedOption, activation_name
 from ._llama import EMBEDDINGS, L, rms
 from ._rotary import parse_rotary, read_rotary, write_rotary
 from ._rule import attention, gated_mlp
 
 _BOTH_WAYS = "the model's mask is causal"
+_TANH = "gelu_pytorch_tanh"
 
 
-def _shared(f: Fields) -> dict[str, Any]:
+def _shared(f: Fields, n_ctx: int, n_kv_heads: int) -> dict[str, Any]:
     f.need("use_bidirectional_attention", False, _BOTH_WAYS)
-    out = sizes(f)
+    out = sizes(f, n_ctx=n_ctx, n_kv_heads=n_kv_heads)
     return out | {
         "d_head": f.size("head_dim", default=256),
         "attention_bias": f.flag("attention_bias", default=False),
-        "activation": f.activation(
-            "hidden_activation", "hidden_act", default="gelu_pytorch_tanh"
-        ),
         "norm": "rms_plus_one",
         "norm_eps": f.number("rms_norm_eps", default=1e-6),
         "embedding_scale": out["d_model"] ** 0.5,
@@ -30,65 +28,98 @@ def _shared(f: Fields) -> dict[str, Any]:
     }
 
 
-def _windows(f: Fields, pattern: int) -> tuple[int | None, ...]:
+def _first_activation(f: Fields) -> Any:
+    """Of Gemma 1. Its published files say `gelu` and mean the approximation."""
+    found = f.activation("hidden_act", default=_TANH)
+    found = "gelu_tanh" if found == "gelu" else found
+    newer = f.get("hidden_activation", default=None, null=None)
+    if newer is not None and ACTIVATIONS.get(str(newer)) != found:
+        raise f.refuse(
+            "hidden_activation",
+            f"= {newer!r:.40} is not supported: versions of transformers differ in "
+            "whether it counts; `hidden_act` does in all of them",
+        )
+    return found
+
+
+def _activation(f: Fields) -> Any:
+    """Of Gemma 2 and 3, which pass over `hidden_act`."""
+    f.get("hidden_act", default=None, null=None)
+    return f.activation("hidden_activation", default=_TANH)
+
+
+def _windows(f: Fields, layers: int, pattern: int) -> tuple[int | None, ...]:
     """Every `pattern`-th layer sees everything, unless `layer_types` says otherwise."""
-    layers, window = (
-        f.layers("num_hidden_layers"),
-        f.size("sliding_window", default=4096),
-    )
-    pattern = f.size(
-        "sliding_window_pattern", "_sliding_window_pattern", default=pattern
-    )
-    if f.get("layer_types", default=None) is not None:
+    window = f.size("sliding_window", default=4096)
+    if f.get("layer_types", default=None, null=None) is not None:
         return layer_windows(f, layers, window)
     return tuple(window if (i + 1) % pattern else None for i in range(layers))
 
 
 def read_gemma(f: Fields) -> TransformerConfig:
     """From `config.json`."""
-    return TransformerConfig(**_shared(f) | read_rotary(f))
+    return TransformerConfig(
+        **_shared(f, 8192, 16) | read_rotary(f), activation=_first_activation(f)
+    )
 
 
 def read_gemma2(f: Fields) -> TransformerConfig:
     """From `config.json`."""
+    made = _shared(f, 8192, 4)
     return TransformerConfig(
-        **_shared(f) | read_rotary(f),
+        **made | read_rotary(f),
+        activation=_activation(f),
         norm_position="both",
-        window=_windows(f, 2),
+        window=_windows(f, made["n_layers"], 2),
         attention_scale=f.positive("query_pre_attn_scalar", default=256) ** -0.5,
-        attention_softcap=f.get("attn_logit_softcapping", default=None),
-        logit_softcap=f.get("final_logit_softcapping", default=None),
+        attention_softcap=f.positive("attn_logit_softcapping", default=50.0, null=None),
+        logit_softcap=f.positive("final_logit_softcapping", default=30.0, null=None),
     )
 
 
 def read_gemma3(f: Fields) -> TransformerConfig:
     """From `config.json`; its soft cap of scores is not used, as in transformers."""
     f.need("attn_logit_softcapping", None, "the published code does not apply it")
-    windows = _windows(f, 6)
-    new = f.get("rope_parameters", default={})
-    local = {"rope_theta": f.number("rope_local_base_freq", default=1e4)}
-    wide = {"rope_theta": f.number("rope_theta", default=1e6)}
-    local |= new.get("sliding_attention") or {}
-    wide |= f.get("rope_scaling", default={}) | (new.get("full_attention") or {})
-    rotary = [parse_rotary(f.family, local if w else wide) for w in windows]
-    for one in rotary:
-        if "rotary_llama3" in one:
-            raise UnsupportedOption(
-                f"config.json of {f.family}: llama3 scaling is not supported: layers "
-                "cannot differ in it here."
-            )
-    factors = tuple(one.get("rotary_factor", 1.0) for one in rotary)
+    made = _shared(f, 131_072, 4)
+    pattern = f.size("sliding_window_pattern", default=6)
+    if "layer_types" in f:
+        f.get("_sliding_window_pattern", default=None, null=None)
+    windows = _windows(f, made["n_layers"], pattern)
     return TransformerConfig(
-        **_shared(f),
-        positions="rotary",
-        rotary_base=tuple(one["rotary_base"] for one in rotary),
-        rotary_factor=1.0 if set(factors) == {1.0} else factors,
+        **made,
+        **_rotary_by_layer(f, windows),
+        activation=_activation(f),
         qk_norm="head",
         norm_position="both",
         window=windows,
         attention_scale=f.positive("query_pre_attn_scalar", default=256) ** -0.5,
-        logit_softcap=f.get("final_logit_softcapping", default=None),
+        logit_softcap=f.positive("final_logit_softcapping", default=None, null=None),
     )
+
+
+def _rotary_by_layer(f: Fields, windows: tuple[int | None, ...]) -> dict[str, Any]:
+    """Layers with a window turn otherwise than those that see everything."""
+    both = f.inner("rope_parameters", f.mapping("rope_parameters"))
+    local = {"rope_theta": f.positive("rope_local_base_freq", default=1e4)}
+    wide = {"rope_theta": f.positive("rope_theta", default=1e6)}
+    local |= both.mapping("sliding_attention")
+    wide |= both.mapping("full_attention") | f.mapping("rope_scaling")
+    found = {
+        True: parse_rotary(both, "sliding_attention", local),
+        False: parse_rotary(both, "full_attention", wide),
+    }
+    if any("rotary_llama3" in one for one in found.values()):
+        raise UnsupportedOption(
+            f"config.json of {f.family}: llama3 scaling is not supported: layers "
+            "cannot differ in it here."
+        )
+    rotary = [found[window is not None] for window in windows]
+    factors = tuple(one.get("rotary_factor", 1.0) for one in rotary)
+    return {
+        "positions": "rotary",
+        "rotary_base": tuple(one["rotary_base"] for one in rotary),
+        "rotary_factor": 1.0 if set(factors) == {1.0} else factors,
+    }
 
 
 def _write_shared(c: TransformerConfig, activation: str) -> dict[str, Any]:

@@ -16,11 +16,11 @@ def read(f: Fields) -> TransformerConfig:
     plain = f.flag("scale_attn_weights", default=True)
     return TransformerConfig(
         d_vocab=f.size("vocab_size"),
-        n_ctx=f.size("n_positions", "n_ctx"),
+        n_ctx=f.size("n_positions", "n_ctx", default=1024),
         n_layers=f.layers("n_layer"),
         d_model=width,
         n_heads=heads,
-        d_mlp=f.size("n_inner", default=4 * width),
+        d_mlp=f.size("n_inner", default=4 * width, null=4 * width),
         activation=f.activation("activation_function", default="gelu_new"),
         norm_eps=f.number("layer_norm_epsilon", default=1e-5),
         attention_scale=0.0 if plain else 1.0,

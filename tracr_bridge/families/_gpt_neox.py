@@ -6,20 +6,21 @@ from jaxcirc.models import TransformerConfig
 
 from ._family import Family
 from ._fields import Fields, activation_name
-from ._rotary import parse_rotary, write_rotary
+from ._rotary import parse_rotary, rotary_options, write_rotary
 from ._rule import norm, rule
 
 
 def read(f: Fields) -> TransformerConfig:
     """From `config.json`, with rotary options as transformers 5 or 4 keeps them."""
-    rotary = {
-        "rope_theta": f.number("rope_theta", "rotary_emb_base", default=10_000.0),
-        "partial_rotary_factor": f.number(
-            "partial_rotary_factor", "rotary_pct", default=0.25
-        ),
-        **f.get("rope_scaling", default={}),
-        **f.get("rope_parameters", default={}),
-    }
+    path, options = rotary_options(f)
+    base = f.positive("rotary_emb_base", default=10_000.0)
+    share = f.positive("rotary_pct", default=0.25)
+    rotary = {"rope_theta": base, "partial_rotary_factor": share} | options
+    # Their newer names count within `rope_parameters` alone; beside it, transformers
+    # passes over them.
+    for name, value in rotary.items():
+        if name in ("rope_theta", "partial_rotary_factor"):
+            f.need(name, value, f"transformers reads {value} from other keys")
     return TransformerConfig(
         d_vocab=f.size("vocab_size"),
         n_ctx=f.size("max_position_embeddings", default=2048),
@@ -31,10 +32,9 @@ def read(f: Fields) -> TransformerConfig:
         attention_bias=f.flag("attention_bias", default=True),
         norm_eps=f.number("layer_norm_eps", default=1e-5),
         parallel=f.flag("use_parallel_residual", default=True),
-        rotary_fraction=float(rotary["partial_rotary_factor"]),
         tied=f.flag("tie_word_embeddings", default=False),
         init_std=f.number("initializer_range", default=0.02),
-        **parse_rotary(f.family, rotary),
+        **parse_rotary(f, path, rotary, whole=False),
     )
 
 

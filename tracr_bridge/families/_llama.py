@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxcirc.models import TransformerConfig
 
-from ._family import Family, sizes, write_sizes
+from ._family import Family, layer_windows, sizes, write_sizes
 from ._fields import Fields, activation_name
 from ._rotary import read_rotary, write_rotary
 from ._rule import Rule, attention, gated_mlp, rule
@@ -12,23 +12,32 @@ from ._rule import Rule, attention, gated_mlp, rule
 
 def read(f: Fields) -> TransformerConfig:
     """From `config.json`."""
+    bias = f.flag("attention_bias", default=False)
+    return TransformerConfig(**_shared(f, sizes(f) | {"attention_bias": bias}))
+
+
+def read_mistral(f: Fields) -> TransformerConfig:
+    """From `config.json` of a Mistral, which has a window unless it says null."""
+    f.need("attention_bias", False, "its attention has none")
+    window = f.size("sliding_window", default=4096, null=None)
+    made = sizes(f, n_ctx=131_072, n_kv_heads=8)
+    if "layer_types" in f:
+        layers = layer_windows(f, made["n_layers"], window)
+        if set(layers) != {window}:
+            raise f.refuse("layer_types", "has layers of several kinds, as none has")
+    return TransformerConfig(**_shared(f, made | {"window": window}))
+
+
+def _shared(f: Fields, made: dict[str, Any]) -> dict[str, Any]:
     f.need("mlp_bias", False, "the gate of the MLP has no bias here")
-    window = {}
-    if f.family == "mistral":
-        window = {"window": f.get("sliding_window", default=None)}
-    options: dict[str, Any] = (
-        sizes(f)
-        | {"attention_bias": f.flag("attention_bias", default=False)}
-        | read_rotary(f)
-        | window
-    )
-    return TransformerConfig(
-        **options,
-        activation=f.activation("hidden_act", default="silu"),
-        norm="rms",
-        norm_eps=f.number("rms_norm_eps", default=1e-6),
-        tied=f.flag("tie_word_embeddings", default=False),
-    )
+    return {
+        **made,
+        **read_rotary(f),
+        "activation": f.activation("hidden_act", default="silu"),
+        "norm": "rms",
+        "norm_eps": f.number("rms_norm_eps", default=1e-6),
+        "tied": f.flag("tie_word_embeddings", default=False),
+    }
 
 
 def write(c: TransformerConfig) -> dict[str, Any]:
@@ -77,5 +86,8 @@ FAMILY = Family(
     buffers=BUFFERS,
 )
 MISTRAL = FAMILY._replace(
-    name="mistral", architecture="MistralForCausalLM", write=write_mistral
+    name="mistral",
+    architecture="MistralForCausalLM",
+    read=read_mistral,
+    write=write_mistral,
 )

@@ -17,7 +17,7 @@ def read(f: Fields) -> TransformerConfig:
     two = f.family == "olmo2"
     own: dict[str, Any] = {
         "norm": "layer_nonparametric",
-        "clip_qkv": None if two else f.get("clip_qkv", default=None),
+        "clip_qkv": None if two else f.positive("clip_qkv", default=None, null=None),
     }
     if two:
         own = {"norm": "rms", "norm_position": "after", "qk_norm": "all"}

@@ -12,7 +12,7 @@ from ._rule import attention, gated_mlp, rule
 
 def read(f: Fields) -> TransformerConfig:
     """From `config.json`, or the `model` section of a `training_config.yaml`."""
-    f.get("batch_size", default=None)
+    f.get("batch_size", default=None, null=None)
     return TransformerConfig(
         d_vocab=f.size("vocab_size"),
         n_ctx=f.size("max_seq_len"),

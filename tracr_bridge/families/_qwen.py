@@ -19,9 +19,10 @@ def read(f: Fields) -> TransformerConfig:
         bias = f.flag("attention_bias", default=False)
         own = {"attention_bias": bias, "qk_norm": "head"}
         own |= {"d_head": f.size("head_dim", default=128)}
-    options: dict[str, Any] = sizes(f) | own | read_rotary(f) | {"window": _windows(f)}
+    made = sizes(f, n_ctx=32_768, n_kv_heads=32)
     return TransformerConfig(
-        **options,
+        **made | own | read_rotary(f),
+        window=_windows(f, made["n_layers"]),
         activation=f.activation("hidden_act", default="silu"),
         norm="rms",
         norm_eps=f.number("rms_norm_eps", default=1e-6),
@@ -29,17 +30,16 @@ def read(f: Fields) -> TransformerConfig:
     )
 
 
-def _windows(f: Fields) -> tuple[int | None, ...] | None:
-    first, layers = (
-        f.get("max_window_layers", default=28),
-        f.layers("num_hidden_layers"),
-    )
-    window = f.get("sliding_window", default=4096)
-    kinds = f.get("layer_types", default=None)
-    if not f.flag("use_sliding_window", default=False):
+def _windows(f: Fields, layers: int) -> tuple[int | None, ...] | None:
+    """Windows by layer; those from `max_window_layers` on have one, if switched on."""
+    first = f.number("max_window_layers", default=28)
+    window = f.size("sliding_window", default=4096, null=None)
+    used = f.flag("use_sliding_window", default=False)
+    if f.get("layer_types", default=None, null=None) is not None:
+        found = layer_windows(f, layers, window if used else None)
+        return found if used else None
+    if not used:
         return None
-    if kinds is not None:
-        return layer_windows(f, layers, window)
     return tuple(window if layer >= first else None for layer in range(layers))
 
 

@@ -10,40 +10,65 @@ from ._fields import Fields, UnsupportedOption
 
 def read_rotary(fields: Fields, *, base: float = 10_000.0) -> dict[str, Any]:
     """Keyword arguments of a config for rotary positions, the same in every layer."""
-    new = fields.get("rope_parameters", default={})
-    old = fields.get("rope_scaling", default={})
-    theta = fields.number("rope_theta", "rotary_emb_base", default=base)
-    return parse_rotary(fields.family, {"rope_theta": theta} | dict(old) | dict(new))
+    fields.need("partial_rotary_factor", 1.0, "whole heads are turned")
+    theta = fields.positive("rope_theta", default=base)
+    path, options = rotary_options(fields)
+    return parse_rotary(fields, path, {"rope_theta": theta} | options)
 
 
-def parse_rotary(family: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def rotary_options(fields: Fields) -> tuple[str, dict[str, Any]]:
+    """The mapping that says how positions turn, and its name.
+
+    Where both are there, the older one counts, as in transformers.
+    """
+    new, old = fields.mapping("rope_parameters"), fields.mapping("rope_scaling")
+    return ("rope_scaling", old) if old else ("rope_parameters", new)
+
+
+def parse_rotary(
+    fields: Fields, path: str, options: Mapping[str, Any], *, whole: bool = True
+) -> dict[str, Any]:
     """The same from one mapping of options.
 
+    Args:
+        fields: The config, which tells of options that are not read here.
+        path: The mapping's name in it.
+        options: The mapping.
+        whole: Whether whole heads are turned; otherwise the options say the share.
+
     Raises:
-        UnsupportedOption: a kind of scaling that the model cannot do.
+        UnsupportedOption: a kind of scaling that the model cannot do, or a value that
+            is none.
     """
-    kind = options.get("rope_type") or options.get("type") or "default"
-    out: dict[str, Any] = {
-        "positions": "rotary",
-        "rotary_base": float(options["rope_theta"]),
-    }
+    f = fields.inner(path, options)
+    if whole:
+        f.need("partial_rotary_factor", 1.0, "whole heads are turned")
+    kind = f.get("rope_type", "type", default="default", null="default")
+    base = f.positive("rope_theta")
+    out: dict[str, Any] = {"positions": "rotary", "rotary_base": base}
+    if not whole:
+        out["rotary_fraction"] = f.positive("partial_rotary_factor")
     if kind == "default":
         return out
     if kind == "linear":
-        return out | {"rotary_factor": float(options["factor"])}
+        return out | {"rotary_factor": f.positive("factor")}
     if kind == "llama3":
+        # Where it is left out, the context is the first one.
+        known = "max_position_embeddings" in fields
+        first = {"default": fields.get("max_position_embeddings")} if known else {}
         return out | {
             "rotary_llama3": Llama3Rotary(
-                factor=float(options["factor"]),
-                low=float(options["low_freq_factor"]),
-                high=float(options["high_freq_factor"]),
-                n_ctx=int(options["original_max_position_embeddings"]),
+                factor=f.positive("factor"),
+                low=f.positive("low_freq_factor"),
+                high=f.positive("high_freq_factor"),
+                n_ctx=f.size("original_max_position_embeddings", **first),
             )
         }
     raise UnsupportedOption(
-        f"config.json of {family}: rotary scaling {kind!r} is not supported; known are "
-        "default, linear and llama3. Others change frequencies with the length of the "
-        "sequence or the scale of scores, which the model has no part for."
+        f"config.json of {fields.family}: rotary scaling {kind!r:.60} is not "
+        "supported; known are default, linear and llama3. Others change frequencies "
+        "with the length of the sequence or the scale of scores, for which the model "
+        "has no part."
     )
 
 

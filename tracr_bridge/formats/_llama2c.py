@@ -14,6 +14,8 @@ from ._tensors import Entry, Tensors, reading
 
 _MAGIC = 0x616B3432
 _FLOAT = np.dtype("<f4")
+# What a damaged header must not make a loop of years, or arrays beyond number.
+_MOST_LAYERS, _LARGEST = 10_000, 2**24
 
 
 class Llama2cHeader(NamedTuple):
@@ -54,15 +56,7 @@ def open_llama2c(path: str) -> tuple[Llama2cHeader, Tensors]:
         numbers = struct.unpack_from("<7i", first, 8 if marked else 0)
         shared = bool(first[36]) if marked else numbers[5] > 0
         header = Llama2cHeader(*numbers)._replace(vocab_size=abs(numbers[5]))
-        if min(header) < 1 or header.dim % header.n_heads:
-            raise CheckpointError(
-                f"{name} is no llama2.c file: its header is {header}."
-            )
-        if header.n_heads % header.n_kv_heads:
-            raise CheckpointError(
-                f"{name} is no llama2.c file: its header is {header}."
-            )
-        if max(header) > 2**24:
+        if not _sensible(header):
             raise CheckpointError(
                 f"{name} is no llama2.c file: its header is {header}."
             )
@@ -80,6 +74,11 @@ def open_llama2c(path: str) -> tuple[Llama2cHeader, Tensors]:
             entries |= _split(path, key, shape, start)
             start += length
     return header, Tensors(name, entries)
+
+
+def _sensible(h: Llama2cHeader) -> bool:
+    small = min(h) >= 1 and max(h) <= _LARGEST and h.n_layers <= _MOST_LAYERS
+    return small and not h.dim % h.n_heads and not h.n_heads % h.n_kv_heads
 
 
 def _order(

@@ -5,15 +5,25 @@ file mapped whole would take its size once more; and the library's own NumPy rea
 does not know bfloat16.
 """
 
-import json
+import itertools
 import math
 import os
+from typing import Any
 
 import numpy as np
 
 from jaxcirc.checkpoints import CheckpointError
 
-from ._tensors import DTYPES, Entry, Tensors, reading
+from ._json import parse_json
+from ._tensors import (
+    DTYPES,
+    Entry,
+    Tensors,
+    is_shape,
+    reading,
+    some_readable,
+    unreadable,
+)
 
 # The format's own limit, which keeps a damaged length from being allocated.
 _MAX_HEADER = 100_000_000
@@ -21,6 +31,8 @@ _MAX_HEADER = 100_000_000
 
 def open_safetensors(path: str) -> Tensors:
     """The tensors of a file; its header is checked against its size before any is read.
+
+    A tensor of a type that is not read here is an error when it is asked for.
 
     Raises:
         CheckpointError: the file is cut short or damaged.
@@ -35,41 +47,71 @@ def open_safetensors(path: str) -> Tensors:
                 f"{name} is cut short or no safetensors file: a header of {length:,} "
                 f"bytes in a file of {size:,}. Download or copy it again."
             )
-        header = json.loads(file.read(length))
-        start = 8 + length
+        header = parse_json(file.read(length), name)
         header.pop("__metadata__", None)
+        start = 8 + length
+        _check_places(name, header, size - start)
         entries = {
-            key: _entry(path, name, key, value, start, size)
-            for key, value in header.items()
+            key: _entry(path, name, key, value, start) for key, value in header.items()
         }
-    return Tensors(name, entries)
+    return some_readable(name, entries)
 
 
-def _entry(path: str, name: str, key: str, value: dict, start: int, size: int) -> Entry:
-    dtype = DTYPES.get(value["dtype"])
-    if dtype is None:
+def _check_places(name: str, header: dict[str, Any], size: int) -> None:
+    """Every tensor lies in the file and none over another.
+
+    Bytes that serve many tensors would make a small file a large model.
+    """
+    places: list[tuple[int, int, str]] = []
+    for key, value in header.items():
+        place = value.get("data_offsets") if isinstance(value, dict) else None
+        if not (is_shape(place) and len(place) == 2 and place[0] <= place[1]):
+            raise CheckpointError(
+                f"{name}: tensor {key!r} lies nowhere. The file is damaged."
+            )
+        places.append((place[0], place[1], key))
+    places.sort()
+    for (_, end, one), (begin, _, other) in itertools.pairwise(places):
+        if begin < end:
+            raise CheckpointError(
+                f"{name}: tensors {one!r} and {other!r} lie over each other. The file "
+                "is damaged."
+            )
+    _, end, key = max(places, key=lambda place: place[1], default=(0, 0, ""))
+    if end > size:
         raise CheckpointError(
-            f"{name}: tensor {key!r} is of type {value['dtype']}, which is not read "
-            f"here; known are {', '.join(DTYPES)}."
+            f"{name} is cut short: tensor {key!r} ends at byte {end:,} of "
+            f"{size:,}. Download or copy it again."
         )
-    shape = tuple(int(n) for n in value["shape"])
-    begin, end = (int(n) for n in value["data_offsets"])
-    wanted = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or begin < 0 or end - begin != wanted:
+
+
+def _entry(path: str, name: str, key: str, value: dict[str, Any], start: int) -> Entry:
+    shape = value.get("shape")
+    begin, end = value["data_offsets"]
+    if not is_shape(shape):
+        raise CheckpointError(
+            f"{name}: tensor {key!r} has no shape of whole numbers. The file is "
+            "damaged."
+        )
+    shape = tuple(shape)
+    kind = value.get("dtype")
+    dtype = DTYPES.get(kind) if isinstance(kind, str) else None
+    if dtype is None:
+        return unreadable(
+            f"is of type {str(kind)[:20]}, which is not read here; known are "
+            f"{', '.join(DTYPES)}",
+            shape,
+        )
+    if end - begin != math.prod(shape) * dtype.itemsize:
         raise CheckpointError(
             f"{name}: tensor {key!r} of shape {shape} cannot lie at bytes "
             f"{begin:,} to {end:,}. The file is damaged."
         )
-    if start + end > size:
-        raise CheckpointError(
-            f"{name} is cut short: tensor {key!r} ends at byte {start + end:,} of "
-            f"{size:,}. Download or copy it again."
-        )
 
     def read() -> np.ndarray:
-        if not wanted:
+        if begin == end:
             return np.empty(shape, dtype)
-        data = np.memmap(path, np.uint8, "r", start + begin, (wanted,))
+        data = np.memmap(path, np.uint8, "r", start + begin, (end - begin,))
         return np.asarray(data).view(dtype).reshape(shape)
 
     return Entry(shape, dtype, read)

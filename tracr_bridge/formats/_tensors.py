@@ -1,20 +1,54 @@
 """Named tensors of a file, each read when asked for."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import ml_dtypes
 import numpy as np
 
 from jaxcirc.checkpoints import CheckpointError
 
+# NumPy's own limit, so that no product of sizes is a long one.
+MOST_AXES = 64
+
 
 class Entry(NamedTuple):
-    """A tensor that has not been read yet."""
+    """A tensor that has not been read yet.
+
+    Args:
+        shape: Its shape; () where the file does not say it.
+        dtype: Its type; void where it is none that is read.
+        read: Gives the array.
+        fault: Why it cannot be read, if it cannot. Only who asks for it is told.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype
     read: Callable[[], np.ndarray]
+    fault: str = ""
+
+
+def unreadable(fault: str, shape: tuple[int, ...] = ()) -> Entry:
+    """An entry that is there and cannot be read, which only matters if it is asked for.
+
+    Args:
+        fault: Why, as the end of a sentence that begins with the entry's name.
+        shape: As the file says.
+    """
+
+    def read() -> np.ndarray:
+        raise CheckpointError(fault)
+
+    return Entry(shape, np.dtype(np.void), read, fault)
+
+
+def is_shape(found: Any) -> TypeGuard[list[int] | tuple[int, ...]]:
+    """Whether these are whole numbers that an array can have as its sizes."""
+    return (
+        isinstance(found, list | tuple)
+        and len(found) <= MOST_AXES
+        and all(type(n) is int and 0 <= n < 2**63 for n in found)
+    )
 
 
 class Tensors(Mapping[str, Any]):
@@ -30,9 +64,12 @@ class Tensors(Mapping[str, Any]):
         self._entries = dict(entries)
         self.shapes = {k: e.shape for k, e in self._entries.items()}
         self.dtypes = {k: e.dtype for k, e in self._entries.items()}
+        self.faults = {k: e.fault for k, e in self._entries.items() if e.fault}
 
     def __getitem__(self, name: str) -> np.ndarray:
         entry = self._entries[name]
+        if entry.fault:
+            raise CheckpointError(f"{self.name}: {name!r} {entry.fault}.")
         with reading(self.name):
             array = entry.read()
         if array.shape != entry.shape or array.dtype != entry.dtype:
@@ -54,6 +91,20 @@ class Tensors(Mapping[str, Any]):
     def joined(self, other: "Tensors") -> "Tensors":
         """This file's tensors and another's."""
         return Tensors(self.name, self._entries | other._entries)
+
+
+def some_readable(name: str, entries: Mapping[str, Entry]) -> Tensors:
+    """A file's tensors, of which at least one can be read.
+
+    Raises:
+        CheckpointError: none can; the first one's reason is given.
+    """
+    faults = [(key, entry.fault) for key, entry in entries.items()]
+    if faults and all(fault for _, fault in faults):
+        raise CheckpointError(
+            f"{name} holds nothing that is read here: {faults[0][0]!r} {faults[0][1]}."
+        )
+    return Tensors(name, entries)
 
 
 def in_memory(name: str, arrays: Mapping[str, np.ndarray]) -> Tensors:
@@ -79,6 +130,11 @@ class reading:
     def __exit__(self, kind, error, trace) -> None:
         if error is None or isinstance(error, CheckpointError | FileNotFoundError):
             return
+        if isinstance(error, OSError) and error.errno is not None:
+            # The file may be whole: it is a folder, or not ours to read.
+            raise CheckpointError(
+                f"{self.name} cannot be read: {error.strerror}."
+            ) from error
         if isinstance(error, Exception):
             reason = str(error) or type(error).__name__
             raise CheckpointError(
@@ -94,6 +150,9 @@ DTYPES = {
     "F64": np.dtype(np.float64),
     "BOOL": np.dtype(np.bool_),
     "U8": np.dtype(np.uint8),
+    "U16": np.dtype(np.uint16),
+    "U32": np.dtype(np.uint32),
+    "U64": np.dtype(np.uint64),
     "I8": np.dtype(np.int8),
     "I16": np.dtype(np.int16),
     "I32": np.dtype(np.int32),
