@@ -11,6 +11,7 @@ from jaxcirc.cli._app import app
 
 from ..study.conftest import TINY
 
+CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 COMMANDS = ("run", "report", "list", "new", "plan")
 
 
@@ -118,7 +119,9 @@ def test_divergence_exits_with_the_step_and_still_reports(tmp_path):
 
 
 def test_the_installed_command_caches_compiled_programs(tmp_path):
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    # A cache named in the environment would be used instead of the user's.
+    environment = {k: v for k, v in os.environ.items() if k != CACHE_VARIABLE}
+    environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
     command = pathlib.Path(sys.executable).parent / "jaxcirc"
     done = subprocess.run(
         [command, "plan", "tiny.yaml"], capture_output=True, text=True, env=environment
