@@ -35,9 +35,9 @@ pytest_plugins = ["tests._cost"]
 # Compiling takes most of the time of tests whose models are tiny, and four times as
 # much with LLVM's optimisations as without. So only tests marked `optimized` or `slow`
 # run what users run, and so do the commands that tests start as processes of their own.
-# JAX_DISABLE_MOST_OPTIMIZATIONS=0 in the environment optimises all.
-QUICK = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") not in ("0", "false")
-quick_now = pytest.StashKey[bool]()
+# Where the environment has JAX's variable, it holds for all: 0 optimises every test.
+CHOOSE = "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ
+OPTIMIZED = pytest.StashKey[bool]()
 
 # Compiled programs are kept for the next test until a worker holds this many bytes.
 ENOUGH = 1e9
@@ -45,14 +45,14 @@ ENOUGH = 1e9
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Choose how the programs of a test are compiled."""
-    quick = QUICK and not any(item.iter_markers("optimized"))
-    quick = quick and not any(item.iter_markers("slow"))
-    if quick != item.config.stash.get(quick_now, None):
+    """Choose how the programs of a test are compiled, before its fixtures make any."""
+    marks = {mark.name for mark in item.iter_markers()}
+    optimized = bool(marks & {"optimized", "slow"})
+    if CHOOSE and optimized != item.config.stash.get(OPTIMIZED, None):
         # JAX does not tell compiled programs apart by this setting.
         jax.clear_caches()
-        jax.config.update("jax_disable_most_optimizations", quick)
-        item.config.stash[quick_now] = quick
+        jax.config.update("jax_disable_most_optimizations", not optimized)
+        item.config.stash[OPTIMIZED] = optimized
 
 
 def resident_bytes() -> float:
