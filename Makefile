@@ -16,7 +16,7 @@ TORCH ?=
 with-torch = $(if $(TORCH),$(VENV)/installed-torch)
 
 test: $(VENV)/installed-dev $(with-torch)
-	$(BIN)/pytest -n 2 -m "not slow" -rs
+	$(BIN)/pytest -n 2 -m "not slow" -rs --durations=15
 
 test-slow: $(VENV)/installed-dev $(with-torch)
 	$(BIN)/pytest -m slow -rs

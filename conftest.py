@@ -1,7 +1,9 @@
 """Strict settings for every test: shapes checked, no silent promotion, a cache."""
 
+import ctypes
 import os
 import pathlib
+import sys
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Set before JAX starts: the tests shard over several host devices.
@@ -13,8 +15,10 @@ import jax  # noqa: E402
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
 
-CACHE = pathlib.Path(__file__).parent / ".pytest_cache" / "xla"
-jax.config.update("jax_compilation_cache_dir", str(CACHE))
+ROOT = pathlib.Path(__file__).parent
+
+if jax.config.jax_compilation_cache_dir is None:
+    jax.config.update("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "xla"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -26,9 +30,46 @@ jaxtyping.install_import_hook(
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
 
+pytest_plugins = ["tests._cost"]
 
-@pytest.fixture(scope="module", autouse=True)
+# Compiling takes most of the time of tests whose models are tiny, and four times as
+# much with LLVM's optimisations as without. So only tests marked `optimized` or `slow`
+# run what users run, and so do the commands that tests start as processes of their own.
+# Where the environment has JAX's variable, it holds for all: 0 optimises every test.
+CHOOSE = "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ
+OPTIMIZED = pytest.StashKey[bool]()
+
+# Compiled programs are kept for the next test until a worker holds this many bytes.
+ENOUGH = 1e9
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Choose how the programs of a test are compiled, before its fixtures make any."""
+    marks = {mark.name for mark in item.iter_markers()}
+    optimized = bool(marks & {"optimized", "slow"})
+    if CHOOSE and optimized != item.config.stash.get(OPTIMIZED, None):
+        # JAX does not tell compiled programs apart by this setting.
+        jax.clear_caches()
+        jax.config.update("jax_disable_most_optimizations", not optimized)
+        item.config.stash[OPTIMIZED] = optimized
+
+
+def resident_bytes() -> float:
+    """How much memory this process holds; 0 where Linux is not there to say."""
+    try:
+        pages = pathlib.Path("/proc/self/statm").read_text().split()[1]
+    except FileNotFoundError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture(autouse=True)
 def _forget_compiled_programs():
     """A process can map only so many compiled programs, and chains are large ones."""
     yield
-    jax.clear_caches()
+    if resident_bytes() > ENOUGH:
+        jax.clear_caches()
+        if sys.platform == "linux":
+            # What was freed in between is otherwise kept for this process.
+            ctypes.CDLL(None).malloc_trim(0)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Key
 
+from jaxcirc._core import normal
 from jaxcirc.models import Transformer
 
 
@@ -22,7 +23,7 @@ def disturbed(model: Transformer, scale: float, *, key: Key[Array, ""]) -> Trans
     leaves, treedef = jax.tree.flatten(model)
     keys = jr.split(key, len(leaves))
     noisy = [
-        x + scale * jr.normal(k, x.shape, x.dtype)
+        x + scale * normal(k, x.shape, x.dtype)
         for x, k in zip(leaves, keys, strict=True)
     ]
     return jax.tree.unflatten(treedef, noisy)
@@ -120,7 +121,7 @@ def with_head(
             f"its own; got {n_classes}, tied: {model.W_U is None}."
         )
     d_model = model.config.d_model
-    return with_unembedding(model, jr.normal(key, (d_model, n_classes)) / d_model**0.5)
+    return with_unembedding(model, normal(key, (d_model, n_classes)) / d_model**0.5)
 
 
 def with_unembedding(

@@ -1,6 +1,7 @@
 """Helpers without a home in the field: trees, names, keys, files."""
 
 from ._catalogue import find as find
+from ._draws import normal as normal
 from ._dtypes import at_least_float32 as at_least_float32
 from ._files import (
     create_folder as create_folder,

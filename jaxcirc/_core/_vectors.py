@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
+from ._draws import normal
 from ._dtypes import at_least_float32
 
 Vector = TypeVar("Vector")
@@ -49,7 +50,7 @@ def normal_like(key: Key[Array, ""], vector: Vector) -> Vector:
     keys = jr.split(key, len(leaves))
     return jax.tree.unflatten(
         treedef,
-        [jr.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)],
+        [normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)],
     )
 
 

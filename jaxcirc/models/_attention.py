@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Key
 
-from .._core import at_least_float32
+from .._core import at_least_float32, normal
 from ._config import TransformerConfig
 from ._constants import LayerConstants
 from ._linear import linear
@@ -34,10 +34,10 @@ class Attention(eqx.Module):
         c = self.config = config
         q_key, k_key, v_key, o_key = jr.split(key, 4)
         query, kv = (c.n_heads, c.d_head), (c.n_kv_heads, c.d_head)
-        self.W_Q = c.init_std * jr.normal(q_key, (c.d_model, *query))
-        self.W_K = c.init_std * jr.normal(k_key, (c.d_model, *kv))
-        self.W_V = c.init_std * jr.normal(v_key, (c.d_model, *kv))
-        self.W_O = c.init_std * jr.normal(o_key, (*query, c.d_model))
+        self.W_Q = c.init_std * normal(q_key, (c.d_model, *query))
+        self.W_K = c.init_std * normal(k_key, (c.d_model, *kv))
+        self.W_V = c.init_std * normal(v_key, (c.d_model, *kv))
+        self.W_O = c.init_std * normal(o_key, (*query, c.d_model))
         bias = c.attention_bias
         self.b_Q = jnp.zeros(query) if bias else None
         self.b_K = jnp.zeros(kv) if bias else None

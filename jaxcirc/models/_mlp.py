@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Key
 
+from .._core import normal
 from ._config import TransformerConfig
 from ._linear import linear
 from ._tape import Tape
@@ -32,10 +33,10 @@ class MLP(eqx.Module):
     def __init__(self, config: TransformerConfig, *, key: Key[Array, ""]):
         c = config
         in_key, gate_key, out_key = jr.split(key, 3)
-        self.W_in = c.init_std * jr.normal(in_key, (c.d_model, c.d_mlp))
-        self.W_out = c.init_std * jr.normal(out_key, (c.d_mlp, c.d_model))
+        self.W_in = c.init_std * normal(in_key, (c.d_model, c.d_mlp))
+        self.W_out = c.init_std * normal(out_key, (c.d_mlp, c.d_model))
         self.W_gate = (
-            c.init_std * jr.normal(gate_key, (c.d_model, c.d_mlp)) if c.gated else None
+            c.init_std * normal(gate_key, (c.d_model, c.d_mlp)) if c.gated else None
         )
         self.b_in = jnp.zeros(c.d_mlp) if c.mlp_bias else None
         self.b_out = jnp.zeros(c.d_model) if c.mlp_bias else None

@@ -10,7 +10,7 @@ import jax.random as jr
 import jax.tree_util as jtu
 from jaxtyping import Array, Float, Int, Key
 
-from .._core import fold_name
+from .._core import fold_name, normal
 from ._block import Block
 from ._config import TransformerConfig
 from ._constants import layer_constants
@@ -55,16 +55,16 @@ class Transformer(eqx.Module):
     def __init__(self, config: TransformerConfig, *, key: Key[Array, ""]):
         c = self.config = config
 
-        def normal(name: str, *shape: int) -> Array:
-            return c.init_std * jr.normal(fold_name(key, name), shape)
+        def drawn(name: str, *shape: int) -> Array:
+            return c.init_std * normal(fold_name(key, name), shape)
 
-        self.W_E = normal("W_E", c.d_vocab, c.d_model)
+        self.W_E = drawn("W_E", c.d_vocab, c.d_model)
         learned = c.positions == "learned"
-        self.W_pos = normal("W_pos", c.n_ctx, c.d_model) if learned else None
+        self.W_pos = drawn("W_pos", c.n_ctx, c.d_model) if learned else None
         layer_keys = jr.split(fold_name(key, "blocks"), c.n_layers)
         self.blocks = eqx.filter_vmap(lambda k: Block(c, key=k))(layer_keys)
         self.ln_final = make_norm(c)
-        self.W_U = None if c.tied else normal("W_U", c.d_model, c.d_vocab_out)
+        self.W_U = None if c.tied else drawn("W_U", c.d_model, c.d_vocab_out)
         self.b_U = jnp.zeros(c.d_vocab_out) if c.unembed_bias else None
 
     def __call__(

@@ -11,6 +11,7 @@ from jaxcirc._core import (
     fold_name,
     named_leaves,
     nearest,
+    normal,
     select_paths,
     stack_trees,
     tree_bytes,
@@ -133,3 +134,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 def test_tests_run_strictly():
     with pytest.raises(ValueError, match="rank_promotion"):
         jnp.zeros((2, 3)) + jnp.zeros(3)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("shape", [(), (0, 3), (7,), (3, 2, 5, 2)])
+def test_normal_numbers_are_those_of_jax_bit_for_bit(shape, dtype):
+    found, expected = (draw(jr.key(3), shape, dtype) for draw in (normal, jr.normal))
+    assert found.dtype == expected.dtype
+    assert found.shape == expected.shape
+    assert bool((found == expected).all())
+
+
+def test_layers_drawn_together_are_those_drawn_alone():
+    keys = jr.split(jr.key(3), 4)
+    together = jax.vmap(lambda key: normal(key, (3, 2, 5)))(keys)
+    alone = jnp.stack([jr.normal(key, (3, 2, 5)) for key in keys])
+    assert bool((together == alone).all())

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from jaxcirc import metrics
 
+pytestmark = pytest.mark.optimized  # as users see them
+
 LOGITS = jr.normal(jr.key(0), (3, 5, 7))
 TARGETS = jr.randint(jr.key(1), (3, 5), 0, 7)
 WRONG = (TARGETS + 1) % 7

@@ -11,6 +11,8 @@ from jaxcirc import metrics
 
 from .inputs import HEADS, PERIOD, patterns, samples, weights as arrays
 
+pytestmark = pytest.mark.optimized  # as users see them
+
 FROZEN = json.loads((pathlib.Path(__file__).parent / "metrics.json").read_text())
 
 
