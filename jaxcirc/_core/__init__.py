@@ -19,6 +19,7 @@ from ._vectors import (
     inner as inner,
     keep as keep,
     linear_combination as linear_combination,
+    norm as norm,
     normal_like as normal_like,
     squared_norm as squared_norm,
 )
