@@ -1,13 +1,18 @@
 """Helpers without a home in the field: trees, names, keys, files."""
 
 from ._catalogue import find as find
-from ._dtypes import at_least_float32 as at_least_float32
+from ._dtypes import at_least_float32 as at_least_float32, widened as widened
 from ._files import create_folder as create_folder, write_atomically as write_atomically
-from ._keys import fold_name as fold_name
+from ._keys import fold_name as fold_name, seed_key as seed_key
 from ._lanczos import Quadrature as Quadrature, lanczos as lanczos
 from ._memory import device_memory as device_memory
 from ._names import nearest as nearest, unknown as unknown
-from ._safe import ratio as ratio, root as root, unit_scale as unit_scale
+from ._safe import (
+    entropy_terms as entropy_terms,
+    ratio as ratio,
+    root as root,
+    unit_scale as unit_scale,
+)
 from ._trees import (
     named_leaves as named_leaves,
     select_paths as select_paths,

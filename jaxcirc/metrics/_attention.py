@@ -4,10 +4,9 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import jax.scipy.special as jsp
 from jaxtyping import Array, Float
 
-from .._core import at_least_float32
+from .._core import at_least_float32, entropy_terms
 
 
 @jax.jit
@@ -25,7 +24,8 @@ def attention_entropy(
         0.0
     """
     wide = at_least_float32(pattern)
-    return jsp.entr(wide).sum(axis=-1).mean()  # entr(0) is 0: masked keys are ordinary
+    # Masked keys are ordinary: zeros have no entropy, and no slope.
+    return entropy_terms(wide).sum(axis=-1).mean()
 
 
 @jax.jit
@@ -88,7 +88,7 @@ def induction_score(
 
 def _diagonal(pattern: Array, *, back: int, first: int) -> Array:
     rows = jnp.arange(first, pattern.shape[-2])
-    return pattern[rows, rows - back].mean()
+    return at_least_float32(pattern[rows, rows - back]).mean()
 
 
 @functools.partial(jax.jit, static_argnames=("early", "late"))

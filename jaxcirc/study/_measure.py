@@ -8,11 +8,10 @@ from typing import Any, Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import xarray as xr
 
-from .._core import fold_name, stack_trees
+from .._core import fold_name, seed_key, stack_trees
 from ..checkpoints import CheckpointError, Trajectory
 from ._config import Measurement, Prepared
 from ._measurements import Quantity, Snapshot
@@ -109,7 +108,7 @@ def _prepare_cells(
 ) -> _Cells:
     there = set(trajectories[0].steps)
     missing = (set(row.steps) & there) - study.cell_steps(row.id)
-    key = fold_name(jr.key(prepared.training.seed), f"measure/{row.id}")
+    key = fold_name(seed_key(prepared.training.seed), f"measure/{row.id}")
     one = jax.default_backend() == "cpu"
 
     @eqx.filter_jit
