@@ -1,10 +1,10 @@
 """Precision of reported numbers."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 Tree = TypeVar("Tree")
@@ -22,6 +22,9 @@ def widened(tree: Tree) -> Tree:
     For what half precision would lose: sums of many terms, small differences and
     derivatives. Whole numbers, keys and what is no array stay as they are.
     """
-    return jax.tree.map(
-        lambda x: at_least_float32(x) if eqx.is_inexact_array(x) else x, tree
-    )
+    return jax.tree.map(lambda x: at_least_float32(x) if _is_real(x) else x, tree)
+
+
+def _is_real(x: Any) -> bool:
+    is_array = isinstance(x, jax.Array | np.ndarray)
+    return is_array and jnp.issubdtype(x.dtype, jnp.floating)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from .._core import widened
 from ..models import Transformer, capture, unembed
 
 
@@ -79,6 +80,8 @@ def direct_logit_attribution(
     wanted += ["mlp.out"] if c.d_mlp else []
     wanted += ["ln_final.scale"] if c.norm != "none" else []
     _, acts = capture(model, tokens, wanted)
+    # The sums run in float32 or wider, whatever the model's type.
+    model, acts = widened(model), widened(acts)
     direction = _target_directions(model, targets)
     scale = acts.get("ln_final.scale")
     final = model.ln_final

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from .._core import fold_name, named_leaves
+from .._core import fold_name, named_leaves, widened
 from ..metrics import cross_entropy
 from ..models import Add, Transformer, capture, sites
 from ..tasks import Batch
@@ -104,6 +104,7 @@ def _activations(model: Transformer, batch: Batch, reads: list[Component]) -> di
 
 def _site_gradients(model: Transformer, batch: Batch, slopes: list[Component]) -> dict:
     """Of the sum of the examples' losses, so that each row is its own example's."""
+    model = widened(model)
     table = sites(model, batch.tokens.shape)
 
     def zeros(name: str) -> Array:
