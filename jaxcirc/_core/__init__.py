@@ -7,6 +7,7 @@ from ._keys import fold_name as fold_name, seed_key as seed_key
 from ._lanczos import Quadrature as Quadrature, lanczos as lanczos
 from ._memory import device_memory as device_memory
 from ._names import nearest as nearest, unknown as unknown
+from ._rows import rows_of as rows_of
 from ._safe import (
     entropy_terms as entropy_terms,
     ratio as ratio,

@@ -37,7 +37,8 @@ def open_trajectory(path: str) -> Trajectory:
 
     def read(step: int) -> Transformer:
         entry = index["steps"][str(step)]
-        return load_tensors(posixpath.join(path, entry["file"]), like, entry["hashes"])
+        file = posixpath.join(path, entry["file"])
+        return load_tensors(file, like, entry["hashes"], as_written=True)
 
     steps = sorted(int(step) for step in index["steps"])
     info = {k: v for k, v in index.items() if k != "steps"}

@@ -12,7 +12,7 @@ from ..metrics import cross_entropy
 from ..models import Add, Transformer, capture, sites
 from ..tasks import Batch
 from ._circuits import ov, ov_gradient, ov_velocity, qk, weight_gradients
-from ._component import Component, site_of, weight_paths
+from ._component import Component, check_position, site_of, weight_paths
 from ._factored import Factored
 from ._heads import induction_heads
 from ._pico import pico_ov
@@ -64,7 +64,13 @@ def observe(
     Returns:
         Label -> matrices. A component whose name matches several weights gives each
         under its own path.
+
+    Raises:
+        ValueError: a component's position is outside the batch's sequences.
     """
+    for c in components:
+        if c.data != "weights":
+            check_position(c, batch.tokens.shape[-1], "sequences")
     reads = [c for c in components if c.data == "activations"]
     acts = _activations(model, batch, reads)
     slopes = [c for c in components if c.data == "gradients"]
@@ -193,7 +199,7 @@ def _of_ov(c: Component, model: Transformer, batch: Batch, acts: dict) -> Part:
 
 def _of_induction_heads(c: Component, model: Transformer, acts: dict, key) -> Part:
     layers, heads = induction_heads(
-        model, c.number, key=fold_name(key, "induction_heads")
+        model, c.number, periods=c.periods, key=fold_name(key, "induction_heads")
     )
     if c.data == "weights":
         circuit = ov(model)

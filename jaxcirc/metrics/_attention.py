@@ -87,6 +87,11 @@ def induction_score(
 
 
 def _diagonal(pattern: Array, *, back: int, first: int) -> Array:
+    if not 0 <= back <= first < pattern.shape[-2]:
+        raise ValueError(
+            f"attention scores: a pattern of {pattern.shape[-2]} positions has no two "
+            f"blocks whose tokens lie {back} apart; give a shorter `period`."
+        )
     rows = jnp.arange(first, pattern.shape[-2])
     return at_least_float32(pattern[rows, rows - back]).mean()
 
@@ -104,6 +109,15 @@ def in_context_score(
         losses: Loss of each token.
         early: The earlier position.
         late: The later one.
+
+    Raises:
+        ValueError: there is no such position.
     """
+    length = losses.shape[-1]
+    if not (-length <= early < length and -length <= late < length):
+        raise ValueError(
+            f"in_context_score: positions {early} and {late} must be inside sequences "
+            f"of {length} losses."
+        )
     wide = at_least_float32(losses)
     return (wide[..., late] - wide[..., early]).mean()

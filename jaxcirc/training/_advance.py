@@ -47,7 +47,8 @@ def init_state(
 ) -> State:
     """Fresh models, one per seed; each is what its seed gives when trained alone.
 
-    With `start`, every seed begins with those weights instead.
+    With `start`, every seed begins with those weights instead, in float32 (float64
+    where JAX is set to it), whatever their own type.
     """
     like = eqx.filter_eval_shape(lambda: Transformer(config, key=jr.key(0)))
     frozen = select_paths(like, training.freeze, what="training.freeze")
@@ -58,12 +59,17 @@ def init_state(
     @jax.vmap
     def init(seed):
         fresh = Transformer(config, key=fold_name(seed_key(seed), "model"))
-        model = fresh if start is None else start
+        # In the type of fresh weights: half precision would round most updates away.
+        model = fresh if start is None else jax.tree.map(_in_type_of, start, fresh)
         params, rest = eqx.partition(model, trained)
         return State(params, rest, optimizer.init(params), jnp.zeros_like(seed), seed)
 
     first = training.seed
     return init(jnp.arange(first, first + training.seeds, dtype=jnp.int32))
+
+
+def _in_type_of(x: Array, like: Array) -> Array:
+    return x.astype(like.dtype)
 
 
 def make_advance(training: Training) -> Advance:

@@ -180,3 +180,15 @@ def test_answers_that_cannot_be_have_infinite_surprise():
     ]
     assert found[1] == np.inf
     assert found[0] == pytest.approx(np.log1p(np.e))
+
+
+def test_positions_that_are_not_there_have_no_score():
+    pattern, losses = uniform(6), jnp.arange(6.0)[None]
+    for period in (0, 4, 9):
+        with pytest.raises(ValueError, match="shorter `period`"):
+            metrics.duplicate_token_score(pattern, period=period)
+    with pytest.raises(ValueError, match="shorter `period`"):
+        metrics.previous_token_score(jnp.ones((1, 1)))
+    with pytest.raises(ValueError, match="inside sequences of 6"):
+        metrics.in_context_score(losses, early=2, late=6)
+    assert float(metrics.in_context_score(losses, early=-6, late=-1)) == 5
