@@ -2,7 +2,7 @@
 
 from ._catalogue import find as find
 from ._draws import normal as normal
-from ._dtypes import at_least_float32 as at_least_float32
+from ._dtypes import at_least_float32 as at_least_float32, widened as widened
 from ._files import (
     create_folder as create_folder,
     is_local as is_local,
@@ -11,7 +11,7 @@ from ._files import (
     unfinished_files as unfinished_files,
     write_atomically as write_atomically,
 )
-from ._keys import fold_name as fold_name
+from ._keys import fold_name as fold_name, seed_key as seed_key
 from ._lanczos import Quadrature as Quadrature, lanczos as lanczos
 from ._lock import (
     FolderLocked as FolderLocked,
@@ -20,7 +20,13 @@ from ._lock import (
 )
 from ._memory import device_memory as device_memory
 from ._names import nearest as nearest, unknown as unknown
-from ._safe import ratio as ratio, root as root, unit_scale as unit_scale
+from ._rows import rows_of as rows_of
+from ._safe import (
+    entropy_terms as entropy_terms,
+    ratio as ratio,
+    root as root,
+    unit_scale as unit_scale,
+)
 from ._sealed import (
     check_page as check_page,
     digest as digest,
@@ -43,6 +49,7 @@ from ._vectors import (
     inner as inner,
     keep as keep,
     linear_combination as linear_combination,
+    norm as norm,
     normal_like as normal_like,
     squared_norm as squared_norm,
 )

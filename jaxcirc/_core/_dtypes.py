@@ -1,10 +1,30 @@
 """Precision of reported numbers."""
 
+from typing import Any, TypeVar
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
+
+Tree = TypeVar("Tree")
 
 
 def at_least_float32(x: Array) -> Array:
     """`x` in float32, or in its own type where that is wider."""
     wide = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize >= 4
     return x if wide else x.astype(jnp.float32)
+
+
+def widened(tree: Tree) -> Tree:
+    """The tree with its real numbers in float32, or in their own type where wider.
+
+    For what half precision would lose: sums of many terms, small differences and
+    derivatives. Whole numbers, keys and what is no array stay as they are.
+    """
+    return jax.tree.map(lambda x: at_least_float32(x) if _is_real(x) else x, tree)
+
+
+def _is_real(x: Any) -> bool:
+    is_array = isinstance(x, jax.Array | np.ndarray)
+    return is_array and jnp.issubdtype(x.dtype, jnp.floating)

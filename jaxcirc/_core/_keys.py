@@ -3,7 +3,16 @@
 import hashlib
 
 import jax.random as jr
-from jaxtyping import Array, Key
+from jaxtyping import Array, Int, Key
+
+
+def seed_key(seed: int | Int[Array, ""]) -> Key[Array, ""]:
+    """The key of a seed, of one generator whatever `jax_default_prng_impl` says.
+
+    Threefry gives the same numbers for a key alone and among many under `vmap`; JAX's
+    other generators do not, so a seed trained among eight would be another one alone.
+    """
+    return jr.key(seed, impl="threefry2x32")
 
 
 def fold_name(key: Key[Array, ""], name: str) -> Key[Array, ""]:

@@ -4,6 +4,7 @@ What is not a number stays so: zero alone is treated.
 """
 
 import jax.numpy as jnp
+import jax.scipy.special as jsp
 from jaxtyping import Array, Float
 
 
@@ -28,3 +29,9 @@ def unit_scale(x: Float[Array, "..."]) -> Float[Array, ""]:
     """
     largest = jnp.abs(x).max()
     return jnp.where(largest == 0, 1, largest)
+
+
+def entropy_terms(p: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """-p ln p, in nats, with value and gradient 0 at 0."""
+    zero = p == 0
+    return jnp.where(zero, 0, jsp.entr(jnp.where(zero, 1, p)))

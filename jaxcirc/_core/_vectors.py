@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from ._draws import normal
 from ._dtypes import at_least_float32
+from ._safe import unit_scale
 
 Vector = TypeVar("Vector")
 
@@ -31,6 +32,15 @@ def linear_combination(*terms: tuple[float | Array, PyTree]) -> PyTree:
 def squared_norm(vector: PyTree) -> Float[Array, ""]:
     """Sum of squares over all leaves, accumulated in float32 or wider."""
     return inner(vector, vector)
+
+
+def norm(vector: PyTree) -> Float[Array, ""]:
+    """Euclidean length over all leaves; its squares neither overflow nor vanish."""
+    wide = jax.tree.map(at_least_float32, vector)
+    scales = [unit_scale(x) for x in jax.tree.leaves(wide)]
+    widest = functools.reduce(jnp.promote_types, (s.dtype for s in scales))
+    scale = functools.reduce(jnp.maximum, (s.astype(widest) for s in scales))
+    return scale * jnp.sqrt(squared_norm(linear_combination((1 / scale, wide))))
 
 
 def inner(a: PyTree, b: PyTree) -> Float[Array, ""]:

@@ -52,7 +52,8 @@ def open_trajectory(path: str) -> Trajectory:
 
     def read(step: int) -> Transformer:
         entry = index["steps"][str(step)]
-        return load_tensors(posixpath.join(path, entry["file"]), like, entry["hashes"])
+        file = posixpath.join(path, entry["file"])
+        return load_tensors(file, like, entry["hashes"], as_written=True)
 
     def fingerprint(step: int) -> str:
         return digest_of([index["model"], index["steps"][str(step)]["hashes"]])

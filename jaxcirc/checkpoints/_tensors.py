@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -57,7 +57,11 @@ def tensor_hashes(tree: PyTree) -> dict[str, str]:
 
 
 def load_tensors(
-    file: str, like: Tree, hashes: Mapping[str, str] | None = None
+    file: str,
+    like: Tree,
+    hashes: Mapping[str, str] | None = None,
+    *,
+    as_written: bool = False,
 ) -> Tree:
     """`like` with its array leaves read from `file`.
 
@@ -65,10 +69,12 @@ def load_tensors(
         file: What `save_tensors` wrote.
         like: A tree of that structure; arrays or shapes.
         hashes: What the tensors must hash to; the file's own record if None.
+        as_written: Take real numbers in the width that they were written in, and not in
+            that of `like` alone.
 
     Raises:
         CheckpointError: the file is missing, cut short, changed since it was written,
-            or holds other tensors than `like`.
+            or holds other tensors than `like`, or float64 that JAX is not set to read.
     """
     try:
         data = read_bytes(file)
@@ -89,16 +95,36 @@ def load_tensors(
                 f"checkpoint {file} is damaged: tensor {name!r} is not what was "
                 f"written. {_ADVICE}"
             )
-        if found.shape != leaf.shape or found.dtype != leaf.dtype:
-            raise CheckpointError(
-                f"checkpoint {file}: tensor {name!r} should be {leaf.dtype}"
-                f"{list(leaf.shape)}; found {found.dtype}{list(found.shape)}. It "
-                "belongs to another model."
-            )
+        _check_kind(f"checkpoint {file}: tensor {name!r}", found, leaf, as_written)
     values = iter(named_leaves(like))
     is_array = lambda x: eqx.is_array(x) or isinstance(x, jax.ShapeDtypeStruct)
-    return jtu.tree_map(
-        lambda x: jnp.asarray(arrays[next(values)]) if is_array(x) else x, like
+    # A file may hold NaN; where that is a fault is for its reader to say.
+    with jax.debug_nans(False):
+        return jtu.tree_map(
+            lambda x: jnp.asarray(arrays[next(values)]) if is_array(x) else x, like
+        )
+
+
+def _check_kind(who: str, found: np.ndarray, leaf: Any, as_written: bool) -> None:
+    """Refuse another shape or type than that of `leaf`."""
+    real = all(jnp.issubdtype(x.dtype, jnp.floating) for x in (found, leaf))
+    if found.dtype == np.float64 and not jax.config.jax_enable_x64:
+        raise CheckpointError(
+            f"{who} is float64: it was written with JAX_ENABLE_X64=1, and without that "
+            "JAX would cut it to float32. Set JAX_ENABLE_X64=1 to read it."
+        )
+    if found.shape == leaf.shape and (found.dtype == leaf.dtype or real & as_written):
+        return
+    advice = "It belongs to another model."
+    if found.shape == leaf.shape and real:
+        advice = (
+            "It was written with another JAX_ENABLE_X64; set it as it was then "
+            f"(1 for float64), or begin in another folder; now it is "
+            f"{int(jax.config.jax_enable_x64)}."
+        )
+    raise CheckpointError(
+        f"{who} should be {leaf.dtype}{list(leaf.shape)}; found {found.dtype}"
+        f"{list(found.shape)}. {advice}"
     )
 
 

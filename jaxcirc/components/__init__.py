@@ -11,6 +11,8 @@ from ._circuits import (
 from ._component import Component as Component, component as component
 from ._factored import Factored as Factored
 from ._heads import (
+    check_periods as check_periods,
+    default_periods as default_periods,
     induction_heads as induction_heads,
     induction_scores as induction_scores,
     repeated_patterns as repeated_patterns,

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from .._core import widened
 from ..metrics import cross_entropy
 from ..models import Add, Transformer, capture, rotary_turn
 from ..tasks import Batch
@@ -51,7 +52,7 @@ def ov_velocity(model: Transformer, gradient: Transformer) -> Factored:
         model: The weights.
         gradient: Gradients of the loss, in the structure of the model.
     """
-    attn, d_attn = model.blocks.attn, gradient.blocks.attn
+    attn, d_attn = widened((model.blocks.attn, gradient.blocks.attn))
     left = [-_per_head(d_attn.W_V, model), -_per_head(attn.W_V, model)]
     right = [attn.W_O, d_attn.W_O]
     return Factored(jnp.concatenate(left, axis=-1), jnp.concatenate(right, axis=-2))
@@ -70,6 +71,7 @@ def ov_gradient(
         model: Whose heads.
         batch: Examples.
     """
+    model = widened(model)
     normed_site = "resid_pre" if model.blocks.ln1 is None else "ln1.normalized"
     _, acts = capture(model, batch.tokens, (normed_site, "attn.pattern"))
     pattern, normed = acts["attn.pattern"], acts[normed_site]
@@ -84,6 +86,7 @@ def result_gradient(
     model: Transformer, batch: Batch
 ) -> Float[Array, "layer *example pos d_model"]:
     """Gradient of the loss at what the heads of each layer write together."""
+    model = widened(model)
     c = model.config
     shape = (c.n_layers, *batch.tokens.shape, 1, c.d_model)
 
@@ -96,12 +99,15 @@ def result_gradient(
 
 
 def weight_gradients(model: Transformer, batch: Batch) -> PyTree:
-    """Gradients of the mean cross-entropy of a batch, in the structure of the model."""
+    """Gradients of the mean cross-entropy of a batch, in the structure of the model.
+
+    Of the weights in float32 or wider: half precision would round small ones away.
+    """
 
     def loss(model: Transformer) -> Array:
         return cross_entropy(model(batch.tokens), batch.targets, batch.mask)
 
-    return jax.grad(loss)(model)
+    return jax.grad(loss)(widened(model))
 
 
 def _heads_first(x: Array) -> Array:

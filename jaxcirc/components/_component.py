@@ -9,6 +9,7 @@ import jax.random as jr
 
 from .._core import named_leaves, unknown
 from ..models import Transformer, TransformerConfig, resolve_site, sites
+from ._heads import check_periods
 
 Data = Literal["weights", "activations", "gradients"]
 # Compound components, and the data that each has.
@@ -36,6 +37,8 @@ class Component(eqx.Module):
         layers: Only these layers; None for all.
         offset: For `qk`: positions from key to query, which matter with rotary ones.
         number: For `induction_heads`: how many of the highest score.
+        periods: For `induction_heads`: lengths of the block that repeats, by which
+            heads are found; those of the task, or the longest that fits, if none.
         pico: For `ov`: what Pico Analyze computes under this name instead.
     """
 
@@ -46,6 +49,7 @@ class Component(eqx.Module):
     layers: tuple[int, ...] | None = eqx.field(static=True, default=None)
     offset: int = eqx.field(static=True, default=0)
     number: int = eqx.field(static=True, default=1)
+    periods: tuple[int, ...] = eqx.field(static=True, default=())
     pico: bool = eqx.field(static=True, default=False)
 
     @property
@@ -73,6 +77,7 @@ def component(
     layers: tuple[int, ...] | None = None,
     offset: int = 0,
     number: int = 1,
+    periods: tuple[int, ...] = (),
     pico: bool = False,
 ) -> Component:
     """A component by name, known to be there.
@@ -85,7 +90,15 @@ def component(
             of that kind, layer or position.
     """
     found = Component(
-        name, data or _data(name, config), position, heads, layers, offset, number, pico
+        name,
+        data or _data(name, config),
+        position,
+        heads,
+        layers,
+        offset,
+        number,
+        periods,
+        pico,
     )
     if name in CIRCUITS:
         if found.data not in CIRCUITS[name]:
@@ -157,13 +170,22 @@ def _check_numbers(found: Component, config: TransformerConfig) -> None:
             f"component 'induction_heads': `number` must be between 1 and {heads}, all "
             f"heads of the model; got {found.number}."
         )
-    if isinstance(found.position, int):
-        length = config.n_ctx
-        if not -length <= found.position < length:
-            raise ValueError(
-                f"component {found.name!r}: position {found.position} is outside the "
-                f"context of {length}."
-            )
+    if found.periods:
+        check_periods(found.periods, config.n_ctx, who=f"component {found.name!r}")
+    check_position(found, config.n_ctx, "context")
+
+
+def check_position(found: Component, length: int, what: str) -> None:
+    """Refuse a position that sequences of a length do not have.
+
+    Raises:
+        ValueError: it is outside; an index on arrays would give another position's.
+    """
+    if found.position != "all" and not -length <= found.position < length:
+        raise ValueError(
+            f"component {found.name!r}: position {found.position} is outside the "
+            f"{what} of {length}: positions are {-length} to {length - 1}."
+        )
 
 
 def _list(words: tuple[str, ...]) -> str:

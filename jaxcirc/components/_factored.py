@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._core import widened
 from ..metrics import singular_values
 
 _HIGHEST = jax.lax.Precision.HIGHEST
@@ -26,16 +27,18 @@ class Factored(eqx.Module):
     right: Float[Array, "*lead rank column"]
 
     def dense(self) -> Float[Array, "*lead row column"]:
-        """The product."""
-        return jnp.matmul(self.left, self.right, precision=_HIGHEST)
+        """The product, in float32 or wider."""
+        left, right = widened((self.left, self.right))
+        return jnp.matmul(left, right, precision=_HIGHEST)
 
     def core(self) -> Float[Array, "*lead rank_left rank_right"]:
         """A small matrix with the singular values of the product.
 
         Its sides are those of the factors' triangles: at most `rank`.
         """
-        left = jnp.linalg.qr(self.left, mode="r")
-        right = jnp.linalg.qr(jnp.swapaxes(self.right, -1, -2), mode="r")
+        left, right = widened((self.left, self.right))
+        left = jnp.linalg.qr(left, mode="r")
+        right = jnp.linalg.qr(jnp.swapaxes(right, -1, -2), mode="r")
         return jnp.matmul(left, jnp.swapaxes(right, -1, -2), precision=_HIGHEST)
 
     def singular_values(

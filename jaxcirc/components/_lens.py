@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from .._core import rows_of, widened
 from ..models import Transformer, capture, unembed
 
 
@@ -77,8 +78,10 @@ def direct_logit_attribution(
     wanted = ["embed", "attn.result", "resid_post"]
     wanted += ["pos_embed"] if c.positions == "learned" else []
     wanted += ["mlp.out"] if c.d_mlp else []
-    wanted += ["ln_final.scale"] if c.norm != "none" else []
+    wanted += ["ln_final.scale"] if model.ln_final is not None else []
     _, acts = capture(model, tokens, wanted)
+    # The sums run in float32 or wider, whatever the model's type.
+    model, acts = widened(model), widened(acts)
     direction = _target_directions(model, targets)
     scale = acts.get("ln_final.scale")
     final = model.ln_final
@@ -105,7 +108,7 @@ def direct_logit_attribution(
     if final is not None and final.bias is not None:
         biases = biases + (direction * _align(final.bias, direction)).sum(axis=-1)
     if model.b_U is not None:
-        biases = biases + model.b_U[targets]
+        biases = biases + rows_of(model.b_U[:, None], targets)[..., 0]
     learned = c.positions == "learned"
     return LogitAttribution(
         embed=share(acts["embed"]),
@@ -120,7 +123,7 @@ def direct_logit_attribution(
 
 def _target_directions(model: Transformer, targets: Array) -> Array:
     W_U = model.W_E.T if model.W_U is None else model.W_U
-    return W_U.T[targets]
+    return rows_of(W_U.T, targets)
 
 
 def _align(x: Array, like: Array) -> Array:

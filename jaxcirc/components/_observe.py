@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from .._core import fold_name, named_leaves
+from .._core import fold_name, named_leaves, widened
 from ..metrics import cross_entropy
 from ..models import Add, Transformer, capture, sites
 from ..tasks import Batch
 from ._circuits import ov, ov_gradient, ov_velocity, qk, weight_gradients
-from ._component import Component, site_of, weight_paths
+from ._component import Component, check_position, site_of, weight_paths
 from ._factored import Factored
 from ._heads import induction_heads
 from ._pico import pico_ov
@@ -64,7 +64,13 @@ def observe(
     Returns:
         Label -> matrices. A component whose name matches several weights gives each
         under its own path.
+
+    Raises:
+        ValueError: a component's position is outside the batch's sequences.
     """
+    for c in components:
+        if c.data != "weights":
+            check_position(c, batch.tokens.shape[-1], "sequences")
     reads = [c for c in components if c.data == "activations"]
     acts = _activations(model, batch, reads)
     slopes = [c for c in components if c.data == "gradients"]
@@ -104,6 +110,7 @@ def _activations(model: Transformer, batch: Batch, reads: list[Component]) -> di
 
 def _site_gradients(model: Transformer, batch: Batch, slopes: list[Component]) -> dict:
     """Of the sum of the examples' losses, so that each row is its own example's."""
+    model = widened(model)
     table = sites(model, batch.tokens.shape)
 
     def zeros(name: str) -> Array:
@@ -192,7 +199,7 @@ def _of_ov(c: Component, model: Transformer, batch: Batch, acts: dict) -> Part:
 
 def _of_induction_heads(c: Component, model: Transformer, acts: dict, key) -> Part:
     layers, heads = induction_heads(
-        model, c.number, key=fold_name(key, "induction_heads")
+        model, c.number, periods=c.periods, key=fold_name(key, "induction_heads")
     )
     if c.data == "weights":
         circuit = ov(model)

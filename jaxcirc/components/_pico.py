@@ -5,6 +5,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from .._core import widened
 from ..models import Transformer, capture
 from ..tasks import Batch
 from ._circuits import ov_velocity, weight_gradients
@@ -20,7 +21,7 @@ def pico_ov(
     Gradients: W_O dW_V + dW_O W_V, which is no gradient but minus the velocity of
     W_V W_O under gradient flow, transposed (pico-analyze, `ov_circuit`).
     """
-    attn = model.blocks.attn
+    attn = widened(model.blocks.attn)
     group = model.config.n_heads // model.config.n_kv_heads
     if data == "weights":
         W_V = jnp.repeat(jnp.swapaxes(attn.W_V, 1, 2), group, axis=1)
@@ -32,5 +33,5 @@ def pico_ov(
     _, acts = capture(model, batch.tokens, ("attn.v",))
     v = acts["attn.v"]
     v = v.reshape(len(v), -1, *v.shape[3:]) if position == "all" else v[:, :, position]
-    v = jnp.repeat(jnp.swapaxes(v, 1, 2), group, axis=1)
+    v = jnp.repeat(jnp.swapaxes(widened(v), 1, 2), group, axis=1)
     return jnp.matmul(v, attn.W_O, precision="highest")

@@ -237,6 +237,8 @@ def _check_schedule(schedule: Schedule, num_chains: int) -> None:
         "steps_between_draws": (schedule.steps_between_draws, 1),
     }
     for name, (value, least) in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise ValueError(f"llc: `{name}` must be a whole number; got {value!r}.")
         if value < least:
             raise ValueError(f"llc: `{name}` must be at least {least}; got {value}.")
 

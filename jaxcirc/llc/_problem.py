@@ -113,6 +113,7 @@ def make_problem(
 
 
 def _number_of_examples(data: PyTree) -> int:
+    _require_arrays(data)
     sizes = {name: leaf.shape[:1] for name, leaf in named_leaves(data).items()}
     if not sizes or len(set(sizes.values())) > 1 or () in sizes.values():
         raise ValueError(
@@ -123,10 +124,34 @@ def _number_of_examples(data: PyTree) -> int:
     return next(iter(sizes.values()))[0]
 
 
+def _require_arrays(data: PyTree) -> None:
+    """Refuse leaves that have no example axis, such as a padding id or a name."""
+    others = [x for x in jax.tree.leaves(data) if not eqx.is_array(x)]
+    if others:
+        raise ValueError(
+            f"llc: every leaf of `data` must be an array of examples; got "
+            f"{type(others[0]).__name__} {others[0]!r}. Put what is the same for all "
+            "examples into `loss_fn` (`functools.partial`)."
+        )
+
+
+def _traced_loss(problem: Problem, params: PyTree, examples: PyTree) -> Any:
+    try:
+        return eqx.filter_eval_shape(problem.loss_fn, params, examples)
+    except (TypeError, AttributeError, LookupError) as error:
+        shapes = jax.tree.map(lambda x: f"{x.dtype}{list(x.shape)}", examples)
+        raise ValueError(
+            f"llc: `loss_fn(params, examples)` fails on examples {shapes}: "
+            f"{type(error).__name__}: {error}. `data` is one data set whose arrays "
+            "have a leading example axis; join a list of batches with "
+            "`jnp.concatenate`."
+        ) from error
+
+
 def _check_loss(problem: Problem, params: PyTree, examples: PyTree) -> None:
     shapes = jax.tree.leaves(examples)
     size = shapes[0].shape[0] if shapes and shapes[0].shape else None
-    got = eqx.filter_eval_shape(problem.loss_fn, params, examples)
+    got = _traced_loss(problem, params, examples)
     good = (
         isinstance(got, jax.ShapeDtypeStruct)
         and got.ndim == 1

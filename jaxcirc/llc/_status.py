@@ -22,9 +22,9 @@ class Status(enum.StrEnum):
     """Whether a number may be used.
 
     `converged`: nothing speaks against it. `transient`: the chains have not reached, or
-    not explored, what they converge to. `non_local`: they describe something other than
-    the neighbourhood of w*. `diverged`: a loss was not finite. `below_initial_loss`:
-    w* is not a minimum of what was sampled.
+    not explored, what they converge to, or have never moved. `non_local`: they describe
+    something other than the neighbourhood of w*. `diverged`: a loss was not finite.
+    `below_initial_loss`: w* is not a minimum of what was sampled.
     """
 
     CONVERGED = "converged"
@@ -84,6 +84,9 @@ def verdict(evidence: Evidence, chains: list[Verdict]) -> Verdict:
     found = _place(evidence, float(llc.mean()), error, float(evidence.loss.mean()))
     if found is not None:
         return found
+    still = sum(map(_never_moved, llc))
+    if still:
+        return Verdict(Status.TRANSIENT, f"{still} of {n} chains: {_STILL}")
     rhat, ess = split_rhat(llc), mean_ess(llc)
     drift = float(np.sum(geweke_z(llc)) / np.sqrt(n))
     if abs(drift) > MAX_DRIFT:
@@ -119,6 +122,8 @@ def _of_chain(evidence: Evidence, i: int, drift: float) -> Verdict:
     found = _place(evidence, float(llc.mean()), error, float(evidence.loss[i]))
     if found is not None:
         return found
+    if _never_moved(llc):
+        return Verdict(Status.TRANSIENT, _STILL)
     if np.isnan(drift):
         return Verdict(Status.TRANSIENT, "too short to judge; raise `num_draws`.")
     if abs(drift) > MAX_DRIFT:
@@ -151,6 +156,17 @@ def _place(
             "the step size or minibatch noise heats the chains, or w* is no minimum.",
         )
     return None
+
+
+_STILL = (
+    "every draw has the same loss, so they say nothing about it. Either no proposal "
+    "was accepted (lower `step_size`), or steps are rounded away (raise it, or sample "
+    "wider weights than half precision), or the loss does not depend on the weights."
+)
+
+
+def _never_moved(llc: Float[np.ndarray, " draw"]) -> bool:
+    return len(llc) > 1 and bool((llc == llc[0]).all())
 
 
 def _drifting(z: float, who: str) -> Verdict:

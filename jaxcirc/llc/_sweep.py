@@ -176,6 +176,11 @@ def sweep(
         LLCMemoryError: one chain does not fit the device; the message has the numbers.
         LLCError: an estimate is not `converged`, if `throw`.
     """
+    if not isinstance(key, jax.Array):
+        raise ValueError(
+            f"llc: `key` must be a random key; got {key!r}. Make one of a number with "
+            "`jax.random.key(0)`."
+        )
     schedule = Schedule(num_draws, num_burnin, steps_between_draws, test_acceptance)
     job = make_job(
         loss_fn,

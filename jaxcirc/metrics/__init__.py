@@ -7,6 +7,7 @@ from . import (
     _condition_number,
     _distribution,
     _effective_rank,
+    _fourier,
     _heavy_tail,
     _norms,
     _participation_ratio,
@@ -75,6 +76,7 @@ from ._fisher import (
     empirical_fisher_trace as empirical_fisher_trace,
     fisher_trace as fisher_trace,
 )
+from ._fourier import fourier_gini as fourier_gini, fourier_power as fourier_power
 from ._gradients import (
     GradientStatistics as GradientStatistics,
     gradient_cosine as gradient_cosine,
@@ -139,6 +141,7 @@ METRICS = (
     _participation_ratio.SPEC,
     _sparsity.GINI,
     _sparsity.HOYER,
+    _fourier.SPEC,
     _distribution.MEAN,
     _distribution.STANDARD_DEVIATION,
     _distribution.ROOT_MEAN_SQUARE,

@@ -4,10 +4,9 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import jax.scipy.special as jsp
 from jaxtyping import Array, Float
 
-from .._core import at_least_float32
+from .._core import at_least_float32, entropy_terms
 
 
 @jax.jit
@@ -25,7 +24,8 @@ def attention_entropy(
         0.0
     """
     wide = at_least_float32(pattern)
-    return jsp.entr(wide).sum(axis=-1).mean()  # entr(0) is 0: masked keys are ordinary
+    # Masked keys are ordinary: zeros have no entropy, and no slope.
+    return entropy_terms(wide).sum(axis=-1).mean()
 
 
 @jax.jit
@@ -87,8 +87,13 @@ def induction_score(
 
 
 def _diagonal(pattern: Array, *, back: int, first: int) -> Array:
+    if not 0 <= back <= first < pattern.shape[-2]:
+        raise ValueError(
+            f"attention scores: a pattern of {pattern.shape[-2]} positions has no two "
+            f"blocks whose tokens lie {back} apart; give a shorter `period`."
+        )
     rows = jnp.arange(first, pattern.shape[-2])
-    return pattern[rows, rows - back].mean()
+    return at_least_float32(pattern[rows, rows - back]).mean()
 
 
 @functools.partial(jax.jit, static_argnames=("early", "late"))
@@ -104,6 +109,15 @@ def in_context_score(
         losses: Loss of each token.
         early: The earlier position.
         late: The later one.
+
+    Raises:
+        ValueError: there is no such position.
     """
+    length = losses.shape[-1]
+    if not (-length <= early < length and -length <= late < length):
+        raise ValueError(
+            f"in_context_score: positions {early} and {late} must be inside sequences "
+            f"of {length} losses."
+        )
     wide = at_least_float32(losses)
     return (wide[..., late] - wide[..., early]).mean()

@@ -19,7 +19,8 @@ def update_ratio(
     In [0, inf), dimensionless; unchanged by a common scale or rotation. NaN from a zero
     `old` to itself, infinite from a zero `old` to anything else.
     """
-    return frobenius_norm(new - old) / frobenius_norm(old)
+    moved = at_least_float32(new) - at_least_float32(old)
+    return frobenius_norm(moved) / frobenius_norm(old)
 
 
 @jax.jit

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import jax.scipy.special as jsp
 from jaxtyping import Array, Float
 
+from .._core import entropy_terms
 from ._singular_values import singular_values
 from ._spec import Known, MetricSpec
 
@@ -29,8 +29,8 @@ def effective_rank(x: Float[Array, "row column"]) -> Float[Array, ""]:
 def _of_spectrum(s: Array) -> Array:
     total = s.sum()
     p = s / jnp.where(total == 0, 1, total)
-    # entr(0) is 0: low rank is an ordinary input.
-    return jnp.where(total == 0, 0, jnp.exp(jsp.entr(p).sum()))
+    # Low rank is an ordinary input: zeros have no entropy, and no slope.
+    return jnp.where(total == 0, 0, jnp.exp(entropy_terms(p).sum()))
 
 
 SPEC = MetricSpec(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
-from .._core import squared_norm
+from .._core import at_least_float32, squared_norm
 
 
 def fisher_trace(
@@ -43,7 +43,7 @@ def fisher_trace(
         one, key = args
 
         def log_p(p: PyTree) -> Array:
-            return jax.nn.log_softmax(logits(p, one))
+            return jax.nn.log_softmax(at_least_float32(logits(p, one)))
 
         values, pull = jax.vjp(log_p, params)
 

@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from .._core import inner, linear_combination, ratio, squared_norm
+from .._core import inner, linear_combination, ratio, squared_norm, widened
 
 
 class GradientStatistics(NamedTuple):
     """Gradients of the examples of one batch, in numbers.
 
     Args:
-        mean: The gradient of the batch: the mean over examples.
+        mean: The gradient of the batch: the mean over examples, in float32 or wider.
         norm: Its Euclidean norm.
         example_norm: Root of the mean squared norm of an example's gradient.
         example_cosine: Mean cosine between the gradients of two examples, in
@@ -36,7 +36,8 @@ def gradient_statistics(
 ) -> GradientStatistics:
     """Norm, agreement and noise of the gradients of a batch's examples, in one pass.
 
-    Examples are taken one after the other, so memory is that of a few gradients.
+    Examples are taken one after the other, so memory is that of a few gradients. Sums
+    are in float32 or wider, whatever the type of the parameters.
 
     Args:
         loss: (params, one example) -> its loss, a scalar.
@@ -51,11 +52,11 @@ def gradient_statistics(
         raise ValueError(
             f"gradient_statistics: needs at least 2 examples to compare; got {n}."
         )
-    zeros = jax.tree.map(jnp.zeros_like, params)
+    zeros = jax.tree.map(jnp.zeros_like, widened(params))
 
     def step(carry, example):
         total, directions, squares = carry
-        g = jax.grad(loss)(params, example)
+        g = widened(jax.grad(loss)(params, example))
         square = squared_norm(g)
         size = jnp.sqrt(square)
         unit = ratio(jnp.ones_like(size), size, empty=0)

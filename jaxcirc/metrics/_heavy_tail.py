@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._core import ratio
 from ._singular_values import singular_values
 from ._spec import Known, MetricSpec
 
 # Fewer eigenvalues than this say nothing about a tail.
 LEAST_TAIL = 8
+TAILS_AT_ONCE = 64
 
 
 class HeavyTail(NamedTuple):
@@ -43,20 +45,24 @@ def heavy_tail(values: Float[Array, " value"]) -> HeavyTail:
             are left out.
     """
     v = jnp.sort(values)[::-1]
-    size = len(v)
-    positive = v > 1e-12 * v[0]
+    positive = v > 0
     log_v = jnp.log(jnp.where(positive, v, 1))
-    k = jnp.arange(1, size + 1, dtype=v.dtype)
+    k = jnp.arange(1, len(v) + 1, dtype=v.dtype)
     # With the k largest: Σ ln(v_i / v_k), and v_k itself contributes 0.
     excess = jnp.cumsum(log_v) - k * log_v
     alpha = 1 + k / jnp.where(excess > 0, excess, 1)
-    # Distribution of the tail, from its smallest value upwards, and of the fit.
-    place = k[None, :]  # the place-th largest value, in the tail of the k largest
-    inside = place <= k[:, None]
-    survival = jnp.exp(-(alpha[:, None] - 1) * (log_v[None, :] - log_v[:, None]))
-    above, at = (place - 1) / k[:, None], place / k[:, None]
-    gap = jnp.maximum(jnp.abs(survival - above), jnp.abs(survival - at))
-    ks = jnp.where(inside, gap, 0).max(axis=1)
+
+    def distance(tail: tuple[Array, Array, Array]) -> Array:
+        """Between the distribution of the `size` largest, and of its fit."""
+        size, exponent, smallest = tail
+        # k is the place of a value: as many are at least as large.
+        survival = jnp.exp(-(exponent - 1) * (log_v - smallest))
+        above, at = (k - 1) / size, k / size
+        gap = jnp.maximum(jnp.abs(survival - above), jnp.abs(survival - at))
+        return jnp.where(k <= size, gap, 0).max()
+
+    # A table of all tails would take n² memory.
+    ks = jax.lax.map(distance, (k, alpha, log_v), batch_size=TAILS_AT_ONCE)
     usable = positive & (excess > 0) & (k >= LEAST_TAIL)
     best = jnp.argmin(jnp.where(usable, ks, jnp.inf))
     some = usable.any()
@@ -75,7 +81,7 @@ def heavy_tail_alpha(x: Float[Array, "row column"]) -> Float[Array, ""]:
     Unchanged by rotation, scale and transposition; NaN with fewer than 8 eigenvalues
     that are not zero.
     """
-    return heavy_tail(jnp.square(singular_values(x))).alpha
+    return _of_spectrum(singular_values(x)).alpha
 
 
 @jax.jit
@@ -86,7 +92,14 @@ def heavy_tail_ks(x: Float[Array, "row column"]) -> Float[Array, ""]:
     spectrum without heavy tail, such as that of independent normal entries, has an
     alpha far above 6 or a tail of few values.
     """
-    return heavy_tail(jnp.square(singular_values(x))).ks
+    return _of_spectrum(singular_values(x)).ks
+
+
+def _of_spectrum(s: Array) -> HeavyTail:
+    """Of the eigenvalues s², in units of the largest, those of rounding left out."""
+    relative = ratio(s, jnp.broadcast_to(s[0], s.shape), empty=0.0)
+    rounding = len(s) * float(jnp.finfo(s.dtype).eps)
+    return heavy_tail(jnp.where(relative <= rounding, 0, jnp.square(relative)))
 
 
 def _diagonal_pareto() -> Array:
@@ -108,7 +121,7 @@ SPEC = MetricSpec(
     bounds=(1.0, None),
     units="",
     known=(Known(lambda: (_diagonal_pareto(),), 3.0, 0.02),),
-    of_spectrum=lambda s: heavy_tail(jnp.square(s)).alpha,
+    of_spectrum=lambda s: _of_spectrum(s).alpha,
     **_SHARED,
 )
 KS = MetricSpec(
@@ -117,6 +130,6 @@ KS = MetricSpec(
     fn=heavy_tail_ks,
     bounds=(0.0, 1.0),
     units="",
-    of_spectrum=lambda s: heavy_tail(jnp.square(s)).ks,
+    of_spectrum=lambda s: _of_spectrum(s).ks,
     **_SHARED,
 )

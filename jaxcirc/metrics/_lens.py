@@ -36,9 +36,12 @@ def answer_rank(
 ) -> Float[Array, ""]:
     """Mean place of the right answer, in [0, d_vocab - 1]; 0 is first.
 
-    Tokens with the same logit count half; (d_vocab - 1) / 2 by chance.
+    Tokens with the same logit count half; (d_vocab - 1) / 2 by chance. NaN if a target
+    is no token.
     """
-    own = jnp.take_along_axis(logits, targets[..., None], axis=-1)
+    size = logits.shape[-1]
+    known = (targets >= 0) & (targets < size)
+    own = jnp.take_along_axis(logits, targets[..., None], axis=-1, mode="clip")
     above = (logits > own).sum(axis=-1).astype(jnp.float32)
     level = (logits == own).sum(axis=-1).astype(jnp.float32) - 1
-    return (above + level / 2).mean()
+    return jnp.where(known, above + level / 2, jnp.nan).mean()

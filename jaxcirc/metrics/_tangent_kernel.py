@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from .._core import unit_scale
+from .._core import at_least_float32, unit_scale
 
 
 def empirical_ntk(
@@ -33,7 +33,7 @@ def empirical_ntk(
         one = jnp.zeros(flat.size, out.dtype).at[place].set(1)
         gradient = pull(one.reshape(out.shape))[0]
         moved = jax.jvp(lambda p: fn(p, inputs), (params,), (gradient,))[1]
-        return moved.reshape(n, outputs)[:, place % outputs]
+        return at_least_float32(moved).reshape(n, outputs)[:, place % outputs]
 
     columns = jax.lax.map(column, jnp.arange(flat.size))
     return columns.reshape(n, outputs, n).sum(axis=1).T
@@ -54,7 +54,7 @@ def kernel_velocity(
         >>> float(kernel_velocity(3 * jnp.eye(4), jnp.eye(4)))
         0.0
     """
-    a, b = new / unit_scale(new), old / unit_scale(old)
+    a, b = (_scaled(kernel) for kernel in (new, old))
     lengths = jnp.sqrt(jnp.square(a).sum() * jnp.square(b).sum())
     return jnp.maximum(1 - (a * b).sum() / lengths, 0)
 
@@ -74,5 +74,10 @@ def kernel_alignment(
         >>> round(float(kernel_alignment(jnp.outer(y, y), y)), 4)
         1.0
     """
-    y, k = targets / unit_scale(targets), kernel / unit_scale(kernel)
+    y, k = _scaled(targets), _scaled(kernel)
     return (y @ k @ y) / (jnp.sqrt(jnp.square(k).sum()) * jnp.square(y).sum())
+
+
+def _scaled(x: Array) -> Array:
+    wide = at_least_float32(x)
+    return wide / unit_scale(wide)

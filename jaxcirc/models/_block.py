@@ -16,7 +16,8 @@ class Block(eqx.Module):
     """A transformer block with sites.
 
     `ln1` and `ln2` normalise what attention and MLP read, `ln1_post` and `ln2_post`
-    what they write; those that the config leaves out are None.
+    what they write, or for `norm_position="stream"` the stream that they have written
+    to; those that the config leaves out are None.
     """
 
     ln1: Norm | None
@@ -26,20 +27,28 @@ class Block(eqx.Module):
     mlp: MLP | None
     ln2_post: Norm | None
     parallel: bool = eqx.field(static=True)
+    norm_stream: bool = eqx.field(static=True)
 
     def __init__(self, config: TransformerConfig, *, key: Key[Array, ""]):
         attn_key, mlp_key = jr.split(key)
 
-        def norm(position: str) -> Norm | None:
-            there = config.norm_position in (position, "both")
+        def norm(*positions: str) -> Norm | None:
+            there = config.norm_position in positions
             return make_norm(config) if there else None
 
+        def before() -> Norm | None:
+            return norm("before", "both")
+
+        def after() -> Norm | None:
+            return norm("after", "both", "stream")
+
         self.attn = Attention(config, key=attn_key)
-        self.ln1, self.ln1_post = norm("before"), norm("after")
+        self.ln1, self.ln1_post = before(), after()
         self.mlp = MLP(config, key=mlp_key) if config.d_mlp else None
-        self.ln2 = norm("before") if config.d_mlp else None
-        self.ln2_post = norm("after") if config.d_mlp else None
+        self.ln2 = before() if config.d_mlp else None
+        self.ln2_post = after() if config.d_mlp else None
         self.parallel = config.parallel
+        self.norm_stream = config.norm_position == "stream"
 
     def __call__(
         self,
@@ -50,18 +59,28 @@ class Block(eqx.Module):
         """The residual stream after this layer."""
         x = tape("resid_pre", x)
         attn_out = self.attn(x, self.ln1, constants, tape)
-        if self.ln1_post is not None:
-            attn_out = self.ln1_post(attn_out, tape, "ln1_post")
-        attn_out = tape("attn.out", attn_out)
+        attn_out = tape("attn.out", self._written(attn_out, "ln1_post", tape))
         if self.mlp is None:
-            return tape("resid_post", x + attn_out)
-        mid = x if self.parallel else tape("resid_mid", x + attn_out)
+            return tape("resid_post", self._added(x, attn_out, "ln1_post", tape))
+        mid = x
+        if not self.parallel:
+            mid = tape("resid_mid", self._added(x, attn_out, "ln1_post", tape))
         mlp_in = tape("mlp.in", mid)
         if self.ln2 is not None:
             mlp_in = self.ln2(mlp_in, tape, "ln2")
         mlp_out = self.mlp(mlp_in, tape)
-        if self.ln2_post is not None:
-            mlp_out = self.ln2_post(mlp_out, tape, "ln2_post")
-        mlp_out = tape("mlp.out", mlp_out)
-        out = mid + attn_out + mlp_out if self.parallel else mid + mlp_out
-        return tape("resid_post", out)
+        mlp_out = tape("mlp.out", self._written(mlp_out, "ln2_post", tape))
+        if self.parallel:
+            return tape("resid_post", mid + attn_out + mlp_out)
+        return tape("resid_post", self._added(mid, mlp_out, "ln2_post", tape))
+
+    def _written(self, out: Array, name: str, tape: Tape) -> Array:
+        """What a sub-layer writes, normalised if that is where the norm is."""
+        norm: Norm | None = getattr(self, name)
+        return out if norm is None or self.norm_stream else norm(out, tape, name)
+
+    def _added(self, x: Array, out: Array, name: str, tape: Tape) -> Array:
+        """The stream with what was written, normalised if that is where the norm is."""
+        norm: Norm | None = getattr(self, name)
+        total = x + out
+        return norm(total, tape, name) if norm and self.norm_stream else total

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Float, Integer
 
 from ._edits import AbstractEdit
 from ._sites import check_edits, resolve_site, sites as site_table
+from ._tokens import checked_tokens
 from ._transformer import Loop, Transformer, forward
 
 
 def capture(
     model: Transformer,
-    tokens: Int[Array, "*batch pos"],
+    tokens: Integer[Array | np.ndarray, "*batch pos"],
     sites: Sequence[str],
     *,
     edits: Sequence[AbstractEdit] = (),
@@ -37,7 +39,8 @@ def capture(
         for sites inside the blocks, without one if the name gives the layer.
 
     Raises:
-        ValueError: a site is unknown or an edit does not fit, before any tracing.
+        ValueError: a site is unknown, an edit does not fit, or tokens are no array of
+            ids in [0, d_vocab), before any tracing.
 
     Example:
         >>> import jax.random as jr
@@ -49,6 +52,7 @@ def capture(
         >>> acts["attn.z"].shape, acts["blocks.1.attn.hook_pattern"].shape
         ((3, 2, 8, 4, 16), (2, 4, 8, 8))
     """
+    tokens = checked_tokens(tokens, model.config.d_vocab, who="capture")
     table = site_table(model, tokens.shape)
     resolved = {name: resolve_site(name, table) for name in sites}
     checked = check_edits(model, tokens, edits)

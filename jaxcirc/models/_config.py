@@ -60,7 +60,9 @@ class TransformerConfig(eqx.Module):
             bias), `rms` (RMSNorm, weight `w`), `rms_plus_one` (RMSNorm, weight `1 + w`)
             or `none`.
         norm_position: Where a sub-layer is normalised: `before` (its input), `after`
-            (its output, before the residual addition) or `both`.
+            (its output, before the residual addition), `both`, or `stream`: the
+            residual stream after each addition, x = norm(x + f(x)), as in the first
+            transformers. Such a model has no norm before its logits.
         norm_eps: Added to the variance.
         parallel: Attention and MLP both read the block's input; otherwise the MLP
             reads what attention has written.
@@ -106,7 +108,7 @@ class TransformerConfig(eqx.Module):
     norm: Literal["layer", "layer_nonparametric", "rms", "rms_plus_one", "none"] = (
         "layer"
     )
-    norm_position: Literal["before", "after", "both"] = "before"
+    norm_position: Literal["before", "after", "both", "stream"] = "before"
     norm_eps: float = 1e-5
     parallel: bool = False
     positions: Literal["learned", "rotary", "none"] = "learned"
@@ -157,6 +159,11 @@ class TransformerConfig(eqx.Module):
         choices = ("activation", "attention_bias", "qk_norm", "norm", "norm_position")
         for name in (*choices, "positions", "rotary_pairing"):
             self._check_choice(name)
+        if self.parallel and self.norm_position == "stream":
+            raise ValueError(
+                "TransformerConfig: `norm_position` = 'stream' normalises after each "
+                "of two additions, and `parallel` makes only one; choose one of them."
+            )
         if self.qk_norm != "none" and not self.norm.startswith("rms"):
             raise ValueError(
                 f"TransformerConfig: `qk_norm` is an RMSNorm of the model's own kind; "

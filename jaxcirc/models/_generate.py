@@ -4,16 +4,19 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, Int, Key
+import numpy as np
+from jaxtyping import Array, Float, Int, Integer, Key
 
+from .._core import seed_key
 from ._constants import Past, layer_constants
 from ._tape import Tape
+from ._tokens import checked_tokens
 from ._transformer import Transformer, embed_tokens, unembed
 
 
 def generate(
     model: Transformer,
-    prompt: Int[Array, "*batch pos"],
+    prompt: Integer[Array | np.ndarray, "*batch pos"],
     n_new: int,
     *,
     temperature: float = 0.0,
@@ -33,9 +36,11 @@ def generate(
 
     Raises:
         ValueError: the model is not causal, answers with other tokens than it reads, is
-            too short for the text, or a temperature comes without key.
+            too short for the text, a temperature comes without key, or the prompt is no
+            array of ids in [0, d_vocab).
     """
     c = model.config
+    prompt = checked_tokens(prompt, c.d_vocab, who="generate")
     total = prompt.shape[-1] + n_new
     if not c.causal or c.d_vocab_out != c.d_vocab:
         raise ValueError(
@@ -54,7 +59,7 @@ def generate(
         )
     if temperature > 0 and key is None:
         raise ValueError("generate: give a `key`, or temperature 0.")
-    key = jr.key(0) if key is None else key
+    key = seed_key(0) if key is None else key
     return _generate(model, prompt, n_new, temperature, key)
 
 

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import jax.tree_util as jtu
-from jaxtyping import Array, Float, Int, Key
+import numpy as np
+from jaxtyping import Array, Float, Int, Integer, Key
 
-from .._core import fold_name, normal
+from .._core import fold_name, normal, rows_of
 from ._block import Block
 from ._config import TransformerConfig
 from ._constants import layer_constants
@@ -19,6 +20,7 @@ from ._linear import linear
 from ._norm import Norm, make_norm
 from ._sites import BLOCK_SITES, check_edits
 from ._tape import Tape
+from ._tokens import checked_tokens
 
 # A rolled scan's gradient runs up to 1.2 times slower at 2 to 4 layers on a CPU;
 # unrolling deeper models would cost compile time instead.
@@ -63,13 +65,13 @@ class Transformer(eqx.Module):
         self.W_pos = drawn("W_pos", c.n_ctx, c.d_model) if learned else None
         layer_keys = jr.split(fold_name(key, "blocks"), c.n_layers)
         self.blocks = eqx.filter_vmap(lambda k: Block(c, key=k))(layer_keys)
-        self.ln_final = make_norm(c)
+        self.ln_final = make_norm(c) if c.norm_position != "stream" else None
         self.W_U = None if c.tied else drawn("W_U", c.d_model, c.d_vocab_out)
         self.b_U = jnp.zeros(c.d_vocab_out) if c.unembed_bias else None
 
     def __call__(
         self,
-        tokens: Int[Array, "*batch pos"],
+        tokens: Integer[Array | np.ndarray, "*batch pos"],
         *,
         edits: Sequence[AbstractEdit] = (),
         loop: Loop = "auto",
@@ -77,7 +79,8 @@ class Transformer(eqx.Module):
         """Logits at every position.
 
         Args:
-            tokens: Ids in [0, d_vocab).
+            tokens: Ids in [0, d_vocab). Others are refused; where they are not known
+                yet, under `jit`, their whole sequence is NaN.
             edits: Changes to make on the way; see `Add`, `Replace` and `Scale`.
             loop: `scan` compiles one block for all layers; `unrolled` a copy for each,
                 which makes gradients of shallow models faster; `auto` chooses.
@@ -85,10 +88,25 @@ class Transformer(eqx.Module):
                 `jax.experimental.jet` needs.
 
         Raises:
-            ValueError: the sequence is longer than learned positions reach, or an edit
-                names an unknown site or does not fit its shape.
+            ValueError: tokens are no array of ids in [0, d_vocab), the sequence is
+                longer than learned positions reach, or an edit names an unknown site or
+                does not fit its shape.
         """
+        tokens = checked_tokens(tokens, self.config.d_vocab)
         return forward(self, tokens, check_edits(self, tokens, edits), (), loop)[0]
+
+    def __hash__(self):
+        """None: `jax.jit(model)` would make constants of the weights.
+
+        Raises:
+            TypeError: always, with what to write instead.
+        """
+        raise TypeError(
+            "Transformer: a model holds arrays and has no hash, so it cannot be a key, "
+            "a static argument or what `jax.jit` compiles: weights would become "
+            "constants of the program. Use `equinox.filter_jit(model)(tokens)`, or "
+            "`jax.jit(lambda model, tokens: model(tokens))(model, tokens)`."
+        )
 
 
 def forward(
@@ -114,7 +132,7 @@ def embed_tokens(
     model: Transformer, tokens: Int[Array, "*batch pos"]
 ) -> Float[Array, "*batch pos d_model"]:
     """What the tokens write into the residual stream, without positions."""
-    x, scale = model.W_E[tokens], model.config.embedding_scale
+    x, scale = rows_of(model.W_E, tokens), model.config.embedding_scale
     # Rounded to the weights' own type, as the models that have it were trained.
     return x if scale == 1 else x * jnp.asarray(scale, x.dtype)
 

@@ -9,11 +9,10 @@ from typing import Any, Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import xarray as xr
 
-from .._core import fold_name, named_leaves, stack_trees
+from .._core import fold_name, named_leaves, seed_key, stack_trees
 from ..checkpoints import CheckpointError, Trajectory
 from ._basis import Basis, Fingerprints
 from ._config import Measurement, Prepared
@@ -76,7 +75,7 @@ class Work:
         current = {s for s in taken if self.study.basis(row.id, s) == basis.of(s)}
         for step in taken - current:
             self.study.remove_cell(row.id, step)
-        key = fold_name(jr.key(self.prepared.training.seed), f"measure/{row.id}")
+        key = fold_name(seed_key(self.prepared.training.seed), f"measure/{row.id}")
         missing = frozenset(steps) - current
         return _Cells(row, missing, basis, eqx.filter_jit(chunk_program(row)), key)
 

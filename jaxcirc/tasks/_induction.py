@@ -45,6 +45,12 @@ class Induction(AbstractTask):
         self.bos = bos
         self.d_vocab = n_symbols + bos
 
+    @property
+    def periods(self) -> tuple[int, ...]:
+        """The shortest block, a middle one and the longest."""
+        middle = (self.shortest + self.longest) // 2
+        return tuple(sorted({self.shortest, middle, self.longest}))
+
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
         """`n` sequences. Both splits are fresh draws: the domain has no end."""
         del split

@@ -1,11 +1,15 @@
 """Addition modulo p, the task of the grokking literature (Power et al. 2022)."""
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Int, Key
 
+from ._pairs import given_split, random_split
 from ._task import AbstractTask, Batch, Split, TaskSpec
 
 
@@ -13,32 +17,54 @@ class ModAdd(AbstractTask):
     """`a b =` and the answer (a + b) mod p at the last position.
 
     All p² pairs are split once and for all: `train` and `test` share none and leave
-    none out.
+    none out. Answers are the p numbers; with `=` they are p + 1, which the model of a
+    study of its own gets unless the task says otherwise.
+
+    Args:
+        p: The modulus.
+        train_fraction: Share of the pairs to train on, drawn at random.
+        split_seed: Which pairs those are.
+        outputs: Logits of a model: `tokens`, the numbers and `=`, or `numbers` alone.
+        train: A split that is given instead; see `mod_add`.
     """
 
     p: int = eqx.field(static=True)
     d_vocab: int = eqx.field(static=True)
     n_ctx: int = eqx.field(static=True)
+    outputs: Literal["tokens", "numbers"] = eqx.field(static=True)
     train: Int[Array, "example 2"]
     test: Int[Array, "example 2"]
 
-    def __init__(self, p: int, train_fraction: float, split_seed: int):
-        n_train = round(train_fraction * p * p)
+    def __init__(
+        self,
+        p: int,
+        train_fraction: float,
+        split_seed: int,
+        outputs: Literal["tokens", "numbers"] = "tokens",
+        train: str | Sequence[Any] | np.ndarray | None = None,
+    ):
         if p < 2:
             raise ValueError(f"mod_add: `p` must be at least 2; got {p}.")
-        if not 0 < n_train < p * p:
-            raise ValueError(
-                f"mod_add: `train_fraction` = {train_fraction} leaves a split of the "
-                f"{p * p} pairs empty; choose a number between 0 and 1, such as 0.3."
-            )
         self.p, self.d_vocab, self.n_ctx = p, p + 1, 3
-        # NumPy's stream, so that the split is the same on every version of JAX.
-        order = np.random.default_rng(split_seed).permutation(p * p)
-        pairs = np.stack([order // p, order % p], axis=1).astype(np.int32)
+        self.outputs = outputs
+        if train is None:
+            splits = random_split(p, train_fraction, split_seed)
+        else:
+            splits = given_split(p, train)
         self.train, self.test = (
-            jnp.asarray(pairs[:n_train]),
-            jnp.asarray(pairs[n_train:]),
+            jnp.asarray(np.stack([n // p, n % p], axis=1).astype(np.int32))
+            for n in splits
         )
+
+    @property
+    def n_answers(self) -> int:
+        """The numbers; `=` is never one."""
+        return self.p
+
+    @property
+    def d_vocab_out(self) -> int:
+        """Logits: one for each number, and one more for `=` unless it is left out."""
+        return self.p if self.outputs == "numbers" else self.d_vocab
 
     def examples(self, split: Split) -> Batch:
         """Every pair of a split."""
@@ -79,15 +105,25 @@ class ModAdd(AbstractTask):
         return self.train if split == "train" else self.test
 
 
-def mod_add(p: int = 113, train_fraction: float = 0.3, split_seed: int = 0) -> ModAdd:
+def mod_add(
+    p: int = 113,
+    train_fraction: float = 0.3,
+    split_seed: int = 0,
+    outputs: Literal["tokens", "numbers"] = "tokens",
+    train: str | list[Any] | None = None,
+) -> ModAdd:
     """Addition modulo `p`, trained on a fraction of all pairs.
 
     Args:
         p: The modulus.
         train_fraction: Share of the p² pairs to train on, in (0, 1).
         split_seed: Which pairs those are.
+        outputs: Logits of a model that is trained here: `tokens` for the p numbers and
+            `=`, or `numbers`, as published checkpoints often have.
+        train: The pairs to train on, in place of a random share: a `.npy` or `.npz`
+            file, or a list, of numbers a p + b, of pairs [a, b], or of p² booleans.
     """
-    return ModAdd(p, train_fraction, split_seed)
+    return ModAdd(p, train_fraction, split_seed, outputs, train)
 
 
 SPEC = TaskSpec(

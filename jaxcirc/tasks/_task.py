@@ -25,8 +25,18 @@ class AbstractTask(eqx.Module):
 
     @property
     def d_vocab_out(self) -> int:
-        """Number of answers; targets are below it."""
+        """Logits of a model that is trained on it; one for each token by default."""
         return self.d_vocab
+
+    @property
+    def n_answers(self) -> int:
+        """Targets are below it, so a model needs as many logits."""
+        return self.d_vocab_out
+
+    @property
+    def periods(self) -> tuple[int, ...]:
+        """Lengths of the blocks that its sequences repeat, in tokens; none if none."""
+        return ()
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
         """`n` random examples of a split, with replacement where it is finite."""

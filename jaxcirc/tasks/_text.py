@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import pathlib
 import sysconfig
+import warnings
 from collections.abc import Iterator, Sequence
 
 import equinox as eqx
@@ -95,6 +96,8 @@ def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
         paths: Files or folders; the Python standard library's source if none.
         max_bytes: Read at most so much.
 
+    Files that are not UTF-8 are left out, with a warning that names them.
+
     Raises:
         ValueError: a path does not exist, or none holds readable text.
     """
@@ -106,10 +109,12 @@ def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
         # An order without meaning, so the test split is not the alphabet's end.
         key=lambda file: hashlib.blake2b(str(file[1]).encode()).digest(),
     )
-    parts, size = [], 0
-    for file, _ in found:
+    parts, size, left_out = [], 0, []
+    for file, inside in found:
         content = _read_text(file)
-        if content and size < max_bytes:
+        if content is None:
+            left_out.append(str(inside))
+        elif content and size < max_bytes:
             parts.append(content)
             size += len(content) + 1
     if not parts:
@@ -117,6 +122,8 @@ def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
             f"text: no readable UTF-8 text in {', '.join(map(str, roots))}. "
             "Give files or folders that hold some."
         )
+    if left_out and paths:
+        warnings.warn(_left_out(sorted(left_out), len(found)), stacklevel=3)
     return b"\n".join(parts)[:max_bytes], len(parts)
 
 
@@ -137,14 +144,22 @@ def _files(
             yield file, inside
 
 
-def _read_text(file: pathlib.Path) -> bytes:
-    """The file's bytes if they are UTF-8, else nothing."""
+def _read_text(file: pathlib.Path) -> bytes | None:
+    """The file's bytes if they can be read and are UTF-8."""
     try:
         content = file.read_bytes()
         content.decode()
     except (UnicodeDecodeError, OSError):
-        return b""
+        return None
     return content
+
+
+def _left_out(names: list[str], number: int) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return (
+        f"text: {len(names)} of {number} files are not UTF-8 text and are left out: "
+        f"{', '.join(names[:3])}{more}. Convert what is text in another encoding."
+    )
 
 
 SPEC = TaskSpec(

@@ -12,7 +12,7 @@ import optax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, PyTree
 
-from .._core import fold_name, select_paths
+from .._core import fold_name, seed_key, select_paths
 from ..models import Transformer, TransformerConfig
 from ..tasks import AbstractTask, Batch
 from ._config import Training
@@ -47,7 +47,8 @@ def init_state(
 ) -> State:
     """Fresh models, one per seed; each is what its seed gives when trained alone.
 
-    With `start`, every seed begins with those weights instead.
+    With `start`, every seed begins with those weights instead, in float32 (float64
+    where JAX is set to it), whatever their own type.
     """
     like = eqx.filter_eval_shape(lambda: Transformer(config, key=jr.key(0)))
     frozen = select_paths(like, training.freeze, what="training.freeze")
@@ -57,8 +58,9 @@ def init_state(
     @jax.jit
     @jax.vmap
     def init(seed):
-        fresh = Transformer(config, key=fold_name(jr.key(seed), "model"))
-        model = fresh if start is None else start
+        fresh = Transformer(config, key=fold_name(seed_key(seed), "model"))
+        # In the type of fresh weights: half precision would round most updates away.
+        model = fresh if start is None else jax.tree.map(_in_type_of, start, fresh)
         params, rest = eqx.partition(model, trained)
         return State(params, rest, optimizer.init(params), jnp.zeros_like(seed), seed)
 
@@ -66,11 +68,15 @@ def init_state(
     return init(jnp.arange(first, first + training.seeds, dtype=jnp.int32))
 
 
+def _in_type_of(x: Array, like: Array) -> Array:
+    return x.astype(like.dtype)
+
+
 def make_advance(training: Training) -> Advance:
     """(task, state, n) -> state after `n` updates, and the loss before each.
 
     `n` is an array, at most `CALL_STEPS`, so one compilation serves calls of any
-    length. A model whose loss is not finite stops there; the losses after it stay NaN.
+    length. A model whose loss is not finite stops there; the losses after it stay 0.
     The state is donated.
 
     Seeds are independent, so the program is split over all devices that divide them
@@ -106,7 +112,8 @@ def make_advance(training: Training) -> Advance:
             state, loss = update(task, state)
             return i + 1, state, losses.at[i].set(loss), jnp.isfinite(loss)
 
-        losses = jnp.full(CALL_STEPS, jnp.nan)
+        # Not NaN, which `jax_debug_nans` would take for a fault of the model.
+        losses = jnp.zeros(CALL_STEPS)
         start = (jnp.zeros_like(n), state, losses, jnp.array(True))
         _, state, losses, _ = jax.lax.while_loop(unfinished, step, start)
         return state, losses
@@ -135,5 +142,5 @@ def _next_batch(task: AbstractTask, batch_size: int | None, state: State) -> Bat
         whole = task.examples("train")
         assert whole is not None  # `train` has checked it
         return whole
-    key = jr.fold_in(fold_name(jr.key(state.seed), "batches"), state.step)
+    key = jr.fold_in(fold_name(seed_key(state.seed), "batches"), state.step)
     return task.sample(batch_size, split="train", key=key)

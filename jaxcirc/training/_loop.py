@@ -70,7 +70,8 @@ def train(
         training: How.
         folder: Where to put `seed_N/` trajectories, the state and the losses.
         start: Weights that every seed starts from, instead of fresh ones; seeds then
-            differ in their batches alone.
+            differ in their batches alone. Half precision is continued in float32, and
+            so are its checkpoints: updates are smaller than what it could hold.
         on_progress: Called with (step, mean loss) now and then.
 
     Returns:

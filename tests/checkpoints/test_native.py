@@ -204,3 +204,32 @@ def test_a_full_disk_keeps_what_was_there(tmp_path):
             assert same(trajectory.load(step), model(step))
     finally:
         subprocess.run(["umount", mount], check=True)
+
+
+def test_float64_is_read_where_jax_is_set_to_it_and_else_named(tmp_path):
+    path = str(tmp_path / "run")
+    with jax.enable_x64(True):
+        wide = model(0)
+        assert wide.W_E.dtype == jnp.float64
+        TrajectoryWriter(path, CONFIG, {}).save(0, wide)
+        assert same(open_trajectory(path).load(0), wide)
+    with pytest.raises(CheckpointError, match="float64.*Set JAX_ENABLE_X64=1"):
+        open_trajectory(path).load(0)
+
+
+def test_float32_is_read_as_it_is_where_jax_is_set_to_float64(folder):
+    with jax.enable_x64(True):
+        found = open_trajectory(folder).load(10)
+        assert found.W_E.dtype == jnp.float32
+    assert same(found, model(10))
+
+
+def test_a_state_of_another_precision_is_told_from_another_model(tmp_path):
+    file = str(tmp_path / "state.safetensors")
+    save_tensors(file, {"x": jnp.zeros(3)})
+    with jax.enable_x64(True):
+        like = {"x": jnp.zeros(3)}
+        with pytest.raises(CheckpointError, match="another JAX_ENABLE_X64"):
+            load_tensors(file, like)
+    with pytest.raises(CheckpointError, match="another model"):
+        load_tensors(file, {"x": jnp.zeros(4)})

@@ -21,6 +21,7 @@ CONFIGS = {
         **BASE, n_heads=6, n_kv_heads=2, d_head=4, positions="rotary", norm="rms"
     ),
     "post_norm": TransformerConfig(**BASE, n_heads=3, norm_position="both"),
+    "norm_stream": TransformerConfig(**BASE, n_heads=3, norm_position="stream"),
     "no_norm": TransformerConfig(**BASE, n_heads=3, norm="none", attention_bias=False),
 }
 
@@ -260,8 +261,44 @@ def test_the_strongest_induction_head_is_found():
         ("resid_post", {"layers": (0, 5)}, r"no layers \[5\].*layers 0 to 1"),
         ("resid_post", {"position": 9}, "outside the context of 8"),
         ("induction_heads", {"number": 40}, "between 1 and 6"),
+        ("induction_heads", {"periods": (2, 5)}, r"blocks of \[2, 5\].*at most 3"),
     ],
 )
 def test_what_is_not_there_is_refused(name, options, message):
     with pytest.raises(ValueError, match=message):
         components.component(name, CONFIGS["plain"], **options)
+
+
+@pytest.mark.parametrize("position", [5, -6])
+def test_a_position_that_the_batch_lacks_is_refused(batch, position):
+    # Within the model's context of 8, but the sequences are shorter.
+    model = Transformer(CONFIGS["plain"], key=jr.key(0))
+    short = jax.tree.map(lambda x: x[:, :5], batch)
+    for options in ({}, {"data": "gradients"}):
+        chosen = components.component(
+            "attn.z", model.config, position=position, **options
+        )
+        with pytest.raises(ValueError, match="outside the sequences of 5"):
+            components.observe(model, short, [chosen], key=jr.key(0))
+
+
+def test_attribution_to_no_token_is_no_number():
+    model = Transformer(CONFIGS["plain"], key=jr.key(0))
+    tokens = jnp.array([[1, 2, 3]])
+    parts = components.direct_logit_attribution(model, tokens, jnp.array([[1, -1, 11]]))
+    assert np.isfinite(parts.total()[0, 0])
+    assert np.isnan(parts.total()[0, 1:]).all()
+
+
+def test_induction_is_asked_at_the_lengths_that_are_given():
+    model = Transformer(dataclasses.replace(CONFIGS["plain"], n_ctx=21), key=jr.key(0))
+    one, other, both, default = (
+        components.induction_scores(model, periods=p, n_sequences=4, key=jr.key(1))
+        for p in ((3,), (10,), (3, 10), ())
+    )
+    np.testing.assert_allclose(both, (one + other) / 2, rtol=1e-5)
+    np.testing.assert_array_equal(other, default)
+    assert (jnp.abs(one - other) > 1e-3).any()
+    tokens, period = components.repeated_tokens(11, 21, 2, jr.key(0), period=3)
+    assert (tokens.shape, period) == ((2, 7), 3)
+    np.testing.assert_array_equal(tokens[:, 1:4], tokens[:, 4:])

@@ -180,9 +180,7 @@ def test_bfloat16_is_computed_and_reported_in_float32(spec):
     found = value(spec.fn(*args))
     assert found.dtype == jnp.float32
     exact = float(value(spec.fn(*(x.astype(jnp.float32) for x in args))))
-    # A difference of bfloat16 numbers is itself rounded.
-    tolerance = 0.02 if spec.name == "update_ratio" else 1e-5
-    assert float(found) == pytest.approx(exact, rel=tolerance)
+    assert float(found) == pytest.approx(exact, rel=1e-5)
 
 
 @rows(lambda spec: spec.name not in STEPS)

@@ -301,3 +301,36 @@ def test_a_population_decides_its_own_batch():
             batch_size=4,
             **SHORT,
         )
+
+
+def test_chains_that_never_moved_are_not_converged():
+    at = jnp.full(3, 2.0)
+    for sampler in (
+        llc.SGLD(1e-18, n_beta=100.0),  # steps below half a unit in the last place
+        llc.MALA(1e3, n_beta=100.0),  # no proposal is accepted
+    ):
+        still = _status(lambda w, x: _flat(w - at, x), at, sampler)
+        assert np.ptp(still.trace) == 0
+        assert still.status is Status.TRANSIENT
+        assert "4 of 4 chains: every draw has the same loss" in still.sentence
+        assert all(v.status is Status.TRANSIENT for v in still.chain_verdicts)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"data": [jnp.ones(4), jnp.ones(4)]}, "fails on examples.*jnp.concatenate"),
+        ({"data": {"x": jnp.ones(4), "pad": 0}}, "every leaf of `data`.*int 0"),
+        ({"data": {"x": jnp.ones(4), "name": "a"}}, "every leaf of `data`.*str 'a'"),
+        ({"num_chains": 2.0}, "`num_chains` must be a whole number; got 2.0"),
+        ({"num_draws": True}, "`num_draws` must be a whole number; got True"),
+    ],
+)
+def test_what_cannot_be_sampled_is_named(change, words):
+    def loss(w, batch):
+        x = batch["x"] if isinstance(batch, dict) else batch * 1.0
+        return x * (w**2).sum()
+
+    options = {"data": jnp.ones(4), **SHORT, **change}
+    with pytest.raises(ValueError, match=f"llc: .*{words}"):
+        llc.estimate(loss, jnp.zeros(2), sampler=llc.SGLD(1e-4), **options)

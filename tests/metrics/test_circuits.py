@@ -122,3 +122,10 @@ def test_arrival_for_good_is_not_a_visit():
     assert at([0.9, 0.1, 0.6, 0.7, 0.8]) == 2
     assert at([0.9, 0.9, 0.9, 0.9, 0.4]) == -1
     assert at([0.5, 0.5, 0.5, 0.5, 0.5]) == 0
+
+
+def test_the_rank_of_no_token_is_no_number():
+    logits = jnp.arange(5.0)[None]
+    assert float(metrics.answer_rank(logits, jnp.array([4]))) == 0
+    for outside in (-1, 5, -100):
+        assert jnp.isnan(metrics.answer_rank(logits, jnp.array([outside])))

@@ -195,3 +195,30 @@ def test_a_small_gradient_step_lowers_the_loss_by_the_kernel():
     kernel = metrics.empirical_ntk(lambda p, x: x @ p["w"], W, X)
     predicted = rate * residual @ kernel @ residual
     assert float(loss(W) - loss(moved)) == pytest.approx(float(predicted), rel=0.02)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_statistics_are_summed_wider_than_the_weights(dtype):
+    # A thousand examples that each say 1: in bfloat16 alone the sum stops at 256.
+    params = {"w": jnp.zeros(3, dtype)}
+    found = metrics.gradient_statistics(
+        lambda p, x: (p["w"] * x).sum(), params, jnp.ones((1000, 3), dtype)
+    )
+    assert found.mean["w"].dtype == jnp.float32
+    np.testing.assert_allclose(found.mean["w"], 1, rtol=1e-5)
+    assert float(found.norm) == pytest.approx(3**0.5, rel=1e-5)
+    assert float(found.example_cosine) == pytest.approx(1, rel=1e-4)
+
+
+def test_half_precision_kernels_and_fishers_are_reported_in_float32():
+    params = {"W": jr.normal(jr.key(3), (4, 6), jnp.bfloat16)}
+    x = X.astype(jnp.bfloat16)
+    kernel = metrics.empirical_ntk(logits, params, x)
+    trace = metrics.fisher_trace(logits, params, x)
+    turned = metrics.kernel_velocity(kernel.astype(jnp.bfloat16), kernel)
+    for found in (kernel, trace, turned):
+        assert found.dtype == jnp.float32
+    wide = metrics.fisher_trace(
+        logits, {"W": params["W"].astype(jnp.float32)}, x.astype(jnp.float32)
+    )
+    assert float(trace) == pytest.approx(float(wide), rel=0.02)

@@ -146,3 +146,51 @@ def test_jit_equals_eager_vmap_equals_loop_and_gradients_are_finite(metric):
         assert float(metric(x)) == pytest.approx(float(value), rel=1e-6)
         assert float(jax.jit(metric)(x)) == pytest.approx(float(value), rel=1e-6)
         assert jnp.isfinite(jax.grad(metric)(x)).all()
+
+
+@pytest.mark.parametrize("margin", [-40.0, 0.0, 10.0, 20.0, 30.0, 80.0])
+def test_the_surprise_of_a_certain_answer_keeps_its_precision(margin):
+    logits = jnp.zeros((1, 113)).at[0, 5].set(margin)
+    where = jnp.array([5]), jnp.array([True])
+    found, slope = jax.value_and_grad(metrics.cross_entropy)(logits, *where)
+    others = 112 * np.exp(-margin)
+    assert float(found) == pytest.approx(np.log1p(others), rel=1e-5)
+    assert float(slope[0, 5]) == pytest.approx(-others / (1 + others), rel=1e-5)
+    assert float(slope.sum()) == pytest.approx(0, abs=1e-6 * abs(float(slope[0, 5])))
+
+
+def test_targets_that_are_no_answer_count_as_nothing_only_where_masked():
+    logits, masked = LOGITS[0], jnp.array([True, True, False, True, True])
+    plain = metrics.cross_entropy(logits, TARGETS[0], masked)
+    for outside in (-100, -1, 7, 50_000):
+        targets = TARGETS[0].at[2].set(outside)
+        found, slope = jax.value_and_grad(metrics.cross_entropy)(
+            logits, targets, masked
+        )
+        assert found == plain
+        assert jnp.isfinite(slope).all()
+        every = jnp.ones(5, bool)
+        for metric in (metrics.cross_entropy, metrics.answer_probability):
+            assert jnp.isnan(metric(logits, targets, every))
+
+
+def test_answers_that_cannot_be_have_infinite_surprise():
+    logits = jnp.array([[0.0, -jnp.inf, 1.0]])
+    found = [
+        float(metrics.cross_entropy(logits, jnp.array([i]), jnp.array([True])))
+        for i in range(3)
+    ]
+    assert found[1] == np.inf
+    assert found[0] == pytest.approx(np.log1p(np.e))
+
+
+def test_positions_that_are_not_there_have_no_score():
+    pattern, losses = uniform(6), jnp.arange(6.0)[None]
+    for period in (0, 4, 9):
+        with pytest.raises(ValueError, match="shorter `period`"):
+            metrics.duplicate_token_score(pattern, period=period)
+    with pytest.raises(ValueError, match="shorter `period`"):
+        metrics.previous_token_score(jnp.ones((1, 1)))
+    with pytest.raises(ValueError, match="inside sequences of 6"):
+        metrics.in_context_score(losses, early=2, late=6)
+    assert float(metrics.in_context_score(losses, early=-6, late=-1)) == 5

@@ -1,5 +1,6 @@
 """Spectral metrics beyond the contract: accuracy of the fast way, tails, conditions."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -65,3 +66,21 @@ def test_a_normal_matrix_is_not_heavy_tailed():
     alpha = float(metrics.heavy_tail_alpha(jr.normal(jr.key(0), (300, 600))))
     assert alpha > 6
     assert np.isnan(float(metrics.heavy_tail_alpha(jnp.eye(3))))
+
+
+def test_a_tail_takes_little_memory_and_no_units():
+    values = jr.pareto(jr.key(0), 2.0, (20_000,))
+    compiled = jax.jit(metrics.heavy_tail).lower(values).compile()
+    # Less than a hundred copies of the values, where a table of tails has 20,000.
+    used = compiled.memory_analysis().temp_size_in_bytes
+    assert used < 200 * values.nbytes
+    for scale in (1e-20, 1e15):
+        near, far = (metrics.heavy_tail(c * values[:500]) for c in (1.0, scale))
+        assert float(far.alpha) == pytest.approx(float(near.alpha), rel=1e-3)
+        assert float(far.tail_size) == pytest.approx(float(near.tail_size))
+
+
+def test_rounding_is_no_tail():
+    thin = jr.normal(jr.key(0), (300, 7)) @ jr.normal(jr.key(1), (7, 300))
+    assert np.isnan(float(metrics.heavy_tail_alpha(thin)))
+    assert np.isnan(float(metrics.heavy_tail_alpha(1e-15 * thin)))

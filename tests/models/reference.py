@@ -139,6 +139,12 @@ def reference_logits(model, tokens):
             return _norm(y, w, config.norm, config.norm_eps) if there else y
 
         attn = _attention(norm("ln1", x), group("blocks.attn", layer), layer, config)
+        if config.norm_position == "stream":
+            x = norm("ln1_post", x + attn)
+            if config.d_mlp:
+                mlp = _mlp(x, group("blocks.mlp", layer), config)
+                x = norm("ln2_post", x + mlp)
+            continue
         attn = norm("ln1_post", attn)
         if not config.d_mlp:
             x = x + attn
@@ -147,7 +153,7 @@ def reference_logits(model, tokens):
         mlp = _mlp(norm("ln2", mid), group("blocks.mlp", layer), config)
         mlp = norm("ln2_post", mlp)
         x = mid + mlp + (attn if config.parallel else 0)
-    if config.norm != "none":
+    if config.norm != "none" and config.norm_position != "stream":
         x = _norm(x, group("ln_final"), config.norm, config.norm_eps)
     unembed = leaves["W_E"].T if config.tied else leaves["W_U"]
     logits = x @ unembed + leaves.get("b_U", 0)

@@ -34,6 +34,8 @@ TOYS = {
     "rms_plus_one": {"norm": "rms_plus_one", "d_mlp": 8},
     "norm_after": {"norm": "rms", "norm_position": "after", "d_mlp": 8},
     "norm_both": {"norm": "rms_plus_one", "norm_position": "both", "d_mlp": 8},
+    "norm_stream": {"norm_position": "stream", "d_mlp": 8},
+    "norm_stream_attention_only": {"norm": "rms", "norm_position": "stream"},
     "parallel": {"parallel": True, "d_mlp": 16},
     "no_biases": {"attention_bias": False, "mlp_bias": False, "d_mlp": 8},
     "unembed_bias": {"unembed_bias": True},

@@ -227,6 +227,7 @@ def test_a_study_that_cannot_fit_says_the_number(tiny, monkeypatch):
         check_memory(prepare(tiny()))
 
 
+ADDITION = "{name: mod_add, p: 7}"
 INDUCTION = "{name: induction, n_symbols: 12, n_ctx: 16, shortest: 3, longest: 6}"
 # What the checkpoint has no part in is measured once.
 ONCE = ("llc_conformance", "llc_solution", "llc_ablations", "llc_programs")
@@ -242,16 +243,21 @@ ROWS = [
 ]
 
 
+def _task_of(name: str) -> str:
+    if name in ("llc_solution", "llc_ablations"):
+        return "{name: rasp, program: sort_unique}"
+    return ADDITION if name == "fourier" else INDUCTION
+
+
 @pytest.mark.parametrize("spec", ROWS)
 def test_every_measurement_has_units_meaning_and_one_compilation(spec, tiny):
     once = spec.name in ONCE
-    solved = spec.name in ("llc_solution", "llc_ablations")
     if once and spec.name != "llc_conformance":
         pytest.importorskip("tracr.compiler.compiling")
     row = {"name": spec.name, **spec.tiny, **({"steps": [8]} if once else {})}
     prepared = prepare(
         tiny(
-            f"task={'{name: rasp, program: sort_unique}' if solved else INDUCTION}",
+            f"task={_task_of(spec.name)}",
             f"measure=[{json.dumps(row)}]",
         )
     )

@@ -39,6 +39,76 @@ def test_mod_add_corruption_always_changes_the_answer():
     assert (wrong.tokens[:, 0] == batch.tokens[:, 0]).all()
 
 
+def test_mod_add_answers_are_the_numbers_with_any_number_of_outputs():
+    for outputs, logits in (("tokens", 8), ("numbers", 7)):
+        task = build("mod_add", p=7, outputs=outputs)
+        assert (task.d_vocab, task.d_vocab_out, task.n_answers) == (8, logits, 7)
+        assert task.examples("train").targets.max() < task.n_answers
+
+
+PAIRS = np.array([[0, 1], [3, 2], [6, 6]])
+
+
+@pytest.mark.parametrize("kind", ["numbers", "pairs", "mask", "square"])
+@pytest.mark.parametrize("ending", ["list", "npy", "npz"])
+def test_mod_add_takes_a_given_split(tmp_path, kind, ending):
+    numbers = PAIRS[:, 0] * 7 + PAIRS[:, 1]
+    mask = np.isin(np.arange(49), numbers)
+    given = {
+        "numbers": numbers,
+        "pairs": PAIRS,
+        "mask": mask,
+        "square": mask.reshape(7, 7),
+    }[kind]
+    file = str(tmp_path / f"split.{ending}")
+    if ending == "npy":
+        np.save(file, given)
+    elif ending == "npz":
+        np.savez(file, train=given, other=np.zeros(3))
+    task = build("mod_add", p=7, train=given.tolist() if ending == "list" else file)
+    np.testing.assert_array_equal(task.train, PAIRS)
+    rest = {tuple(pair) for pair in task.test.tolist()}
+    assert len(rest) == 46
+    assert not rest & {tuple(pair) for pair in PAIRS.tolist()}
+
+
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ([0, 0, 3], "names a pair twice"),
+        ([0, 49], r"numbers in \[0, 49\); got 0 to 49"),
+        ([[0, 7]], r"numbers in \[0, 7\); got 0 to 7"),
+        ([[-1, 2]], r"got -1 to 2"),
+        ([], "whole numbers"),
+        (list(range(49)), "49 of the 49 pairs"),
+        ([0.5, 1.0], "whole numbers"),
+        ([True, False], "49 or 7 x 7 booleans"),
+        ("absent.npy", "absent.npy cannot be read"),
+    ],
+)
+def test_mod_add_names_what_is_no_split(train, words):
+    with pytest.raises(ValueError, match=f"mod_add: .*{words}"):
+        build("mod_add", p=7, train=train)
+
+
+def test_mod_add_reads_no_pickles_and_no_lying_headers(tmp_path):
+    file = tmp_path / "split.npy"
+    np.save(file, np.array([{}], object), allow_pickle=True)
+    with pytest.raises(ValueError, match="cannot be read"):
+        build("mod_add", p=7, train=str(file))
+    # A header that claims a thousand million numbers, and none behind it.
+    np.save(file, np.arange(3))
+    header = b"'shape': (3,), }" + b" " * 10
+    assert header in file.read_bytes()
+    lie = b"'shape': (9999999999,), }".ljust(len(header))
+    file.write_bytes(file.read_bytes().replace(header, lie))
+    with pytest.raises(ValueError, match="cannot be read"):
+        build("mod_add", p=7, train=str(file))
+    np.savez(tmp_path / "two.npz", a=np.arange(3), b=np.arange(3))
+    with pytest.raises(ValueError, match="an array `train`; it has a, b"):
+        build("mod_add", p=7, train=str(tmp_path / "two.npz"))
+
+
 @pytest.mark.parametrize("fraction", [0.0, 1.0, 1.5])
 def test_mod_add_refuses_an_empty_split(fraction):
     with pytest.raises(ValueError, match="leaves a split"):
@@ -76,7 +146,8 @@ def test_text_reads_files_and_folders(tmp_path):
     (tmp_path / "b.py").write_text("xyz" * 100)
     (tmp_path / "binary.bin").write_bytes(bytes([255, 254]) * 100)
     (tmp_path / ".hidden").write_text("never" * 100)
-    task = build("text", paths=(str(tmp_path),), n_ctx=8)
+    with pytest.warns(UserWarning, match="1 of 3 files are not UTF-8.*binary.bin"):
+        task = build("text", paths=(str(tmp_path),), n_ctx=8)
     corpus = bytes([*task.train.tolist(), *task.test.tolist()])
     assert task.n_files == 2
     assert set(corpus) == set(b"abcxyz\n")

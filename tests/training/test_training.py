@@ -255,3 +255,36 @@ def test_a_killed_run_ends_in_the_same_weights(tmp_path):
     for name in ("losses.safetensors", "state.safetensors"):
         whole = (tmp_path / "whole" / name).read_bytes()
         assert (killed / name).read_bytes() == whole
+
+
+def test_a_start_in_half_precision_learns_as_in_float32(tmp_path):
+    start = Transformer(CONFIG, key=jax.random.key(3))
+    half = jax.tree.map(lambda x: x.astype(jnp.bfloat16), start)
+    single = jax.tree.map(lambda x: x.astype(jnp.float32), half)
+    # Updates far below what bfloat16 can add to a weight.
+    how = Training(**SHORT | {"learning_rate": 1e-5})
+    found = {}
+    for name, model in (("half", half), ("single", single)):
+        folder = str(tmp_path / name)
+        found[name] = weights(train(CONFIG, TASK, how, folder, start=model)[0], 12)
+    assert equal(found["half"], found["single"])
+    assert found["half"]["W_E"].dtype == jnp.float32
+    assert (found["half"]["W_E"] != single.W_E).any()
+
+
+def test_a_seed_is_the_same_whatever_the_generator_is_set_to(whole):
+    with jax.default_prng_impl("rbg"):
+        state = init_state(CONFIG, Training(**SHORT | {"seeds": 2}))
+    plain = init_state(CONFIG, Training(**SHORT))
+    for a, b in zip(
+        jax.tree.leaves(plain.params), jax.tree.leaves(state.params), strict=True
+    ):
+        np.testing.assert_array_equal(a[0], b[0])
+
+
+def test_healthy_training_passes_the_hunt_for_nan(tmp_path):
+    with jax.debug_nans(True):
+        train(CONFIG, TASK, Training(**SHORT | {"steps": 3}), str(tmp_path))
+        # What has not come yet is recorded as NaN, and read again.
+        losses = read_losses(str(tmp_path), seeds=1, steps=3)
+    assert np.isfinite(losses).all()

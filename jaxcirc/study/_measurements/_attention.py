@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from ...components import repeated_patterns
+from ...components import check_periods, default_periods, repeated_patterns
 from ...metrics import (
     attention_distance,
     attention_entropy,
@@ -16,7 +16,7 @@ from ...metrics import (
     induction_score,
     previous_token_score,
 )
-from ...models import TransformerConfig
+from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask
 from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
 
@@ -24,77 +24,107 @@ from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapsh
 class AttentionScores(AbstractMeasurement):
     """Previous-token, duplicate-token, induction score, entropy and distance, per head.
 
-    The input is `[x] + r + r`: random tokens `r`, as long as fit the context twice,
-    behind one more random token (Olsson et al. 2022). It does not come from the task,
-    so the scores of models of different tasks can be compared. Chance is causal
-    attention to all alike.
+    The input is `[x] + r + r`: random tokens `r` behind one more random token (Olsson
+    et al. 2022). How long `r` is decides what a head can do: the lengths are
+    those of the task's own repetitions if it has any, else the longest that fits the
+    context twice. Scores are means over the lengths. Chance is causal attention to all
+    alike.
     """
 
     n_sequences: int = eqx.field(static=True)
+    periods: tuple[int, ...] = eqx.field(static=True)
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
-        """The context must hold a block of two tokens twice."""
-        del task
+        """The context must hold every block twice, and one of two tokens at least."""
         if config.n_ctx < 5:
             raise ValueError(
                 f"attention: scores need a context of at least 5 tokens, for a block "
                 f"that repeats; this model has {config.n_ctx}. The measurement "
                 "`patterns` shows attention at any length."
             )
+        check_periods(self._periods(config, task), config.n_ctx, who="attention")
+
+    def _periods(
+        self, config: TransformerConfig, task: AbstractTask
+    ) -> tuple[int, ...]:
+        return self.periods or periods_of(task, config)
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, Quantity]:
         """Each with axes `layer` and `head`."""
-        del task
-        pattern, period = repeated_patterns(snapshot.model, self.n_sequences, key)
-        scores = {
-            "induction": (
-                functools.partial(induction_score, period=period),
-                "attention",
-                "to the token after the same token, one block ago",
-            ),
-            "previous_token": (
-                previous_token_score,
-                "attention",
-                "to the position before",
-            ),
-            "duplicate_token": (
-                functools.partial(duplicate_token_score, period=period),
-                "attention",
-                "to the same token, one block ago",
-            ),
-            "entropy": (
-                attention_entropy,
-                "nats",
-                "how widely attention is spread; uniform is highest",
-            ),
-            "distance": (
-                attention_distance,
-                "positions",
-                "how far back attention looks",
-            ),
-        }
-        uniform = np.tril(np.ones(pattern.shape[-2:], np.float32))
-        uniform /= uniform.sum(axis=-1, keepdims=True)
+        model = snapshot.model
+        periods = self._periods(model.config, task)
+        by_period = [_of_period(model, p, self.n_sequences, key) for p in periods]
+        blocks = f"; blocks of {_listed(periods)} random tokens, twice"
         measured = {}
-        for name, (score, units, meaning) in scores.items():
-            with jax.ensure_compile_time_eval():
-                chance = float(score(jnp.asarray(uniform)))
-            # Mapped over layer, sequence and head; the mean is over sequences.
-            values = jax.vmap(jax.vmap(jax.vmap(score)))(pattern).mean(axis=1)
-            dims = ("layer", "head")
-            measured[name] = Quantity(values, dims, units, meaning, chance)
+        for name, (units, meaning) in _MEANINGS.items():
+            scores, chances = zip(*(found[name] for found in by_period), strict=True)
+            measured[name] = Quantity(
+                jnp.stack(scores).mean(axis=0),
+                ("layer", "head"),
+                units,
+                meaning + blocks,
+                sum(chances) / len(chances),
+            )
         return measured
 
 
-def attention(n_sequences: int = 16) -> AttentionScores:
+_MEANINGS = {
+    "induction": ("attention", "to the token after the same token, one block ago"),
+    "previous_token": ("attention", "to the position before"),
+    "duplicate_token": ("attention", "to the same token, one block ago"),
+    "entropy": ("nats", "how widely attention is spread; uniform is highest"),
+    "distance": ("positions", "how far back attention looks"),
+}
+
+
+def periods_of(task: AbstractTask, config: TransformerConfig) -> tuple[int, ...]:
+    """Lengths of the blocks by which a task's heads are told apart.
+
+    Its own that fit the model's context twice, else the longest that does.
+    """
+    longest = default_periods(config.n_ctx)
+    return tuple(p for p in task.periods if 2 <= p <= longest[0]) or longest
+
+
+def _of_period(
+    model: Transformer, period: int, n_sequences: int, key: Key[Array, ""]
+) -> dict[str, tuple[Array, float]]:
+    """Scores by name, [layer, head], each with its chance."""
+    pattern, _ = repeated_patterns(model, n_sequences, key, period=period)
+    scores = {
+        "induction": functools.partial(induction_score, period=period),
+        "previous_token": previous_token_score,
+        "duplicate_token": functools.partial(duplicate_token_score, period=period),
+        "entropy": attention_entropy,
+        "distance": attention_distance,
+    }
+    uniform = np.tril(np.ones(pattern.shape[-2:], np.float32))
+    uniform /= uniform.sum(axis=-1, keepdims=True)
+    found = {}
+    for name, score in scores.items():
+        with jax.ensure_compile_time_eval():
+            chance = float(score(jnp.asarray(uniform)))
+        # Mapped over layer, sequence and head; the mean is over sequences.
+        found[name] = jax.vmap(jax.vmap(jax.vmap(score)))(pattern).mean(axis=1), chance
+    return found
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def attention(n_sequences: int = 16, periods: tuple[int, ...] = ()) -> AttentionScores:
     """What every head attends to.
 
     Args:
-        n_sequences: Random sequences to average over.
+        n_sequences: Random sequences to average over, of each length.
+        periods: Lengths of the block that repeats, in tokens; the task's own if none,
+            and if it has none either the longest that fits the context twice.
     """
-    return AttentionScores(n_sequences)
+    return AttentionScores(n_sequences, tuple(periods))
 
 
 SPEC = MeasurementSpec(

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from ..._core import fold_name
+from ..._core import fold_name, widened
 from ...metrics import (
     cross_entropy,
     empirical_fisher_trace,
@@ -51,7 +51,7 @@ class Curvature(AbstractMeasurement):
         def loss(model: Transformer) -> Array:
             return cross_entropy(model(batch.tokens), batch.targets, batch.mask)
 
-        model = snapshot.model
+        model, previous = widened(snapshot.model), widened(snapshot.previous)
         trace = hessian_trace(
             loss, model, num_probes=self.num_probes, key=fold_name(key, "probes")
         )
@@ -62,7 +62,7 @@ class Curvature(AbstractMeasurement):
             _answer_logits, model, batch, num_samples=4, key=fold_name(key, "outcomes")
         )
         kernel = empirical_ntk(_margins, model, few)
-        before = empirical_ntk(_margins, snapshot.previous, few)
+        before = empirical_ntk(_margins, previous, few)
         velocity = kernel_velocity(kernel, before)
         residual = _wrong_probability(model, few)
         return {

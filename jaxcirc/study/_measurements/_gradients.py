@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from ..._core import fold_name
+from ..._core import fold_name, widened
 from ...metrics import cross_entropy, gradient_cosine, gradient_statistics
 from ...models import Transformer
 from ...tasks import AbstractTask, Batch
@@ -34,12 +34,13 @@ class Gradients(AbstractMeasurement):
         batch = task.sample(
             self.n_examples, split="train", key=fold_name(key, "examples")
         )
-        found = gradient_statistics(example_loss, snapshot.model, batch)
+        model, previous = widened(snapshot.model), widened(snapshot.previous)
+        found = gradient_statistics(example_loss, model, batch)
 
         def loss(model: Transformer) -> Array:
             return jax.vmap(lambda b: example_loss(model, b))(batch).mean()
 
-        before = jax.grad(loss)(snapshot.previous)
+        before = jax.grad(loss)(previous)
         turned = gradient_cosine(found.mean, before)
         moved = jnp.where(snapshot.gap > 0, turned, jnp.nan)
         return {

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key, PyTree
 
@@ -35,15 +36,24 @@ class Snapshot(NamedTuple):
     target: PyTree = None
 
 
+def _reported(values: Array | np.ndarray) -> Array | np.ndarray:
+    """Half precision as float32, which files and readers of results know."""
+    # Also called with what stands for an array while a program is traced.
+    is_real = hasattr(values, "dtype") and jnp.issubdtype(values.dtype, jnp.floating)
+    narrow = is_real and values.dtype.itemsize < 4
+    return values.astype(jnp.float32) if narrow else values
+
+
 class Quantity(eqx.Module):
     """A measured array with the names of its axes, its units and what it means.
 
     `chance` is its value for a model that knows nothing, where that is defined. `role`
     says who reads it: a `series` is looked through for changes, drawn and listed; a
-    `diagnostic` is only listed; a `detail` is only drawn, by a panel of its own.
+    `diagnostic` is only listed; a `detail` is only drawn, by a panel of its own. Real
+    values are reported in float32 or wider, whatever the model's type.
     """
 
-    values: Array | np.ndarray
+    values: Array | np.ndarray = eqx.field(converter=_reported)
     dims: tuple[str, ...] = eqx.field(static=True)
     units: str = eqx.field(static=True)
     meaning: str = eqx.field(static=True)
@@ -52,10 +62,15 @@ class Quantity(eqx.Module):
 
 
 class AbstractMeasurement(eqx.Module):
-    """Jitted and vmapped by the runner: once per study, for every checkpoint and seed.
+    """What a study does to every checkpoint.
+
+    Jitted and vmapped by the runner: once per study, for every checkpoint and seed.
 
     The key is the same at every checkpoint, so that a curve shows the model changing
     and not the sample.
+
+    A model in half precision is run as it is. Its gradients, curvature and sampling are
+    taken of the same weights in float32: their small differences would be rounded away.
     """
 
     @property

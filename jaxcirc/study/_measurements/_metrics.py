@@ -15,6 +15,7 @@ from ...metrics import METRICS, MetricSpec, Similarity, singular_values
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask, Split
 from .._options import check_options
+from ._attention import periods_of
 from ._measurement import (
     AbstractMeasurement,
     MeasurementSpec,
@@ -53,7 +54,7 @@ class Metrics(AbstractMeasurement):
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
         """Every component is there and of a kind that every metric accepts."""
-        chosen = self._components(config)
+        chosen = self._components(config, task)
         for spec in self.metrics:
             for c in chosen:
                 if c.data not in spec.data:
@@ -218,15 +219,23 @@ class Metrics(AbstractMeasurement):
             self.n_examples, split=self.split, key=fold_name(key, "examples")
         )
         return observe(
-            model, batch, self._components(model.config), key=fold_name(key, "heads")
+            model,
+            batch,
+            self._components(model.config, task),
+            key=fold_name(key, "heads"),
         )
 
-    def _components(self, config: TransformerConfig) -> list[Component]:
+    def _components(
+        self, config: TransformerConfig, task: AbstractTask
+    ) -> list[Component]:
         chosen = []
         for entry in self.entries:
             options = {k: v for k, v in entry.items() if k != "component"}
             if "layers" in options:
                 options["layers"] = tuple(options["layers"])
+            if entry["component"] == "induction_heads":
+                own = tuple(options.get("periods", ())) or periods_of(task, config)
+                options["periods"] = own
             made = component(
                 entry["component"], config, **options, pico=self.pico_compat
             )

@@ -11,7 +11,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from ..._core import find, fold_name
+from ..._core import find, fold_name, widened
 from ...llc import SAMPLERS, AbstractSampler, Schedule, Sweep, make_job, sweep
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask, Batch
@@ -74,11 +74,11 @@ class Sampling(eqx.Module):
     def run(
         self, models: Transformer, task: AbstractTask, key: Key[Array, ""], **more: Any
     ) -> Sweep:
-        """The sweep over stacked models."""
+        """The sweep over stacked models, whose weights move in float32 or wider."""
         data = train_examples(task, self.n_examples, key)
-        trivial = math.log(task.d_vocab_out)
+        trivial = math.log(min(task.d_vocab_out, models.config.d_vocab_out))
         more = {"trivial_loss": trivial, **more}
-        return self.sweep(example_losses, models, data, key, **more)
+        return self.sweep(example_losses, widened(models), data, key, **more)
 
     def sweep(
         self,

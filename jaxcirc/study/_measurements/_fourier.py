@@ -1,0 +1,81 @@
+"""Which frequencies a model of modular addition uses."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from ...metrics import fourier_gini, fourier_power
+from ...models import Transformer, TransformerConfig
+from ...tasks import AbstractTask, ModAdd
+from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+
+_PARTS = ("embedding", "unembedding")
+
+
+class Fourier(AbstractMeasurement):
+    """Power by frequency of the embedding and unembedding of the numbers modulo p.
+
+    A model that has learnt to add by rotation (Nanda et al. 2023) keeps a handful of
+    frequencies. `=` is no number and is left out.
+    """
+
+    def check(self, config: TransformerConfig, task: AbstractTask) -> None:
+        """The task must be of numbers modulo p."""
+        del config
+        _modulus(task)
+
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, Quantity]:
+        """`power` of `part` and `frequency`, and `gini` of `part`."""
+        del key
+        parts = _of_numbers(snapshot.model, _modulus(task))
+        power = jnp.stack([fourier_power(part) for part in parts])
+        gini = jnp.stack([fourier_gini(part) for part in parts])
+        return {
+            "power": Quantity(
+                power,
+                ("part", "frequency"),
+                "share",
+                "of the power over numbers, by turns over all of them",
+                2 / (_modulus(task) - 1),
+            ),
+            "gini": Quantity(
+                gini, ("part",), "", "how few frequencies hold the power", 0.0
+            ),
+        }
+
+    def coords(
+        self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> dict[str, list[str]]:
+        """The parts, and frequencies from 1 on."""
+        del config, key
+        turns = range(1, _modulus(task) // 2 + 1)
+        return {"part": list(_PARTS), "frequency": [str(k) for k in turns]}
+
+
+def _modulus(task: AbstractTask) -> int:
+    if not isinstance(task, ModAdd) or task.p < 3:
+        raise ValueError(
+            "fourier: frequencies are of numbers modulo p, of at least 3; take the "
+            "task `mod_add`, or the metric `fourier_gini` for any weight."
+        )
+    return task.p
+
+
+def _of_numbers(model: Transformer, p: int) -> tuple[Array, Array]:
+    """[number, d_model] of what reads numbers, and of what writes them."""
+    W_U = model.W_E.T if model.W_U is None else model.W_U
+    return model.W_E[:p], W_U.T[:p]
+
+
+def fourier() -> Fourier:
+    """Which frequencies a model of modular addition uses."""
+    return Fourier()
+
+
+SPEC = MeasurementSpec(
+    name="fourier",
+    summary="power by Fourier frequency of the numbers of modular addition",
+    build=fourier,
+    tiny={},
+)
