@@ -107,8 +107,9 @@ def load_tensors(
 
 def _check_kind(who: str, found: np.ndarray, leaf: Any, as_written: bool) -> None:
     """Refuse another shape or type than that of `leaf`."""
+    wide = jnp.zeros(0).dtype == jnp.float64
     real = all(jnp.issubdtype(x.dtype, jnp.floating) for x in (found, leaf))
-    if found.dtype == np.float64 and not jax.config.jax_enable_x64:
+    if found.dtype == np.float64 and not wide:
         raise CheckpointError(
             f"{who} is float64: it was written with JAX_ENABLE_X64=1, and without that "
             "JAX would cut it to float32. Set JAX_ENABLE_X64=1 to read it."
@@ -120,7 +121,7 @@ def _check_kind(who: str, found: np.ndarray, leaf: Any, as_written: bool) -> Non
         advice = (
             "It was written with another JAX_ENABLE_X64; set it as it was then "
             f"(1 for float64), or begin in another folder; now it is "
-            f"{int(jax.config.jax_enable_x64)}."
+            f"{int(wide)}."
         )
     raise CheckpointError(
         f"{who} should be {leaf.dtype}{list(leaf.shape)}; found {found.dtype}"

@@ -38,6 +38,8 @@ def measuring_memory(row: Measurement, prepared: Prepared) -> int | None:
         memory = compiled.lower(shapes, jr.key(0)).compile().memory_analysis()
     except Exception as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
+    if memory is None:
+        return None  # a backend that does not count
     used = memory.argument_size_in_bytes + memory.output_size_in_bytes
     return used + memory.temp_size_in_bytes
 

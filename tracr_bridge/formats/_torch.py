@@ -202,9 +202,11 @@ def _may_hold_weights(node: Any) -> bool:
 
 
 def _entry(record: TensorRecord, storages: _Storages) -> Entry:
-    shape, strides, storage = record.shape, record.strides, record.storage
-    if not (is_shape(shape) and is_shape(strides) and len(shape) == len(strides)):
+    storage = record.storage
+    given = (record.shape, record.strides)
+    if not (all(map(is_shape, given)) and len(given[0]) == len(given[1])):
         return unreadable("has no shape of whole numbers; the file is damaged")
+    shape, strides = (tuple(numbers) for numbers in given)
     dtype = _STORAGES.get(storage.kind)
     if dtype is None:
         kind = storage.kind[:40]
