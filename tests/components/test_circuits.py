@@ -11,8 +11,14 @@ import pytest
 
 from jaxcirc import components
 from jaxcirc.metrics import cross_entropy
-from jaxcirc.models import Transformer, TransformerConfig, capture
+from jaxcirc.models import Transformer, TransformerConfig, capture as eager_capture
 from jaxcirc.tasks import Batch
+
+# One program each: operation by operation, every one is a compilation of its own.
+capture = eqx.filter_jit(eager_capture)
+ov_gradient = eqx.filter_jit(components.ov_gradient)
+weight_gradients = eqx.filter_jit(components.weight_gradients)
+induction_scores = eqx.filter_jit(components.induction_scores)
 
 BASE = {"d_vocab": 11, "n_ctx": 8, "n_layers": 2, "d_model": 12, "d_mlp": 20}
 CONFIGS = {
@@ -28,12 +34,12 @@ CONFIGS = {
 
 @pytest.fixture(params=CONFIGS, scope="module")
 def model(request):
-    made = Transformer(CONFIGS[request.param], key=jr.key(0))
+    make = eqx.filter_jit(lambda key: Transformer(CONFIGS[request.param], key=key))
     # Biases and norms too must not be at their special initial values.
-    leaves, treedef = jax.tree.flatten(made)
-    keys = jr.split(jr.key(1), len(leaves))
-    noisy = [x + 0.1 * jr.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(treedef, noisy)
+    rng = np.random.default_rng(1)
+    return jax.tree.map(
+        lambda x: x + rng.normal(0, 0.1, x.shape).astype(np.float32), make(jr.key(0))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +87,8 @@ def test_qk_gives_the_scores_of_the_forward_pass(model, offset):
 
 def test_the_gradient_of_ov_is_that_of_an_added_matrix(model, batch):
     """Directional derivatives: move W_V and W_O, and W_V W_O moves with them."""
-    found = components.ov_gradient(model, batch)
-    gradient = components.weight_gradients(model, batch)
+    found = ov_gradient(model, batch)
+    gradient = weight_gradients(model, batch)
     c = model.config
     # dL/dW_V = G W_Oᵀ, summed over the heads that share a value head.
     attn, d_attn = model.blocks.attn, gradient.blocks.attn
@@ -103,7 +109,7 @@ def test_the_gradient_of_ov_is_that_of_an_added_matrix(model, batch):
 
 
 def test_the_velocity_is_the_motion_under_gradient_flow(model, batch):
-    gradient = components.weight_gradients(model, batch)
+    gradient = weight_gradients(model, batch)
     rate = 1e-3
     moved = jax.tree.map(lambda w, g: w - rate * g, model, gradient)
     finite = (components.ov(moved).dense() - components.ov(model).dense()) / rate
@@ -111,7 +117,7 @@ def test_the_velocity_is_the_motion_under_gradient_flow(model, batch):
     np.testing.assert_allclose(found.dense(), finite, rtol=0.02, atol=2e-3)
     if model.config.n_heads == model.config.n_kv_heads:
         # Minus (W_O W_Oᵀ G + G W_Vᵀ W_V), in the orientation of W_V W_O.
-        G, (attn,) = components.ov_gradient(model, batch), (model.blocks.attn,)
+        G, (attn,) = ov_gradient(model, batch), (model.blocks.attn,)
         W_V = jnp.swapaxes(attn.W_V, 1, 2)
         first = jnp.einsum("lhmn,lhdn,lhdk->lhmk", G, attn.W_O, attn.W_O)
         second = jnp.einsum("lhmd,lhkd,lhkn->lhmn", W_V, W_V, G)
@@ -142,7 +148,12 @@ def test_attributions_sum_to_the_logits(model, batch):
 
 def observe(model, batch, *rows):
     chosen = [components.component(n, model.config, **o) for n, o in rows]
-    return components.observe(model, batch, chosen, key=jr.key(0))
+    return eqx.filter_jit(components.observe)(model, batch, chosen, key=jr.key(0))
+
+
+def same(found, expected):
+    """Equal up to the rounding by which two programs may differ."""
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_sites_become_rows_of_examples(model, batch):
@@ -162,7 +173,6 @@ def test_sites_become_rows_of_examples(model, batch):
         batch.tokens,
         ("resid_post", "attn.z", "attn.k", "attn.pattern", "embed"),
     )
-    same = np.testing.assert_array_equal
     assert parts["resid_post"].dims == ("layer",)
     same(parts["resid_post"].values, acts["resid_post"][:, :, -1])
     assert parts["attn.z@2"].dims == ("layer", "head")
@@ -192,7 +202,7 @@ def test_weights_become_matrices(model, batch):
     np.testing.assert_array_equal(parts["blocks.attn.W_O"].values, attn.W_O)
     assert parts["blocks.mlp.W_in"].values.shape == (1, 12, 20)
     assert parts["blocks.mlp.b_in"].values.shape == (1, 1, 20)
-    gradient = components.weight_gradients(model, batch)
+    gradient = weight_gradients(model, batch)
     found = parts["W_E.gradients"]
     np.testing.assert_allclose(found.values, gradient.W_E, rtol=1e-4, atol=1e-6)
     assert found.data == "gradients"
@@ -232,19 +242,17 @@ def test_circuits_are_parts_too(model, batch):
     assert parts["qk-1"].dims == ("layer", "head")
     assert parts["ov_velocity"].values.left.shape[-1] == 2 * model.config.d_head
     _, acts = capture(model, batch.tokens, ("attn.result",))
-    np.testing.assert_array_equal(
-        parts["ov.activations"].values[1, 2], acts["attn.result"][1, :, -1, 2]
-    )
+    same(parts["ov.activations"].values[1, 2], acts["attn.result"][1, :, -1, 2])
     assert parts["ov.gradients"].values.shape == (2, heads, 12, 12)
     assert parts["induction_heads"].dims == ("rank",)
-    scores = components.induction_scores(model, key=jr.key(7))
+    scores = induction_scores(model, key=jr.key(7))
     assert scores.shape == (2, heads)
     assert parts["induction_heads.activations"].values.shape == (1, 5, 12)
 
 
 def test_the_strongest_induction_head_is_found():
     model = Transformer(dataclasses.replace(CONFIGS["plain"], n_ctx=21), key=jr.key(0))
-    scores = components.induction_scores(model, key=jr.key(1))
+    scores = induction_scores(model, key=jr.key(1))
     layers, heads = components.induction_heads(model, 3, key=jr.key(1))
     found = scores[layers, heads]
     assert (found == jnp.sort(scores.ravel())[::-1][:3]).all()
