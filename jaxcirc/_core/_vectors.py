@@ -57,8 +57,8 @@ def normal_like(key: Key[Array, ""], vector: Vector) -> Vector:
     """Independent standard normal numbers in the shape of `vector`."""
     leaves, treedef = jax.tree.flatten(vector)
     keys = jr.split(key, len(leaves))
-    # Not `normal`: chains add these to weights in one fused program, and the same noise,
-    # drawn otherwise, would be added with another rounding.
+    # Not `normal`: chains add these to weights in one fused program, where the same
+    # noise, drawn otherwise, would be added with another rounding.
     return jax.tree.unflatten(
         treedef,
         [jr.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)],
