@@ -23,7 +23,7 @@ def disturbed(model: Transformer, scale: float, *, key: Key[Array, ""]) -> Trans
     leaves, treedef = jax.tree.flatten(model)
     keys = jr.split(key, len(leaves))
     noisy = [
-        x + scale * normal(k, x.shape, x.dtype)
+        x + scale * jr.normal(k, x.shape, x.dtype)
         for x, k in zip(leaves, keys, strict=True)
     ]
     return jax.tree.unflatten(treedef, noisy)

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
-from ._draws import normal
 from ._dtypes import at_least_float32
 
 Vector = TypeVar("Vector")
@@ -48,9 +47,11 @@ def normal_like(key: Key[Array, ""], vector: Vector) -> Vector:
     """Independent standard normal numbers in the shape of `vector`."""
     leaves, treedef = jax.tree.flatten(vector)
     keys = jr.split(key, len(leaves))
+    # Not `normal`: chains add these to weights in one fused program, and the same
+    # noise, drawn otherwise, would be added with another rounding.
     return jax.tree.unflatten(
         treedef,
-        [normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)],
+        [jr.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)],
     )
 
 

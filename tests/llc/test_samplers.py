@@ -9,6 +9,8 @@ from jaxcirc.llc import SAMPLERS, conformance, truth
 
 from .problems import ONE, W_ONLY, at_zero, quadratic, spectra
 
+# Chains as users run them: most of their time is spent in steps, not in compiling.
+pytestmark = pytest.mark.optimized
 T = 100.0
 
 
