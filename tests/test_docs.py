@@ -41,7 +41,7 @@ def test_the_study_of_the_metrics_guide_is_valid(tmp_path):
     path = tmp_path / "guide.yaml"
     path.write_text(head + section)
     prepared = prepare(load_config(str(path), ["training.every=50"]))
-    assert len(prepared.measurements) == 9
+    assert len(prepared.measurements) == 10
 
 
 def test_the_study_of_the_programs_guide_is_valid(tmp_path):

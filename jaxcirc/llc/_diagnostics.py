@@ -116,7 +116,8 @@ def _rhat(draws: Draws) -> float:
 def _ess(draws: Draws) -> float:
     """Effective sample size by Geyer's initial monotone sequence (Stan's rules)."""
     chains, n = draws.shape
-    if np.ptp(draws) < np.finfo(float).resolution:
+    # Relative to the draws: small numbers may vary as much as large ones.
+    if np.ptp(draws) <= np.finfo(float).eps * np.abs(draws).max():
         return float(draws.size)
     autocovariance = _autocovariance(draws)
     within = autocovariance[:, 0].mean() * n / (n - 1)

@@ -122,3 +122,10 @@ def test_extrapolation_finds_limit_and_multiplicity():
     with pytest.raises(ValueError, match="two or more different"):
         llc.extrapolate([1e3, 1e3], [1.0, 1.0], [0.1, 0.1])
     assert jnp.isfinite(limit.standard_error)
+
+
+def test_diagnostics_have_no_units():
+    draws = np.random.default_rng(5).normal(size=(4, 200)).cumsum(axis=1)
+    for scale in (1e-25, 1e20):
+        assert mean_ess(scale * draws) == pytest.approx(mean_ess(draws), rel=1e-6)
+        assert split_rhat(scale * draws) == pytest.approx(split_rhat(draws), rel=1e-6)
