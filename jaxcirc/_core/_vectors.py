@@ -10,6 +10,7 @@ import jax.random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
 from ._dtypes import at_least_float32
+from ._safe import unit_scale
 
 Vector = TypeVar("Vector")
 
@@ -32,6 +33,15 @@ def squared_norm(vector: PyTree) -> Float[Array, ""]:
     return inner(vector, vector)
 
 
+def norm(vector: PyTree) -> Float[Array, ""]:
+    """Euclidean length over all leaves; its squares neither overflow nor vanish."""
+    wide = jax.tree.map(at_least_float32, vector)
+    scales = [unit_scale(x) for x in jax.tree.leaves(wide)]
+    widest = functools.reduce(jnp.promote_types, (s.dtype for s in scales))
+    scale = functools.reduce(jnp.maximum, (s.astype(widest) for s in scales))
+    return scale * jnp.sqrt(squared_norm(linear_combination((1 / scale, wide))))
+
+
 def inner(a: PyTree, b: PyTree) -> Float[Array, ""]:
     """Inner product over all leaves, accumulated in float32 or wider."""
     leaves = jax.tree.leaves(
@@ -47,7 +57,7 @@ def normal_like(key: Key[Array, ""], vector: Vector) -> Vector:
     """Independent standard normal numbers in the shape of `vector`."""
     leaves, treedef = jax.tree.flatten(vector)
     keys = jr.split(key, len(leaves))
-    # Not `normal`: chains add these to weights in one fused program, and the same
+    # Not `normal`: chains add these to weights in one fused program, where the same
     # noise, drawn otherwise, would be added with another rounding.
     return jax.tree.unflatten(
         treedef,
