@@ -103,7 +103,8 @@ def load_tensors(
 def _check_kind(who: str, found: np.ndarray, leaf: Any, as_written: bool) -> None:
     """Refuse another shape or type than that of `leaf`."""
     real = all(jnp.issubdtype(x.dtype, jnp.floating) for x in (found, leaf))
-    if found.dtype == np.float64 and not jax.config.jax_enable_x64:
+    is_x64 = jnp.result_type(float) == np.float64
+    if found.dtype == np.float64 and not is_x64:
         raise CheckpointError(
             f"{who} is float64: it was written with JAX_ENABLE_X64=1, and without that "
             "JAX would cut it to float32. Set JAX_ENABLE_X64=1 to read it."
@@ -115,7 +116,7 @@ def _check_kind(who: str, found: np.ndarray, leaf: Any, as_written: bool) -> Non
         advice = (
             "It was written with another JAX_ENABLE_X64; set it as it was then "
             f"(1 for float64), or begin in another folder; now it is "
-            f"{int(jax.config.jax_enable_x64)}."
+            f"{int(is_x64)}."
         )
     raise CheckpointError(
         f"{who} should be {leaf.dtype}{list(leaf.shape)}; found {found.dtype}"

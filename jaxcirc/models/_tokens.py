@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Integer
 
 
@@ -33,7 +34,7 @@ def checked_tokens(
             f"{who}: tokens need an axis of positions; got a single id. Give an array "
             "of one."
         )
-    if not isinstance(tokens, jax.core.Tracer):
+    if not isinstance(tokens, Tracer):
         _check_ids(np.asarray(tokens), d_vocab, who)
     ids = jnp.asarray(tokens)
     # A type that can count any vocabulary, and below zero.
