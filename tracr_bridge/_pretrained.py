@@ -16,7 +16,14 @@ from jaxcirc.models import Transformer, TransformerConfig
 from ._names import renamed
 from ._weights import assemble, canonical, disassemble
 from .families import FAMILIES, Family, UnsupportedOption
-from .formats import Tensors, open_safetensors, open_torch, parse_json, reading
+from .formats import (
+    Tensors,
+    open_safetensors,
+    open_torch,
+    ordinary,
+    parse_json,
+    reading,
+)
 
 CONFIG = "config.json"
 # A config takes kilobytes, the index of the largest models some megabytes.
@@ -205,7 +212,7 @@ def read_json(path: str) -> dict[str, Any]:
         CheckpointError: it is missing or damaged.
     """
     try:
-        with reading(path), open(path, "rb") as file:
+        with reading(path), open(ordinary(path), "rb") as file:
             data = file.read(_MAX_JSON + 1)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing.") from error

@@ -1,6 +1,7 @@
 """Small files that stand for large ones, or for endless work, are refused at once."""
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -38,6 +39,12 @@ PICKLES = {
 }
 
 
+# 300,000 places, each of which repeats the name in front of it.
+PICKLES["a long name before many"] = (
+    b"}(X" + struct.pack("<I", 4000) + b"k" * 4000 + b"](" + b")" * DEEP + b"eu."
+)
+
+
 def write_pickle(path, pickled):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02" + pickled)
@@ -58,6 +65,19 @@ def test_no_pickle_ends_or_hangs_the_process(pickled, tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "deep.pt")]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr[-500:]
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "npz", "pt", "bin"])
+def test_what_is_no_file_is_refused_instead_of_waited_for(kind, tmp_path):
+    path = tmp_path / f"pipe.{kind}"
+    os.mkfifo(path)
+    with pytest.raises(CheckpointError, match=f"pipe.{kind} is no ordinary file"):
+        tb.open_tensors(str(path))
+    with pytest.raises(CheckpointError, match="is no ordinary file"):
+        tb.load_llama2c(str(path))
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(CheckpointError, match=r"config.json is no ordinary file"):
+        tb.load(str(tmp_path))
 
 
 def taken(read):

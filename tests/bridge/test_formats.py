@@ -124,11 +124,11 @@ def test_containers_that_stand_for_too_much_are_refused_at_once(tmp_path):
     ):
         with zipfile.ZipFile(tmp_path / "deep.pt", "w", kind) as archive:
             archive.writestr("archive/data.pkl", data)
-        began = time.monotonic()
+        began = time.process_time()
         message = "more than any checkpoint does|its members are compressed"
         with pytest.raises(CheckpointError, match=message):
             tb.open_tensors(str(tmp_path / "deep.pt"))
-        assert time.monotonic() - began < 20
+        assert time.process_time() - began < 20
 
 
 @pytest.mark.parametrize("row", tb.FAMILIES, ids=lambda row: row.name)

@@ -9,6 +9,7 @@ from ._tensors import (
     Entry as Entry,
     Tensors as Tensors,
     in_memory as in_memory,
+    ordinary as ordinary,
     reading as reading,
 )
 from ._torch import open_torch as open_torch

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxcirc.checkpoints import CheckpointError
 
-from ._tensors import Entry, Tensors, reading
+from ._tensors import Entry, Tensors, ordinary, reading
 
 _MAGIC = 0x616B3432
 _FLOAT = np.dtype("<f4")
@@ -41,7 +41,7 @@ def open_llama2c(path: str) -> tuple[Llama2cHeader, Tensors]:
         FileNotFoundError: there is none.
     """
     name = os.path.basename(path)
-    with reading(name), open(path, "rb") as file:
+    with reading(name), open(ordinary(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         first = file.read(64)
         if len(first) < 28:

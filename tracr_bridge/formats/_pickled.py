@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from jaxcirc.checkpoints import CheckpointError
 
 # Caps that no honest file comes near.
-_MAX_INSTRUCTIONS = 5_000_000
+_MAX_INSTRUCTIONS = 2_000_000
 _MAX_NAME = 4096
 
 

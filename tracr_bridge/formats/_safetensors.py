@@ -20,6 +20,7 @@ from ._tensors import (
     Entry,
     Tensors,
     is_shape,
+    ordinary,
     reading,
     some_readable,
     unreadable,
@@ -39,7 +40,7 @@ def open_safetensors(path: str) -> Tensors:
         FileNotFoundError: there is none.
     """
     name = os.path.basename(path)
-    with reading(name), open(path, "rb") as file:
+    with reading(name), open(ordinary(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(size - 8, _MAX_HEADER):

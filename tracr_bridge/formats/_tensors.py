@@ -1,5 +1,7 @@
 """Named tensors of a file, each read when asked for."""
 
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeGuard
 
@@ -49,6 +51,18 @@ def is_shape(found: Any) -> TypeGuard[list[int] | tuple[int, ...]]:
         and len(found) <= MOST_AXES
         and all(type(n) is int and 0 <= n < 2**63 for n in found)
     )
+
+
+def ordinary(path: str) -> str:
+    """The path, of what is a file.
+
+    Raises:
+        CheckpointError: it is something else; to read a pipe is to wait for ever.
+        OSError: there is none, or it may not be looked at.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise CheckpointError(f"{path} is no ordinary file.")
+    return path
 
 
 class Tensors(Mapping[str, Any]):

@@ -14,7 +14,15 @@ from numpy.lib.stride_tricks import as_strided
 from jaxcirc.checkpoints import CheckpointError
 
 from ._pickled import Call, TensorRecord, read_pickled
-from ._tensors import Entry, Tensors, is_shape, reading, some_readable, unreadable
+from ._tensors import (
+    Entry,
+    Tensors,
+    is_shape,
+    ordinary,
+    reading,
+    some_readable,
+    unreadable,
+)
 from ._zip import data_start, open_zip
 
 _STORAGES = {
@@ -46,7 +54,7 @@ _MOST_NESTED = 4
 _ARRAYS = re.compile(r"torch\._\w+\._rebuild_\w+|numpy\.[\w.]+\._reconstruct")
 _MAX_PICKLE = 256_000_000
 # Containers that hold one another several times stand for any number of places.
-_MOST_NODES, _MOST_LETTERS, _DEEPEST = 5_000_000, 1 << 26, 100
+_MOST_NODES, _MOST_LETTERS, _DEEPEST = 2_000_000, 1 << 26, 100
 # A storage may serve many tensors (ties, shared layers), a view may repeat a number.
 _MOST_SHARED, _ALWAYS_ALLOWED, _MOST_REPEATED = 64, 1 << 26, 1 << 20
 
@@ -65,9 +73,7 @@ def open_torch(path: str) -> Tensors:
     """
     name = os.path.basename(path)
     with reading(name):
-        if not zipfile.is_zipfile(path):
-            if not os.path.exists(path):
-                raise FileNotFoundError(path)
+        if not zipfile.is_zipfile(ordinary(path)):
             raise CheckpointError(
                 f"{name} is no zip archive: cut short, or saved by a PyTorch older "
                 "than 1.6. Save its `state_dict()` again."
@@ -184,15 +190,13 @@ def _flat(tree: Any) -> Iterator[tuple[str, TensorRecord | Call]]:
             continue
         inside = list(node.items() if isinstance(node, dict) else enumerate(node))
         visited += 1 + len(inside)
-        named = [
-            (f"{prefix}.{k}" if prefix else str(k), v, depth + 1)
-            for k, v in inside
-            if _may_hold_weights(v)
-        ]
-        letters += sum(len(path) for path, _, _ in named)
+        kept = [(str(k), v) for k, v in inside if _may_hold_weights(v)]
+        # Counted before the names are made: each repeats what is in front of it.
+        letters += sum(len(prefix) + len(key) for key, _ in kept)
         if visited > _MOST_NODES or letters > _MOST_LETTERS or depth > _DEEPEST:
             raise CheckpointError("it holds more than any checkpoint does.")
-        waiting += reversed(named)
+        front = f"{prefix}." if prefix else ""
+        waiting += [(front + key, v, depth + 1) for key, v in reversed(kept)]
 
 
 def _may_hold_weights(node: Any) -> bool:
@@ -203,10 +207,11 @@ def _may_hold_weights(node: Any) -> bool:
 
 def _entry(record: TensorRecord, storages: _Storages) -> Entry:
     storage = record.storage
-    given = (record.shape, record.strides)
-    if not (all(map(is_shape, given)) and len(given[0]) == len(given[1])):
+    if not (is_shape(record.shape) and is_shape(record.strides)):
         return unreadable("has no shape of whole numbers; the file is damaged")
-    shape, strides = (tuple(numbers) for numbers in given)
+    shape, strides = tuple(record.shape), tuple(record.strides)
+    if len(shape) != len(strides):
+        return unreadable("has no shape of whole numbers; the file is damaged")
     dtype = _STORAGES.get(storage.kind)
     if dtype is None:
         kind = storage.kind[:40]

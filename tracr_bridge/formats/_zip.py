@@ -5,6 +5,8 @@ import zipfile
 
 from jaxcirc.checkpoints import CheckpointError
 
+from ._tensors import ordinary
+
 # A member takes some ten times its line of the directory in memory: 160,000 arrays.
 _MAX_DIRECTORY = 16_000_000
 # Weights hardly shrink; what unfolds further than this is no checkpoint.
@@ -21,7 +23,7 @@ def open_zip(path: str, name: str) -> zipfile.ZipFile:
         zipfile.BadZipFile: it is no zip archive.
         OSError: the file cannot be read.
     """
-    size = os.path.getsize(path)
+    size = os.path.getsize(ordinary(path))
     if _directory_bytes(path, size) > _MAX_DIRECTORY:
         raise CheckpointError(f"{name} holds more members than any checkpoint does.")
     archive = zipfile.ZipFile(path)
