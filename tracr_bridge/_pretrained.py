@@ -186,10 +186,16 @@ def shards(index: str) -> list[str]:
         CheckpointError: the index is damaged or points outside its folder.
     """
     listed = read_json(index).get("weight_map")
-    names = sorted(set(listed.values())) if isinstance(listed, dict) else []
-    if not names or any(os.path.basename(str(n)) != n or n == ".." for n in names):
+    files = list(listed.values()) if isinstance(listed, dict) else []
+    plain = all(isinstance(name, str) and _is_plain(name) for name in files)
+    if not files or not plain:
         raise CheckpointError(f"{index} lists no files beside it; it is damaged.")
-    return names
+    return sorted(set(files))
+
+
+def _is_plain(name: str) -> bool:
+    """Whether this names a file of the same folder."""
+    return os.path.basename(name) == name and name not in ("", ".", "..")
 
 
 def open_file(path: str) -> Tensors:

@@ -6,6 +6,7 @@ prints as JSON how many were loaded and refused, the slowest one's seconds, how 
 peak of memory rose in MiB, and what was executed or written that should not be.
 """
 
+import copy
 import io
 import json
 import resource
@@ -70,7 +71,8 @@ def mutated_json(data: bytes, rng: np.random.Generator) -> bytes:
             key = list(node)[rng.integers(len(node))] if type(node) is dict else 0
             inner = node[key]
             if not isinstance(inner, dict | list) or not inner or rng.random() < 0.3:
-                node[key] = WRONG[rng.integers(len(WRONG))]
+                # A copy: the next change may be one within it.
+                node[key] = copy.deepcopy(WRONG[rng.integers(len(WRONG))])
                 break
             node = inner
     return json.dumps(tree).encode()

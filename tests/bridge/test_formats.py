@@ -201,10 +201,11 @@ def test_broken_folders_say_what_to_do(tmp_path):
     weights.unlink()
     with pytest.raises(CheckpointError, match="holds no weights: none of"):
         tb.load(str(tmp_path))
-    index = {"weight_map": {"a": "../../etc/passwd"}}
-    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(CheckpointError, match="no files beside it"):
-        tb.load(str(tmp_path))
+    for file in ("../../etc/passwd", "", 3, None, {}, ["model.safetensors"]):
+        index = {"weight_map": {"a": file, "b": "model-1.safetensors"}}
+        (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+        with pytest.raises(CheckpointError, match="no files beside it"):
+            tb.load(str(tmp_path))
     (tmp_path / "config.json").unlink()
     with pytest.raises(CheckpointError, match="config.json is missing"):
         tb.load(str(tmp_path))
