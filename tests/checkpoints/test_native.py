@@ -219,7 +219,7 @@ def test_float64_is_read_where_jax_is_set_to_it_and_else_named(tmp_path):
 
 def test_float32_is_read_as_it_is_where_jax_is_set_to_float64(folder):
     with jax.enable_x64(True):
-        found = open_trajectory(folder).load(10)
+        found = open_trajectory(str(folder)).load(10)
         assert found.W_E.dtype == jnp.float32
     assert same(found, model(10))
 

@@ -135,8 +135,9 @@ def test_the_lens_of_the_last_layer_is_the_model(model):
 
 
 def test_attributions_sum_to_the_logits(model, batch):
-    if model.config.norm_position == "both":
-        with pytest.raises(ValueError, match="norm_position='both'"):
+    position = model.config.norm_position
+    if position != "before":
+        with pytest.raises(ValueError, match=f"norm_position='{position}'"):
             components.direct_logit_attribution(model, batch.tokens, batch.targets)
         return
     parts = components.direct_logit_attribution(model, batch.tokens, batch.targets)

@@ -322,7 +322,6 @@ def test_chains_that_never_moved_are_not_converged():
         ({"data": [jnp.ones(4), jnp.ones(4)]}, "fails on examples.*jnp.concatenate"),
         ({"data": {"x": jnp.ones(4), "pad": 0}}, "every leaf of `data`.*int 0"),
         ({"data": {"x": jnp.ones(4), "name": "a"}}, "every leaf of `data`.*str 'a'"),
-        ({"num_chains": 2.0}, "`num_chains` must be a whole number; got 2.0"),
         ({"num_draws": True}, "`num_draws` must be a whole number; got True"),
     ],
 )
