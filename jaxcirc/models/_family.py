@@ -31,7 +31,7 @@ def variant(
 ) -> Callable[..., TransformerConfig]:
     """A family that is another one, options included, with some parts exchanged.
 
-    An option that says otherwise than the family's parts is refused when it is built.
+    An option that the family's parts would set aside is refused when it is built.
 
     Args:
         build: The other family's function from options to a config.
@@ -42,11 +42,13 @@ def variant(
     def built(*args: Any, **options: Any) -> TransformerConfig:
         config = build(*args, **options)
         own = parts(config)
-        for name, value in options.items():
-            if name in own and own[name] != value:
+        for name in own.keys() & options.keys():
+            rest = {k: v for k, v in options.items() if k != name}
+            ignored = parts(build(*args, **rest))[name] == own[name]
+            if ignored and own[name] != options[name]:
                 raise ValueError(
-                    f"`{name}` is {own[name]!r} in this family; got {value!r}. Leave "
-                    "it out, or take another family."
+                    f"`{name}` is {own[name]!r} in this family; got "
+                    f"{options[name]!r}. Leave it out, or take another family."
                 )
         return dataclasses.replace(config, **own)
 

@@ -78,7 +78,7 @@ def trace_explorer(data: xr.Dataset) -> dict[str, Any]:
         _chains_sentence(*numbers)
         for numbers in zip(
             *(
-                one[k].transpose("step").values
+                one[k].transpose("step").values.tolist()
                 for k in (
                     "llc",
                     "standard_error",
