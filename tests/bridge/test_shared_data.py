@@ -77,7 +77,7 @@ trajectory:
   steps: {{{steps}}}
   cfg: {{normalization_type: null}}
 task: {{name: induction, n_symbols: 26, n_ctx: 8, shortest: 2, longest: 6, bos: false}}
-measure: [performance, attention]
+measure: [performance, {{name: attention, periods: [3]}}]
 out: {tmp_path / "run"}
 """
     )
