@@ -72,13 +72,13 @@ def dump_record(entries: dict[str, Any]) -> bytes:
     return json.dumps(plain | {CHECKSUM: digest_of(plain)}, indent=1).encode()
 
 
-def parse_record(data: bytes, *, sealed_since: int, form: str = "format") -> dict:
+def parse_record(data: bytes, *, sealed_since: int) -> dict:
     """The entries of a JSON record, without its checksum.
 
     Args:
         data: What `dump_record` gave, or a record of an older format.
-        sealed_since: First value of the entry `form` whose records have a checksum.
-        form: The entry that counts formats; 1 where it is not there.
+        sealed_since: First value of the entry `format` whose records have a checksum;
+            a record without that entry counts as 1.
 
     Raises:
         ValueError: it is no JSON mapping, its checksum is not that of its entries, or
@@ -91,7 +91,7 @@ def parse_record(data: bytes, *, sealed_since: int, form: str = "format") -> dic
     if not isinstance(entries, dict):
         raise ValueError("it holds no mapping")
     told = entries.pop(CHECKSUM, None)
-    number = entries.get(form, 1)
+    number = entries.get("format", 1)
     if told is None and isinstance(number, int) and number < sealed_since:
         return entries
     if told != digest_of(entries):

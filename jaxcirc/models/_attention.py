@@ -1,5 +1,7 @@
 """Multi-head attention: full or windowed, causal or not, with grouped key heads."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -146,16 +148,18 @@ def _normalise(x: Array, norm: Norm | None) -> Array:
     if norm is None:
         return x
     assert norm.weight is not None
-    return norm(x.reshape(*x.shape[:-2], -1, norm.weight.size), _SILENT, "").reshape(
-        x.shape
-    )
+    together = math.prod(x.shape[-2:]) // norm.weight.size
+    rows = x.reshape(*x.shape[:-2], together, norm.weight.size)
+    return norm(rows, _SILENT, "").reshape(x.shape)
 
 
 def _scores(q: Array, k: Array) -> Array:
     *batch, n_pos, n_heads, d_head = q.shape
     n_kv_heads = k.shape[-2]
     q, k = jnp.swapaxes(q, -2, -3), jnp.swapaxes(k, -2, -3)
-    q = q.reshape(*batch, n_kv_heads, -1, d_head)
+    # In numbers, not -1: an empty batch has nothing to derive a size from.
+    rows = n_heads // n_kv_heads * n_pos
+    q = q.reshape(*batch, n_kv_heads, rows, d_head)
     scores = jnp.einsum("...qd,...kd->...qk", q, k)
     return scores.reshape(*batch, n_heads, n_pos, k.shape[-2])
 
@@ -164,7 +168,8 @@ def _mix(pattern: Array, v: Array) -> Array:
     *batch, n_heads, n_pos, n_key = pattern.shape
     n_kv_heads, d_head = v.shape[-2:]
     v = jnp.swapaxes(v, -2, -3)
-    pattern = pattern.reshape(*batch, n_kv_heads, -1, n_key)
+    rows = n_heads // n_kv_heads * n_pos
+    pattern = pattern.reshape(*batch, n_kv_heads, rows, n_key)
     z = jnp.einsum("...qk,...kd->...qd", pattern, v)
     return jnp.swapaxes(z.reshape(*batch, n_heads, n_pos, d_head), -2, -3)
 

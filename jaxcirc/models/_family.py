@@ -36,6 +36,9 @@ def variant(
     Args:
         build: The other family's function from options to a config.
         parts: What differs, given the other family's config.
+
+    Returns:
+        A `build` function; it raises a ValueError that names such an option.
     """
 
     @functools.wraps(build)

@@ -44,6 +44,12 @@ def test_every_integer_type_and_numpy_give_the_same():
     np.testing.assert_array_equal(MODEL(jnp.array([[1, 2, 3]], jnp.uint8)), expected)
 
 
+def test_no_sequences_and_no_positions_give_no_logits():
+    for shape in ((0, 3), (1, 0)):
+        logits = MODEL(jnp.zeros(shape, int))
+        assert logits.shape == (*shape, MODEL.config.d_vocab_out)
+
+
 def test_a_small_type_of_tokens_reaches_a_large_vocabulary():
     config = TransformerConfig(d_vocab=300, n_ctx=6, n_layers=1, d_model=8, n_heads=2)
     model = Transformer(config, key=jr.key(0))

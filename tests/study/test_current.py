@@ -130,27 +130,28 @@ def test_rows_that_a_study_has_dropped_are_shown_while_they_are_true(source, mea
     assert tree["last"]["step"].values.tolist() == [0]
 
 
-def test_another_version_of_the_library_measures_again(source, measured, monkeypatch):
-    source(0, 10)
-    measured("run", ["weights"])
+def pretend(monkeypatch, package: str):
+    """A package has version 99.1 from now on; returns what knows the real ones."""
     known = importlib.metadata.version
     monkeypatch.setattr(
         importlib.metadata,
         "version",
-        lambda name: "99.1" if name == "jaxcirc" else known(name),
+        lambda name: "99.1" if name == package else known(name),
     )
+    return known
+
+
+def test_another_version_of_the_library_measures_again(source, measured, monkeypatch):
+    source(0, 10)
+    measured("run", ["weights"])
+    pretend(monkeypatch, "jaxcirc")
     assert len(measured("run", ["weights"])[1]) == 2
 
 
 def test_cells_of_two_versions_of_jax_are_told(source, measured, monkeypatch, tmp_path):
     source(0, 10)
     measured("run", ["weights"])
-    known = importlib.metadata.version
-    monkeypatch.setattr(
-        importlib.metadata,
-        "version",
-        lambda name: "99.1" if name == "jax" else known(name),
-    )
+    known = pretend(monkeypatch, "jax")
     (tmp_path / "run/cells/weights/step_00000010.nc").unlink()
     tree, cells = measured("run", ["weights"])
     assert len(cells) == 1
