@@ -6,7 +6,7 @@ attributes of each: those whose layout is the same are stacked as they are.
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import h5py
 import numpy as np
@@ -17,8 +17,22 @@ from .._core import digest_of, is_sealed, seal, unseal
 
 # Format 1 had neither a checksum nor a basis; such cells are still read.
 FORMAT = "2"
+# (step, basis) -> whether a cell is to be taken.
+Keep = Callable[[int, str | None], bool]
 # Attributes that differ from cell to cell, and are read of each.
 _OWN = ("basis", "failed", "traceback", "non_finite", "versions")
+
+
+class DamagedCell(ValueError):
+    """One of several files is not what was written.
+
+    Attributes:
+        step: Which.
+    """
+
+    def __init__(self, step: int, what: str):
+        self.step = step
+        super().__init__(what)
 
 
 def pack(cell: xr.Dataset) -> bytes:
@@ -47,31 +61,30 @@ def unpack(data: bytes) -> xr.Dataset:
 
 
 def own_attributes(data: bytes) -> dict[str, str]:
-    """What is particular to this cell: its `basis`, why it `failed`, `versions`.
+    """What is particular to a cell: its `basis`, `versions`, why it `failed`, `layout`.
 
     Raises:
         ValueError: the file is not what was written.
     """
-    if not is_sealed(data):
-        return {k: v for k, v in unpack(data).attrs.items() if k in _OWN}
-    file = h5f.open_file_image(unseal(data))
-    try:
-        return _attributes(file, _OWN)
-    finally:
-        file.close()
+    return _read(data, None)[0]
 
 
-def join(files: Mapping[int, bytes]) -> xr.Dataset:
+def join(files: Mapping[int, bytes], *, keep: Keep | None = None) -> xr.Dataset | None:
     """The cells of several steps as one dataset with an axis `step`.
 
     Those without a number are left out of it. `attrs["failed"]` and
     `attrs["non_finite"]` say of which steps, and why.
 
     Args:
-        files: Step -> file, at least one.
+        files: Step -> file.
+        keep: (step, its basis or None) -> whether to take that cell; all if None.
+
+    Returns:
+        The dataset, or None if there is no cell to take.
 
     Raises:
-        ValueError: a file is not what was written; the message begins with its step.
+        DamagedCell: a file is not what was written.
+        ValueError: cells of older formats do not fit together.
     """
     own: dict[int, dict[str, str]] = {}
     arrays: dict[int, dict[str, np.ndarray]] = {}
@@ -79,21 +92,25 @@ def join(files: Mapping[int, bytes]) -> xr.Dataset:
     first: tuple[str, xr.Dataset] | None = None
     for step, data in files.items():
         try:
-            layout = _layout_of(data)
-            if first is not None and layout is not None and layout == first[0]:
-                own[step], arrays[step] = _read_arrays(data, list(first[1].data_vars))
+            attributes, found = _read(data, first)
+            if keep is not None and not keep(step, attributes.get("basis")):
                 continue
-            cell = unpack(data)
+            cell = None if found is not None else unpack(data)
         except ValueError as error:
-            raise ValueError(f"{step}: {error}") from error
-        own[step] = {k: cell.attrs.pop(k) for k in _OWN if k in cell.attrs}
-        if not cell.data_vars:
-            whole.setdefault(step, cell)
+            raise DamagedCell(step, str(error)) from error
+        layout = attributes.pop("layout", None)
+        own[step] = attributes
+        if cell is None:
+            arrays[step] = found or {}
             continue
+        for name in attributes:
+            cell.attrs.pop(name)
         whole[step] = cell
         if first is None and layout is not None and _is_numeric(cell):
             first = (layout, cell)
             arrays[step] = {str(k): v.values for k, v in cell.data_vars.items()}
+    if not own:
+        return None
     joined = _joined(whole, arrays, first[1] if first else None)
     return joined.assign_attrs(_gathered(own))
 
@@ -146,8 +163,9 @@ def _gathered(own: Mapping[int, Mapping[str, str]]) -> dict[str, str]:
 
 
 def _is_numeric(cell: xr.Dataset) -> bool:
-    """Whether the file's numbers are the cell's own, without any decoding."""
-    return all(array.dtype.kind in "fiub" for array in cell.data_vars.values())
+    """Whether the file has numbers, and they are the cell's own without decoding."""
+    kinds = [array.dtype.kind for array in cell.data_vars.values()]
+    return bool(kinds) and set(kinds) <= set("fiub")
 
 
 def _layout(cell: xr.Dataset) -> str:
@@ -162,33 +180,31 @@ def _plain(attrs: Mapping) -> dict[str, str]:
     return {str(k): repr(v) for k, v in attrs.items()}
 
 
-def _layout_of(data: bytes) -> str | None:
+def _read(
+    data: bytes, first: tuple[str, xr.Dataset] | None
+) -> tuple[dict[str, str], dict[str, np.ndarray] | None]:
+    """A cell's own attributes and layout; its numbers, where that is the first's."""
     if not is_sealed(data):
-        return None
+        return {k: v for k, v in unpack(data).attrs.items() if k in _OWN}, None
     file = h5f.open_file_image(unseal(data))
     try:
-        return _attributes(file, ("layout",)).get("layout")
+        attributes = _attributes(file, (*_OWN, "layout"))
+        if first is None or attributes["layout"] != first[0]:
+            return attributes, None
+        return attributes, {str(k): _array(file, str(k)) for k in first[1].data_vars}
     finally:
         file.close()
 
 
-def _read_arrays(
-    data: bytes, names: Sequence
-) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """Attributes and numbers of a cell whose layout is known."""
-    file = h5f.open_file_image(unseal(data))
-    try:
-        arrays = {}
-        for name in names:
-            stored = h5d.open(file, str(name).encode())
-            arrays[str(name)] = np.empty(stored.shape, stored.dtype)
-            stored.read(h5s.ALL, h5s.ALL, arrays[str(name)])
-        return _attributes(file, _OWN), arrays
-    finally:
-        file.close()
+def _array(file: h5f.FileID, name: str) -> np.ndarray:
+    stored = h5d.open(file, name.encode())
+    values = np.empty(stored.shape, stored.dtype)
+    stored.read(h5s.ALL, h5s.ALL, values)
+    return values
 
 
 def _attributes(file: h5f.FileID, names: Sequence[str]) -> dict[str, str]:
-    there = [name for name in names if h5a.exists(file, name.encode())]
-    attributes = h5py.File(file).attrs if there else {}
-    return {name: str(attributes[name]) for name in there}
+    attributes = h5py.File(file).attrs
+    return {
+        name: str(attributes[name]) for name in names if h5a.exists(file, name.encode())
+    }

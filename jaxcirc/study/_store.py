@@ -234,9 +234,9 @@ class Study:
             nodes["training"] = _training_node(losses, seeds)
         study = run.get("study") or self._read_study()
         for measurement in self._measurements(study):
-            files = self._current_files(measurement, run)
-            if files:
-                nodes[measurement] = self._join_cells(measurement, files)
+            joined = self._current_cells(measurement, run)
+            if joined is not None:
+                nodes[measurement] = joined
         tree = xr.DataTree.from_dict(nodes)
         mixed = {k: n.attrs["mixed"] for k, n in nodes.items() if "mixed" in n.attrs}
         about = {
@@ -256,8 +256,8 @@ class Study:
         """Whether somebody is writing to the folder."""
         return is_locked(self.path)
 
-    def _current_files(self, measurement: str, run: Mapping) -> dict[int, bytes]:
-        """The files of the steps to show, those without a number included."""
+    def _current_cells(self, measurement: str, run: Mapping) -> xr.Dataset | None:
+        """The cells to show as one, those without a number by their reason."""
         taken = self.cell_steps(measurement)
         steps = taken | self.failed_steps(measurement)
         if measurement in run.get("rows", {}):
@@ -265,25 +265,27 @@ class Study:
         if "steps" in run:
             steps &= set(run["steps"])
         known = run.get("checkpoints", {})
-        files = {}
-        for step in sorted(steps):
-            path = self._cell(measurement, step, CELL if step in taken else FAILED)
-            with self._blaming(path):
-                data = read_bytes(path)
-                basis = json.loads(_cells.own_attributes(data).get("basis", "{}"))
-            now = known.get(str(step), {}).get("fingerprint")
-            if now is None or basis.get("checkpoint", now) == now:
-                files[step] = data
-        return files
 
-    def _join_cells(self, measurement: str, files: Mapping[int, bytes]) -> xr.Dataset:
+        def is_current(step: int, basis: str | None) -> bool:
+            now = known.get(str(step), {}).get("fingerprint")
+            measured = json.loads(basis or "{}").get("checkpoint", now)
+            return now is None or measured == now
+
+        endings = {step: CELL if step in taken else FAILED for step in sorted(steps)}
+        paths = {s: self._cell(measurement, s, end) for s, end in endings.items()}
+        files = {}
+        for step, path in paths.items():
+            with self._blaming(path):
+                files[step] = read_bytes(path)
         try:
-            return _cells.join(files)
+            return _cells.join(files, keep=is_current)
+        except _cells.DamagedCell as error:
+            with self._blaming(paths[error.step]):
+                raise
         except ValueError as error:
-            folder = self._join(f"cells/{measurement}")
             raise CheckpointError(
-                f"cells in {folder} do not fit together, or one is damaged: step "
-                f"{error}. Delete it and run the study again."
+                f"cells in {self._join(f'cells/{measurement}')} do not fit together: "
+                f"{error}. Delete them and run the study again."
             ) from error
 
     def _read_study(self) -> dict[str, Any]:

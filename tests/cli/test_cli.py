@@ -123,9 +123,13 @@ def test_divergence_exits_with_the_step_and_still_reports(tmp_path):
 
 
 def test_rows_that_failed_have_an_exit_code_of_their_own(tmp_path):
-    result = call("run", "tiny.yaml", "measure=[{name: patterns, max_length: 0}]")
+    result = call(
+        "run",
+        "tiny.yaml",
+        "measure=[{name: gradients, n_examples: 1000000000000000000}]",
+    )
     assert result.exit_code == 3, result.output
-    assert "patterns failed at 5 checkpoints" in flat(result.output)
+    assert "gradients failed at 5 checkpoints" in flat(result.output)
     assert (tmp_path / "runs/tiny/report.html").exists()
 
 

@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
 
     here = tmp_path_factory.mktemp("flips")
     (here / "tiny.yaml").write_text(TINY)
-    rows = "measure=[weights, {name: patterns, max_length: 0}]"
+    rows = "measure=[weights, {name: gradients, n_examples: 1000000000000000000}]"
     out = f"out={here / 'run'}"
     study = run(prepare(load_config(str(here / "tiny.yaml"), [rows, out])))
     page = seal_page(render(with_changes(study.open())))

@@ -87,8 +87,17 @@ def test_what_single_cells_say_is_gathered():
 def test_a_damaged_cell_among_many_is_named_by_its_step():
     files = {step: _cells.pack(cell(step)) for step in range(3)}
     files[2] = files[2][:-1]
-    with pytest.raises(ValueError, match="^2: it has no checksum"):
+    with pytest.raises(_cells.DamagedCell, match="it has no checksum") as caught:
         _cells.join(files)
+    assert caught.value.step == 2
+
+
+def test_only_cells_of_a_wanted_basis_are_joined():
+    files = {step: _cells.pack(cell(step)) for step in range(4)}
+    even = lambda step, basis: json.loads(basis)["n"] % 2 == 0
+    assert _cells.join(files, keep=even)["step"].values.tolist() == [0, 2]
+    assert _cells.join(files, keep=lambda step, basis: False) is None
+    assert _cells.join({}) is None
 
 
 def test_a_thousand_cells_take_seconds():

@@ -108,6 +108,10 @@ BAD = {
     "seed below": ("training.seed=-1", "seeds must be from 0"),
     "size": ("model.d_head=-1", "`d_head` must be at least 0"),
     "huge size": ("model.d_model=10000000000", "below 2.31"),
+    "length": (
+        "measure=[{name: patterns, max_length: 0}]",
+        "`max_length` must be at least 1; got 0",
+    ),
     "rows": ("measure=performance", "measure: this is a list of rows"),
 }
 

@@ -260,13 +260,13 @@ def test_a_run_that_was_killed_is_not_running(tiny):
 
 
 def test_errors_of_any_kind_lose_one_row(tiny):
-    options = "measure=[{name: patterns, max_length: 0}, weights]"
+    options = "measure=[{name: gradients, n_examples: 1000000000000000000}, weights]"
     prepared = prepare(tiny(options))
     tree = run(prepared).open()
     assert tree["weights"].sizes["step"] == 5
-    failed = json.loads(tree["patterns"].attrs["failed"])
+    failed = json.loads(tree["gradients"].attrs["failed"])
     assert set(failed) == {"0", "1", "2", "4", "8"}
-    assert json.loads(tree.attrs["status"])["failed"] == {"patterns": 5}
+    assert json.loads(tree.attrs["status"])["failed"] == {"gradients": 5}
     with pytest.raises(Exception, match="."):
         run(prepared, debug=True)
 

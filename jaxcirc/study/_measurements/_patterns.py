@@ -41,7 +41,14 @@ def patterns(max_length: int = 48) -> Patterns:
 
     Args:
         max_length: Show at most so many tokens.
+
+    Raises:
+        ValueError: that is none.
     """
+    if max_length < 1:
+        raise ValueError(
+            f"patterns: `max_length` must be at least 1; got {max_length}."
+        )
     return Patterns(max_length)
 
 
