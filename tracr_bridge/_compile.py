@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import itertools
+import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -58,10 +59,13 @@ def compile(  # noqa: A001
     """
     tracr = _tracr()
     values = set(vocab)
-    if not values or max_seq_len < 1:
+    if not isinstance(program, tracr.rasp.RASPExpr):
+        raise ValueError(f"compile: needs a RASP expression; got {program!r}.")
+    whole = isinstance(max_seq_len, numbers.Integral)
+    if not values or not whole or max_seq_len < 1:
         raise ValueError(
-            f"compile: needs a vocabulary and `max_seq_len` of at least 1; got "
-            f"{sorted(map(repr, values))} and {max_seq_len}."
+            "compile: needs a vocabulary and `max_seq_len`, a whole number of at least "
+            f"1; got {sorted(map(repr, values))} and {max_seq_len!r}."
         )
     if {bos, pad} & values or bos == pad:
         raise ValueError(
@@ -82,8 +86,12 @@ def compile(  # noqa: A001
                 compiler_pad=pad,
                 mlp_exactness=exactness,
             )
-    except (NotImplementedError, ValueError) as error:
-        refused = f"compile: tracr refuses {program.label!r}: {error}"
+    except Exception as error:
+        # tracr runs the program's own functions, which may raise anything.
+        reason = str(error)
+        if not isinstance(error, NotImplementedError | ValueError):
+            reason = f"{type(error).__name__}: {error}"
+        refused = f"compile: tracr refuses {program.label!r}: {reason}"
         raise ValueError(refused) from error
     model = convert(assembled, max_seq_len, causal=causal)
     inputs, outputs = assembled.input_encoder, assembled.output_encoder

@@ -253,6 +253,33 @@ def test_what_tracr_refuses_is_passed_on_in_whole():
         tb.compile(mean, {1, 2}, 3)
 
 
+def test_what_a_programs_own_functions_raise_is_told():
+    """tracr runs them while it compiles, and they may do anything."""
+    refused = {
+        "division by zero": rasp.Map(lambda x: 1 / x, rasp.tokens),
+        "unhashable": rasp.Map(lambda x: [x], rasp.tokens),
+        "composite": rasp.Aggregate(
+            rasp.SelectorAnd(
+                rasp.Select(rasp.tokens, rasp.tokens, rasp.Comparison.EQ),
+                rasp.Select(rasp.indices, rasp.indices, rasp.Comparison.LT),
+            ),
+            rasp.indices,
+        ),
+    }
+    for words, program in refused.items():
+        with pytest.raises(ValueError, match=f"(?s)tracr refuses.*{words}"):
+            tb.compile(program, {0, 1}, 3)
+
+
+def test_what_is_no_program_or_no_length_is_named():
+    # Past the shape checks of the tests, as users without them come in.
+    bare = getattr(tb.compile, "__wrapped__", tb.compile)
+    with pytest.raises(ValueError, match="needs a RASP expression; got 3"):
+        bare(3, {1, 2}, 3)
+    with pytest.raises(ValueError, match="a whole number of at least 1; got .* 3.0"):
+        bare(rasp.tokens, {1, 2}, 3.0)
+
+
 def test_without_tracr_compiling_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tracr.compiler.compiling", None)
     with pytest.raises(ImportError, match=r"jaxcirc\[tracr\]"):
