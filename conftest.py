@@ -1,6 +1,8 @@
 """Strict settings for every test: shapes checked, no silent promotion, a cache."""
 
 import ctypes
+import importlib.util
+import mmap
 import os
 import pathlib
 import sys
@@ -31,6 +33,30 @@ jaxtyping.install_import_hook(
 )
 
 pytest_plugins = ["tests._cost"]
+
+# XLA's older way of making loops, which compiles in half the time.
+QUICK = "xla_cpu_use_fusion_emitters"
+
+
+def pytest_configure(config):
+    """Compile quickly unless long tests run, which are to run what users run."""
+    if "not slow" in config.option.markexpr and _xla_knows(QUICK):
+        os.environ["XLA_FLAGS"] += f" --{QUICK}=false"
+
+
+def _xla_knows(flag: str) -> bool:
+    """Whether this version of XLA has a flag; a process ends at one that it lacks."""
+    spec = importlib.util.find_spec("jaxlib")
+    folders = (spec.submodule_search_locations or []) if spec else []
+    for library in (file for f in folders for file in pathlib.Path(f).glob("*.so")):
+        with (
+            library.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            if data.find(flag.encode()) >= 0:
+                return True
+    return False
+
 
 # Compiling takes most of the time of tests whose models are tiny, and four times as
 # much with LLVM's optimisations as without. So only tests marked `optimized` or `slow`

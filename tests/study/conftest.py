@@ -1,6 +1,8 @@
+import shutil
+
 import pytest
 
-from jaxcirc.study import StudyConfig, load_config
+from jaxcirc.study import Study, StudyConfig, load_config, prepare, run
 
 TINY = """
 name: tiny
@@ -27,3 +29,20 @@ def tiny(tiny_file, tmp_path):
         return load_config(str(tiny_file), [f"out={tmp_path / 'run'}", *overrides])
 
     return load
+
+
+@pytest.fixture(scope="session")
+def finished_tiny(tmp_path_factory):
+    """The folder of the tiny study, run once; not to be changed."""
+    here = tmp_path_factory.mktemp("finished")
+    (here / "tiny.yaml").write_text(TINY)
+    config = load_config(str(here / "tiny.yaml"), [f"out={here / 'run'}"])
+    run(prepare(config))
+    return here / "run"
+
+
+@pytest.fixture
+def ran(tiny, finished_tiny, tmp_path):
+    """The tiny study and its run, a copy of one's own."""
+    shutil.copytree(finished_tiny, tmp_path / "run")
+    return prepare(tiny()), Study(str(tmp_path / "run"))

@@ -30,12 +30,6 @@ class Record:
         self.cells.append((measurement, step))
 
 
-@pytest.fixture
-def ran(tiny):
-    prepared = prepare(tiny())
-    return prepared, run(prepared)
-
-
 def test_a_run_gives_labelled_results_with_units_and_origin(ran):
     tree = ran[1].open()
     assert set(tree.children) == {"training", "performance", "weights"}
