@@ -8,7 +8,11 @@ from ._schedules import SCHEDULES as SCHEDULES, schedule as schedule
 from ._tensors import (
     CheckpointError as CheckpointError,
     check_tensors as check_tensors,
+    load_arrays as load_arrays,
     load_tensors as load_tensors,
+    recorded_entry as recorded_entry,
+    recorded_hashes as recorded_hashes,
     save_tensors as save_tensors,
+    tensor_hashes as tensor_hashes,
 )
 from ._trajectory import Trajectory as Trajectory

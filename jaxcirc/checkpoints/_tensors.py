@@ -35,8 +35,15 @@ class CheckpointError(ValueError):
     """A checkpoint file is damaged or does not belong to its trajectory."""
 
 
-def save_tensors(file: str, tree: PyTree) -> dict[str, str]:
+def save_tensors(
+    file: str, tree: PyTree, about: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Write the array leaves of `tree` by name, atomically.
+
+    Args:
+        file: Where.
+        tree: Its array leaves are written.
+        about: Entries for the file's header, such as what the tensors are of.
 
     Returns:
         The hash of each tensor; the file's header carries them too.
@@ -45,7 +52,8 @@ def save_tensors(file: str, tree: PyTree) -> dict[str, str]:
         OSError: the disk is full or not writable; what was there is untouched.
     """
     arrays, hashes = named_leaves(tree), tensor_hashes(tree)
-    data = safetensors.flax.save(arrays, metadata={"hashes": json.dumps(hashes)})
+    entries = {"hashes": json.dumps(hashes), **(about or {})}
+    data = safetensors.flax.save(arrays, metadata=entries)
     write_atomically(file, data)
     return hashes
 
@@ -147,6 +155,47 @@ def check_tensors(file: str) -> None:
         )
 
 
+def load_arrays(file: str) -> dict[str, jax.Array]:
+    """All tensors of a file that `save_tensors` wrote, by name.
+
+    Args:
+        file: Which.
+
+    Raises:
+        CheckpointError: the file is missing, cut short or changed.
+    """
+    check_tensors(file)
+    return {k: jnp.asarray(array) for k, array in _parse(read_bytes(file)).items()}
+
+
+def recorded_hashes(file: str) -> dict[str, str]:
+    """The hashes of a file's tensors, as its header records them.
+
+    Args:
+        file: What `save_tensors` wrote.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    return json.loads(recorded_entry(file, "hashes"))
+
+
+def recorded_entry(file: str, name: str) -> str:
+    """An entry of a file's header.
+
+    Args:
+        file: What `save_tensors` wrote.
+        name: Of the entry.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or has no such entry.
+    """
+    try:
+        return str(_entries(read_bytes(file))[name])
+    except (OSError, ValueError, KeyError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{file} is damaged: {error}. {_ADVICE}") from error
+
+
 def _digest(array: np.ndarray) -> str:
     head = f"{array.dtype}{array.shape}".encode()
     body = np.ascontiguousarray(array).tobytes()
@@ -164,6 +213,9 @@ def _parse(data: bytes) -> dict[str, np.ndarray]:
 
 
 def _recorded_hashes(data: bytes) -> dict[str, str]:
+    return json.loads(_entries(data)["hashes"])
+
+
+def _entries(data: bytes) -> dict[str, str]:
     # A safetensors file opens with the length of its JSON header, in eight bytes.
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return json.loads(header["__metadata__"]["hashes"])
+    return json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]

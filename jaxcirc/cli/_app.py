@@ -59,7 +59,7 @@ def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False)
         prepared = studies.prepare(config)
         studies.check_memory(prepared)
         try:
-            with RunProgress(console, prepared.training.steps) as progress:
+            with RunProgress(console, prepared.source.steps) as progress:
                 studies.run(prepared, progress, debug=debug)
         except TrainingDiverged:
             # What came before has been measured, and is worth reading.

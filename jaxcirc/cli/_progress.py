@@ -77,9 +77,8 @@ class RunProgress:
             "measuring", total=total or 1, completed=0 if total else 1, note=note
         )
 
-    def cell(self, measurement: str, step: int) -> None:
-        """One more cell is done."""
+    def cell(self, measurement: str, step: int | None) -> None:
+        """One more cell is done; it has no step where a row runs once."""
         assert self._measuring is not None
-        self._bars.update(
-            self._measuring, advance=1, note=f"{measurement}, step {step:,}"
-        )
+        note = measurement if step is None else f"{measurement}, step {step:,}"
+        self._bars.update(self._measuring, advance=1, note=note)

@@ -32,6 +32,7 @@ class Job(NamedTuple):
         observables: Functions of a model.
         schedule: How long a chain runs.
         axes: Labels of checkpoint, numbers of the sampler, mask, seed and chain.
+        noise: What the keys of each checkpoint are folded from.
     """
 
     problem: Problem
@@ -42,6 +43,7 @@ class Job(NamedTuple):
     observables: Observables
     schedule: Schedule
     axes: dict[str, list[Any]]
+    noise: list[int]
 
     @property
     def lengths(self) -> dict[str, int]:
@@ -67,7 +69,8 @@ class Job(NamedTuple):
     def cells(self, key: Key[Array, ""]) -> Cells:
         """Every chain of the product, in order of the axes.
 
-        A key is folded from step, seed and chain: never from a place in a list.
+        A key is folded from the checkpoint's noise, which is its step unless given
+        otherwise, seed and chain: never from a place in a list.
         """
         shape = tuple(self.lengths.values())
         at = dict(
@@ -83,7 +86,8 @@ class Job(NamedTuple):
         def fold(step: Array, seed: Array, chain: Array) -> Array:
             return jr.fold_in(jr.fold_in(jr.fold_in(key, step), seed), chain)
 
-        names = (label["checkpoint"], label["seed"], label["chain"])
+        noise = np.asarray(self.noise)[at["checkpoint"]]
+        names = (noise, label["seed"], label["chain"])
         keys = jax.vmap(fold)(*(jnp.asarray(x, jnp.uint32) for x in names))
         return Cells(
             checkpoint=jnp.asarray(at["checkpoint"], jnp.int32),
@@ -107,6 +111,7 @@ def make_job(
     schedule: Schedule,
     batch_size: int | None,
     observables: Mapping[str, Any] | None,
+    noise: Sequence[int] | None = None,
 ) -> Job:
     """Check what `sweep` was given; its docstring has the meanings.
 
@@ -132,8 +137,16 @@ def make_job(
     for name, labels in axes.items():
         if not labels:
             raise ValueError(f"llc: the axis {name!r} of the sweep is empty.")
+    noise = list(axes["checkpoint"] if noise is None else noise)
+    if len(noise) != len(axes["checkpoint"]):
+        raise ValueError(
+            f"llc: `noise` needs a number for each of {len(axes['checkpoint'])} "
+            f"checkpoints; got {len(noise)}."
+        )
     watched = _as_functions(loss_fn, observables or {})
-    return Job(problem, sampler, models, stacked, dimensions, watched, schedule, axes)
+    return Job(
+        problem, sampler, models, stacked, dimensions, watched, schedule, axes, noise
+    )
 
 
 def stack_models(models: Sequence[PyTree]) -> PyTree:

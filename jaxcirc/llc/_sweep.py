@@ -109,6 +109,7 @@ def sweep(
     sampler: AbstractSampler,
     *,
     steps: Sequence[int] | None = None,
+    noise: Sequence[int] | None = None,
     grid: Mapping[str, Sequence[float]] | None = None,
     masks: Mapping[str, PyTree] | None = None,
     seeds: Sequence[int] | None = None,
@@ -143,6 +144,9 @@ def sweep(
             to examples, for a loss over a population.
         sampler: How to sample, and at which `n_beta` and `gamma`.
         steps: Training steps of the checkpoints.
+        noise: Numbers that keys are folded from in place of `steps`, one for each:
+            checkpoints with equal ones get equal noise, so that a curve over them shows
+            the model changing and not the sample.
         grid: Numbers of the sampler to vary, such as
             `{"step_size": [1e-5, 1e-4], "n_beta": [10.0, 100.0]}`.
         masks: Which coordinates to sample, by name; see `estimate`.
@@ -188,6 +192,7 @@ def sweep(
         data,
         sampler,
         steps=steps,
+        noise=noise,
         grid=grid,
         masks=masks,
         seeds=seeds,

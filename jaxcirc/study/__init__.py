@@ -15,10 +15,24 @@ from ._config import (
     load_config as load_config,
     prepare as prepare,
 )
-from ._measurements import MEASUREMENTS as MEASUREMENTS
+from ._measurements import (
+    MEASUREMENTS as MEASUREMENTS,
+    AlongRun as AlongRun,
+    Chunk as Chunk,
+    Failure as Failure,
+    MeasurementSpec as MeasurementSpec,
+    Once as Once,
+    Outcome as Outcome,
+    PerCheckpoint as PerCheckpoint,
+    PerChunk as PerChunk,
+    Quantity as Quantity,
+    Snapshot as Snapshot,
+    Use as Use,
+    Used as Used,
+)
 from ._packaged import PACKAGED as PACKAGED, new_study as new_study
 from ._pico_config import Converted as Converted, convert_pico as convert_pico
 from ._plan import Plan as Plan, check_memory as check_memory, plan as plan
-from ._published import Published as Published
 from ._run import Progress as Progress, run as run
+from ._sources import SOURCES as SOURCES, AbstractSource as AbstractSource
 from ._store import Study as Study

@@ -3,11 +3,14 @@
 import importlib.metadata
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from .._core import digest_of
 from ..checkpoints import CheckpointError, Trajectory
-from ._measurements import AbstractMeasurement
-from ._reference import reference_steps
+from ._config import Measurement
+from ._measurements import AlongRun, Once, Use
+from ._store import Place
+from ._uses import step_of, used_checkpoints
 
 
 class Fingerprints:
@@ -71,42 +74,88 @@ def fingerprint(trajectories: Sequence[Trajectory], steps: Iterable[int]) -> str
 
 
 class Basis:
-    """What each cell of a measurement depends on; a cell with another is out of date.
+    """What each cell of a row depends on; a cell with another is out of date.
 
-    That is its checkpoint; the one before, where the measurement looks back; its
-    reference, with all of its steps; and the version of this library, which decides
-    what a measurement means. Other libraries move last digits alone: cells of several
-    versions stay, and the report names them.
+    That is its checkpoint; the one before, where the measurement looks back; all that
+    it uses; for a row that goes along the run, everything before; and the version of
+    this library, which decides what a measurement means. Other libraries move last
+    digits alone: cells of several versions stay, and the report names them.
 
     Args:
-        measure: The measurement.
-        wanted: Its steps.
+        row: The row.
+        wanted: Its steps; none of a row that runs once.
+        others: The bases of the rows that it uses, by id.
         trajectories: This run's, one per seed.
         fingerprints: Of this run's checkpoints.
+
+    Raises:
+        ValueError: it uses a run that is not there.
     """
 
     def __init__(
         self,
-        measure: AbstractMeasurement,
+        row: Measurement,
         wanted: Sequence[int],
+        others: Mapping[str, "Basis"],
         trajectories: Sequence[Trajectory],
         fingerprints: Fingerprints,
     ):
-        others, steps = reference_steps(measure, wanted, trajectories)
-        self._reference = fingerprint(others, steps) if steps else None
+        self.steps = tuple(wanted)
+        self.has_steps = not isinstance(row.measure, Once)
         self._fingerprints = fingerprints
+        self._same: dict[str, Basis] = {}
+        self._used: dict[str, str] = {}
+        for name, use in row.uses.items():
+            if use.is_model:
+                where, steps = used_checkpoints(name, use, wanted, trajectories)
+                self._used[name] = fingerprint(where, steps)
+            elif use.at == "same" and others[use.of].has_steps:
+                self._same[name] = others[use.of]
+            else:
+                self._used[name] = others[use.of].over(use)
         every = fingerprints.steps
         before = dict(zip(every[1:], every, strict=False))
-        self._before = before if measure.needs_previous else {}
+        self._before = before if row.measure.needs_previous else {}
+        # What a state has seen is everything before.
+        along = isinstance(row.measure, AlongRun)
+        self._chain = dict(zip(wanted[1:], wanted, strict=False)) if along else None
+        self._found: dict[Place, str] = {}
 
-    def of(self, step: int) -> str:
-        """The basis of the cell at a step, as JSON."""
-        before = self._before.get(step)
-        return json.dumps(
-            {
-                "checkpoint": self._fingerprints.of(step),
-                "previous": None if before is None else self._fingerprints.of(before),
-                "reference": self._reference,
-                "jaxcirc": importlib.metadata.version("jaxcirc"),
-            }
-        )
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where its cells are: its steps in order, or nowhere in particular."""
+        return self.steps if self.has_steps else (None,)
+
+    def of(self, place: Place) -> str:
+        """The basis of the cell at a step, or of the only one, as JSON."""
+        if self._chain is not None:
+            # In order, so that a long chain is no deep recursion.
+            for step in self.steps:
+                if step not in self._found:
+                    self._found[step] = self._of(step)
+        if place not in self._found:
+            self._found[place] = self._of(place)
+        return self._found[place]
+
+    def over(self, use: Use) -> str:
+        """A short name for the basis of what another row uses of this one."""
+        if not self.has_steps:
+            return digest_of(self.of(None))
+        steps = self.steps if use.at == "all" else [step_of(use, self.steps)]
+        return digest_of([self.of(step) for step in steps])
+
+    def _of(self, place: Place) -> str:
+        before = None if place is None else self._before.get(place)
+        name = self._fingerprints.of
+        used = self._used | {k: digest_of(b.of(place)) for k, b in self._same.items()}
+        basis: dict[str, Any] = {
+            "checkpoint": None if place is None else name(place),
+            "previous": None if before is None else name(before),
+            "reference": used.pop("reference", None),
+            "jaxcirc": importlib.metadata.version("jaxcirc"),
+        }
+        if used:
+            basis["uses"] = used
+        if self._chain is not None and place in self._chain:
+            basis["along"] = digest_of(self._found[self._chain[place]])
+        return json.dumps(basis)

@@ -7,6 +7,7 @@ attributes of each: those whose layout is the same are stacked as they are.
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,10 +18,12 @@ from .._core import digest_of, is_sealed, seal, unseal
 
 # Format 1 had neither a checksum nor a basis; such cells are still read.
 FORMAT = "2"
+# What stands for the step of a cell that has none, in attributes of results.
+ONCE = "once"
 # (step, basis) -> whether a cell is to be taken.
-Keep = Callable[[int, str | None], bool]
+Keep = Callable[[int | None, str | None], bool]
 # Attributes that differ from cell to cell, and are read of each.
-_OWN = ("basis", "failed", "traceback", "non_finite", "versions")
+_OWN = ("basis", "failed", "traceback", "non_finite", "versions", "artefacts")
 
 
 class DamagedCell(ValueError):
@@ -30,7 +33,7 @@ class DamagedCell(ValueError):
         step: Which.
     """
 
-    def __init__(self, step: int, what: str):
+    def __init__(self, step: int | None, what: str):
         self.step = step
         super().__init__(what)
 
@@ -69,8 +72,12 @@ def own_attributes(data: bytes) -> dict[str, str]:
     return _read(data, None)[0]
 
 
-def join(files: Mapping[int, bytes], *, keep: Keep | None = None) -> xr.Dataset | None:
+def join(
+    files: Mapping[int | None, bytes], *, keep: Keep | None = None
+) -> xr.Dataset | None:
     """The cells of several steps as one dataset with an axis `step`.
+
+    The single cell of what runs once, whose step is None, gets no such axis.
 
     Those without a number are left out of it. `attrs["failed"]` and
     `attrs["non_finite"]` say of which steps, and why.
@@ -86,9 +93,9 @@ def join(files: Mapping[int, bytes], *, keep: Keep | None = None) -> xr.Dataset 
         DamagedCell: a file is not what was written.
         ValueError: cells of older formats do not fit together.
     """
-    own: dict[int, dict[str, str]] = {}
-    arrays: dict[int, dict[str, np.ndarray]] = {}
-    whole: dict[int, xr.Dataset] = {}
+    own: dict[int | None, dict[str, str]] = {}
+    arrays: dict[int | None, dict[str, np.ndarray]] = {}
+    whole: dict[int | None, xr.Dataset] = {}
     first: tuple[str, xr.Dataset] | None = None
     for step, data in files.items():
         try:
@@ -111,13 +118,15 @@ def join(files: Mapping[int, bytes], *, keep: Keep | None = None) -> xr.Dataset 
             arrays[step] = {str(k): v.values for k, v in cell.data_vars.items()}
     if not own:
         return None
+    if None in own:
+        return whole[None].assign_attrs(_gathered(own))
     joined = _joined(whole, arrays, first[1] if first else None)
     return joined.assign_attrs(_gathered(own))
 
 
 def _joined(
-    whole: Mapping[int, xr.Dataset],
-    arrays: Mapping[int, dict[str, np.ndarray]],
+    whole: Mapping[Any, xr.Dataset],
+    arrays: Mapping[Any, dict[str, np.ndarray]],
     first: xr.Dataset | None,
 ) -> xr.Dataset:
     """Stack what has the first cell's layout; join the rest, of older formats."""
@@ -145,11 +154,12 @@ def _joined(
     return made.sortby("step")
 
 
-def _gathered(own: Mapping[int, Mapping[str, str]]) -> dict[str, str]:
+def _gathered(own: Mapping[int | None, Mapping[str, str]]) -> dict[str, str]:
     """Attributes of single cells as attributes of all of them."""
     gathered = {}
     for name in ("failed", "non_finite"):
-        if told := {step: a[name] for step, a in own.items() if name in a}:
+        told = {ONCE if p is None else p: a[name] for p, a in own.items() if name in a}
+        if told:
             gathered[name] = json.dumps(told)
     versions: dict[str, dict[str, int]] = {}
     for attributes in own.values():

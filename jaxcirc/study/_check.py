@@ -11,7 +11,7 @@ import yaml
 from .._core import check_page, parse_record, read_bytes, unfinished_files
 from ..checkpoints import CheckpointError, check_tensors, open_trajectory
 from . import _cells
-from ._store import CELL, FAILED, REPORT_FILE, STUDY_FILE, Study
+from ._store import REPORT_FILE, STUDY_FILE, Place, Study
 
 
 class Fault(NamedTuple):
@@ -117,8 +117,9 @@ def _faults(study: Study, run: Mapping[str, Any]) -> Iterator[Fault | None]:
     rows = sorted(fs.ls(folder, detail=False)) if fs.isdir(folder) else []
     for row in map(posixpath.basename, rows):
         yield _record_fault(study, f"cells/{row}/measurement.json")
-        for step in sorted(study.cell_steps(row) | study.failed_steps(row)):
-            yield _cell_fault(study, run, row, step)
+        places = study.cell_steps(row) | study.failed_steps(row)
+        for place in sorted(places, key=lambda p: -1 if p is None else p):
+            yield _cell_fault(study, run, row, place)
     yield from _training_faults(study, run)
 
 
@@ -149,15 +150,19 @@ def _record_fault(study: Study, name: str) -> Fault | None:
 
 
 def _cell_fault(
-    study: Study, run: Mapping[str, Any], row: str, step: int
+    study: Study, run: Mapping[str, Any], row: str, step: Place
 ) -> Fault | None:
-    ending = CELL if step in study.cell_steps(row) else FAILED
-    name = f"cells/{row}/step_{step:08d}{ending}"
+    name = study.cell_name(row, step, failed=step not in study.cell_steps(row))
     try:
         cell = _cells.unpack(read_bytes(posixpath.join(study.path, name)))
     except (OSError, ValueError) as error:
         return Fault(name, f"it is damaged: {error}", removable=True)
-    if "steps" in run and step not in run["steps"]:
+    for artefact in json.loads(cell.attrs.get("artefacts", "{}")):
+        try:
+            study.artefact(row, step, artefact)
+        except CheckpointError as error:
+            return Fault(name, f"its artefact {artefact!r}: {error}", removable=True)
+    if "steps" in run and step not in (*run["steps"], None):
         return Fault(name, "its checkpoint is no longer there", removable=True)
     now = run.get("checkpoints", {}).get(str(step), {}).get("fingerprint")
     basis = json.loads(cell.attrs.get("basis", "{}")).get("checkpoint", now)

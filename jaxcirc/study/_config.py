@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -18,15 +18,20 @@ from omegaconf import OmegaConf
 from .._core import find, named_leaves, unknown
 from ..models import TransformerConfig
 from ..tasks import AbstractTask
-from ..training import Training
 from ._catalogues import MODELS, TASKS
-from ._measurements import MEASUREMENTS, AbstractMeasurement
+from ._measurements import (
+    MEASUREMENTS,
+    AbstractMeasurement,
+    Once,
+    Use,
+    parse_use,
+)
 from ._metrics_section import gather_metrics
 from ._options import check_options, explain
 from ._packaged import packaged_path
 from ._plain import check_interpolations, check_yaml
-from ._published import Published, published
-from ._reference import check_reference
+from ._sources import SOURCES, AbstractSource
+from ._uses import check_use, order
 
 
 class StudyError(ValueError):
@@ -57,6 +62,7 @@ class MeasureConfig(pydantic.BaseModel, extra="allow", frozen=True):
     name: str
     id: str = pydantic.Field(default="", pattern=r"^(?:\w[\w .,:+@=()-]*)?$")
     steps: Steps = None
+    uses: dict[str, str] = {}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -73,6 +79,7 @@ class StudyConfig(pydantic.BaseModel, extra="forbid", frozen=True):
     model: dict[str, Any] = {}
     training: dict[str, Any] = {}
     trajectory: dict[str, Any] = {}
+    run: dict[str, Any] = {}
     measure: list[MeasureConfig] = []
     steps: Steps = None
     out: str = ""
@@ -84,23 +91,62 @@ class StudyConfig(pydantic.BaseModel, extra="forbid", frozen=True):
 
 
 class Measurement(NamedTuple):
-    """A measurement that is ready to run."""
+    """A row that is ready to run.
+
+    Args:
+        id: What its results are called.
+        name: Of its kind, in the catalogue.
+        options: As the study gives them.
+        steps: Checkpoints that it sees; none of a row that runs once.
+        measure: What it does.
+        uses: What else it sees, by name: what the study says, and what its options do.
+        asked: Names that the study itself says.
+    """
 
     id: str
     name: str
     options: dict[str, Any]
     steps: tuple[int, ...]
     measure: AbstractMeasurement
+    uses: Mapping[str, Use] = {}
+    asked: frozenset[str] = frozenset()
+
+    @property
+    def places(self) -> tuple[int | None, ...]:
+        """Where its cells are: its steps, or one without a step."""
+        return (None,) if isinstance(self.measure, Once) else self.steps
 
 
 class Prepared(NamedTuple):
-    """Everything a run needs, checked to fit together."""
+    """Everything a run needs, checked to fit together.
+
+    Args:
+        config: The study as written.
+        task: What is learnt.
+        model: What its checkpoints are of.
+        source: Where they come from.
+        said: The options that the study gives for that.
+        measurements: What is done to them.
+    """
 
     config: StudyConfig
     task: AbstractTask
     model: TransformerConfig
-    training: Training | Published
+    source: AbstractSource
+    said: dict[str, Any]
     measurements: tuple[Measurement, ...]
+
+    @property
+    def stages(self) -> list[list[Measurement]]:
+        """Rows in the order in which they are measured; see `order`."""
+        rows = {row.id: row for row in self.measurements}
+        found = order({row.id: row.uses for row in self.measurements})
+        return [[rows[row] for row in stage] for stage in found]
+
+    @property
+    def in_order(self) -> list[Measurement]:
+        """Rows after all that they use."""
+        return [row for stage in self.stages for row in stage]
 
     def identity(self) -> dict[str, Any]:
         """What decides the weights: a folder begun with another is refused."""
@@ -109,11 +155,7 @@ class Prepared(NamedTuple):
             "data": _fingerprint(self.task),
             "model": self.model.to_dict(),
         }
-        if isinstance(self.training, Published):
-            identity["trajectory"] = self.training.options
-        else:
-            fields = Training.__dataclass_fields__
-            identity["training"] = {k: getattr(self.training, k) for k in fields}
+        identity |= self.source.identity(self.said)
         return json.loads(json.dumps(identity))
 
 
@@ -159,23 +201,19 @@ def prepare(config: StudyConfig) -> Prepared:
         StudyError: a name, an option or a step is wrong; every fault found is named.
     """
     faults: list[str] = []
-    if config.trajectory:
-        training = _build_published(config, faults)
-    else:
-        training = _build_training(config, faults)
-    task = _build_task(config, training, faults)
+    found = _build_source(config, faults)
+    source = None if found is None else found[0]
+    task = _build_task(config, source, faults)
     model = None
-    if task is not None and isinstance(training, Published):
-        model = _published_model(training, task, faults)
-    elif task is not None and not config.trajectory:
-        model = _build_model(config, task, faults)
+    if task is not None and found is not None:
+        model = _model_of(config, found[0], task, faults)
     measurements = []
-    if task is not None and model is not None and training is not None:
-        measurements = _build_measurements(config, task, model, training, faults)
-    if faults or task is None or model is None or training is None:
+    if task is not None and model is not None and source is not None:
+        measurements = _build_measurements(config, task, model, source, faults)
+    if faults or task is None or model is None or found is None:
         # A fault of the whole study shows once, not for every measurement.
         raise StudyError(_list(config.name, list(dict.fromkeys(faults))))
-    return Prepared(config, task, model, training, tuple(measurements))
+    return Prepared(config, task, model, *found, tuple(measurements))
 
 
 def _apply(config: omegaconf.DictConfig, override: str) -> None:
@@ -241,8 +279,28 @@ def _list(source: str, faults: Sequence[str]) -> str:
     return "\n".join([f"{source}: {len(faults)} things to mend", *faults])
 
 
+def _build_source(
+    config: StudyConfig, faults: list[str]
+) -> tuple[AbstractSource, dict[str, Any]] | None:
+    """Where checkpoints come from, and what the study says of it."""
+    given = [spec for spec in SOURCES if getattr(config, spec.section)]
+    spec = next((s for s in given if not s.trains), SOURCES[0])
+    others = [s.section for s in given if s is not spec]
+    for section in others + ["model"] * bool(config.model and not spec.trains):
+        faults.append(
+            f"{section}: a study of a `{spec.section}` trains nothing; leave this out"
+            if section in ("model", "training")
+            else f"{section}: checkpoints come from `{spec.section}`; leave one out"
+        )
+    options = getattr(config, spec.section)
+    checked, wrong = check_options(spec.options, options, where=spec.section)
+    faults += wrong
+    built = None if wrong else _try(lambda: spec.build(**checked), faults)
+    return None if built is None else (built, checked)
+
+
 def _build_task(
-    config: StudyConfig, training: Training | Published | None, faults: list[str]
+    config: StudyConfig, source: AbstractSource | None, faults: list[str]
 ) -> AbstractTask | None:
     options = dict(config.task)
     try:
@@ -251,34 +309,28 @@ def _build_task(
         faults.append(f"task.name: {error}")
         return None
     takes_tokenizer = "tokenizer" in inspect.signature(spec.build).parameters
-    if takes_tokenizer and isinstance(training, Published):
-        # The text's tokens are the published model's, unless the study says otherwise.
+    if takes_tokenizer and source is not None and source.model is not None:
+        # The text's tokens are those of the models, unless the study says otherwise.
         if "tokenizer" not in options:
-            options["tokenizer"] = _try(
-                lambda: training.trajectories[0].tokenizer, faults
-            )
-        options.setdefault("most_tokens", training.model.d_vocab)
+            options["tokenizer"] = _try(lambda: source.tokenizer, faults)
+        options.setdefault("most_tokens", source.model.d_vocab)
     checked, wrong = check_options(spec.build, options, where="task")
     faults += wrong
     return None if wrong else _try(lambda: spec.build(**checked), faults)
 
 
-def _build_published(config: StudyConfig, faults: list[str]) -> Published | None:
-    for other in ("model", "training"):
-        if getattr(config, other):
-            faults.append(
-                f"{other}: a study of a `trajectory` trains nothing; leave this out"
-            )
-    checked, wrong = check_options(published, config.trajectory, where="trajectory")
-    faults += wrong
-    found = None if wrong else _try(lambda: published(**checked), faults)
-    return None if found is None else Published(found, checked)
-
-
-def _published_model(
-    training: Published, task: AbstractTask, faults: list[str]
+def _model_of(
+    config: StudyConfig, source: AbstractSource, task: AbstractTask, faults: list[str]
 ) -> TransformerConfig | None:
-    model = training.model
+    """The source's own model, if the task fits it, or the one that the study names."""
+    model = source.model
+    if model is None:
+        return _build_model(config, task, faults)
+    if config.model and source.is_own:
+        faults.append(
+            f"model: training starts from {source.name}, whose model it is; leave this "
+            "out"
+        )
     small = [
         f"{what} of {size:,}, more than the model's {has:,}"
         for what, size, has in (
@@ -289,9 +341,7 @@ def _published_model(
         if size > has
     ]
     if small:
-        faults.append(
-            f"task: it has {', '.join(small)} ({training.trajectories[0].name})"
-        )
+        faults.append(f"task: it has {', '.join(small)} ({source.name})")
         return None
     return model
 
@@ -327,17 +377,11 @@ def _build_model(
     return _try(build, faults)
 
 
-def _build_training(config: StudyConfig, faults: list[str]) -> Training | None:
-    checked, wrong = check_options(Training, config.training, where="training")
-    faults += wrong
-    return None if wrong else _try(lambda: Training(**checked), faults)
-
-
 def _build_measurements(
     config: StudyConfig,
     task: AbstractTask,
     model: TransformerConfig,
-    training: Training | Published,
+    source: AbstractSource,
     faults: list[str],
 ) -> list[Measurement]:
     measurements = []
@@ -368,27 +412,63 @@ def _build_measurements(
         own = row.steps is not None
         steps = _select(
             row.steps if own else config.steps,
-            training,
+            source,
             f"{where}.steps" if own else "steps",
             faults,
         )
         measure = (
             None if wrong else _try(lambda s=spec, c=checked: s.build(**c), faults)
         )
-        if measure is not None:
-            _try(lambda m=measure: m.check(model, task), faults)
-            _try(
-                lambda m=measure: check_reference(m, training.checkpoint_steps, task),
-                faults,
-            )
-            measurements.append(Measurement(own_id, row.name, checked, steps, measure))
+        if measure is None:
+            continue
+        if isinstance(measure, Once):
+            steps = ()
+            if own:
+                faults.append(
+                    f"{where}.steps: {row.name} runs once, of no checkpoint; leave "
+                    "this out"
+                )
+        _try(lambda m=measure: m.check(model, task), faults)
+        uses = _try(lambda m=measure, r=row: _uses(m, r), faults)
+        made = Measurement(own_id, row.name, checked, steps, measure)
+        if uses is not None:
+            made = made._replace(uses=uses, asked=frozenset(row.uses))
+        measurements.append(made)
+    rows = {row.id: row.steps for row in measurements}
+    for row in measurements:
+        for name, use in row.uses.items():
+            given = (row.measure, rows, source.checkpoint_steps, task)
+            _try(lambda n=name, u=use, g=given: check_use(n, u, *g), faults)
+    if not faults:
+        _try(lambda: order({row.id: row.uses for row in measurements}), faults)
     return measurements
 
 
+def _uses(measure: AbstractMeasurement, row: MeasureConfig) -> dict[str, Use]:
+    """What the study says that a row uses, and what its options say.
+
+    Raises:
+        ValueError: the row takes no such thing, or lacks one that it takes.
+    """
+    takes = measure.takes
+    for name in row.uses:
+        if name not in takes:
+            what = f"input of {row.name}"
+            raise ValueError(f"{row.name}.uses: {unknown(what, name, takes)}")
+    for name, meaning in takes.items():
+        if name not in row.uses:
+            raise ValueError(
+                f"{row.name}.uses: give `{name}`, {meaning}, such as "
+                f"`uses: {{{name}: ROW@last}}`."
+            )
+    given = {name: parse_use(text) for name, text in row.uses.items()}
+    return {**measure.uses, **given}
+
+
 def _select(
-    steps: Steps, training: Training | Published, where: str, faults: list[str]
+    steps: Steps, source: AbstractSource, where: str, faults: list[str]
 ) -> tuple[int, ...]:
-    there = training.checkpoint_steps
+    there = source.checkpoint_steps
     if steps is None:
         return there
     ends = [steps.start, steps.end] if isinstance(steps, StepRange) else steps
@@ -408,8 +488,7 @@ def _select(
         near = min(there, key=lambda s: abs(s - missing[0]))
         faults.append(
             f"{where}: no checkpoint at steps {missing[:5]}; the nearest to "
-            f"{missing[0]} is {near}"
-            + ("" if isinstance(training, Published) else _SEE)
+            f"{missing[0]} is {near}" + (_SEE if source.is_own else "")
         )
     return tuple(sorted(set(wanted)))
 

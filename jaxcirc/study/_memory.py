@@ -10,8 +10,8 @@ import jax.random as jr
 from .._core import stack_trees
 from ..models import Transformer
 from ._config import Measurement, Prepared
-from ._measure import checkpoints_at_once, chunk_program
-from ._measurements import AT_HAND, Snapshot
+from ._measurements import AlongRun, PerCheckpoint, Snapshot
+from ._scopes import along_program, begin_program, checkpoints_at_once, chunk_program
 
 
 def measuring_memory(row: Measurement, prepared: Prepared) -> int | None:
@@ -21,19 +21,24 @@ def measuring_memory(row: Measurement, prepared: Prepared) -> int | None:
     checkpoints, data and what is compared with.
 
     Returns:
-        The bytes, or None for a measurement that runs whole programs of its own, as
-        sampling does: it fits them to the device's memory, or refuses.
+        The bytes, or None where they cannot be known: of a measurement that runs whole
+        programs of its own, as sampling does, which fits them to the device's memory or
+        refuses; and of one that uses what another row has yet to find.
 
     Raises:
         ValueError: the measurement cannot be compiled for this model and task.
     """
-    if row.measure.batched:
+    measure = row.measure
+    if not isinstance(measure, PerCheckpoint | AlongRun):
         return None
-    models = prepared.training.seeds * checkpoints_at_once()
+    if not all(use.is_model for use in row.uses.values()):
+        return None
+    along = isinstance(measure, AlongRun)
+    models = prepared.source.seeds * (1 if along else checkpoints_at_once())
     try:
-        shots = eqx.filter_eval_shape(lambda: _shots(row, prepared, models))
-        shapes, rest = eqx.partition((shots, prepared.task), _is_array_like)
-        program = chunk_program(row)
+        given = eqx.filter_eval_shape(lambda: _arguments(row, prepared, models))
+        shapes, rest = eqx.partition((*given, prepared.task), _is_array_like)
+        program: Any = along_program(measure) if along else chunk_program(measure)
         compiled = jax.jit(lambda x, key: program(*eqx.combine(x, rest), key))
         memory = compiled.lower(shapes, jr.key(0)).compile().memory_analysis()
     except Exception as error:
@@ -44,17 +49,22 @@ def measuring_memory(row: Measurement, prepared: Prepared) -> int | None:
     return used + memory.temp_size_in_bytes
 
 
-def _shots(row: Measurement, prepared: Prepared, number: int) -> Snapshot:
-    """Snapshots as the runner stacks them, of fresh models."""
+def _arguments(row: Measurement, prepared: Prepared, number: int) -> tuple:
+    """What the runner gives: snapshots of fresh models, and a state if there is one."""
     one = Transformer(prepared.model, key=jr.key(0))
     stacked = stack_trees([one] * number)
-    target: Any = None
-    if row.measure.reference not in AT_HAND:
-        target = row.measure.observe(one, prepared.task, key=jr.key(0))
-        if row.measure.reference == "all":
-            target = stack_trees([target] * len(row.steps))
-        target = stack_trees([target] * number)
-    return Snapshot(stacked, stacked, jnp.zeros(number, int), target)
+    inputs: dict[str, Any] = {}
+    for name, use in row.uses.items():
+        kept = row.measure.observe(one, prepared.task, key=jr.key(0))
+        if use.at == "all":
+            kept = stack_trees([kept] * len(row.steps))
+        inputs[name] = stack_trees([kept] * number)
+    flags = jnp.zeros(number, int), jnp.zeros(number, bool)
+    shots = Snapshot(flags[0], stacked, stacked, flags[1], inputs)
+    if not isinstance(row.measure, AlongRun):
+        return (shots,)
+    state = begin_program(row.measure)(stacked, prepared.task, jr.key(0))
+    return state, shots
 
 
 def _is_array_like(x: Any) -> bool:

@@ -7,10 +7,8 @@ import jax.random as jr
 
 from .._core import device_memory, named_leaves, tree_bytes
 from ..models import Transformer
-from ..training import training_memory
 from ._config import Measurement, Prepared, StudyError
 from ._memory import measuring_memory
-from ._published import Published
 from ._store import Study
 
 
@@ -49,15 +47,14 @@ def check_memory(prepared: Prepared) -> None:
         StudyError: it cannot fit; the message says the numbers.
     """
     model = eqx.filter_eval_shape(Transformer, prepared.model, key=jr.key(0))
-    # Weights, gradients and the two moments of Adam.
-    published = isinstance(prepared.training, Published)
-    needed = (1 if published else 4) * tree_bytes(model) * prepared.training.seeds
+    source = prepared.source
+    needed = source.copies * tree_bytes(model) * source.seeds
     available = device_memory()
     if available is not None and needed > available:
         raise StudyError(
-            f"{prepared.config.name}: {prepared.training.seeds} models of "
+            f"{prepared.config.name}: {source.seeds} models of "
             f"{tree_bytes(model) / 1e9:.3g} GB need at least {needed / 1e9:.3g} GB"
-            f"{'' if published else ' to train'}; this device has "
+            f"{' to train' if source.is_own else ''}; this device has "
             f"{available / 1e9:.3g} GB. Make the model smaller or take fewer seeds."
         )
 
@@ -65,29 +62,22 @@ def check_memory(prepared: Prepared) -> None:
 def plan(prepared: Prepared) -> Plan:
     """What running a study would take; compiles all of it, executes nothing."""
     model = eqx.filter_eval_shape(Transformer, prepared.model, key=jr.key(0))
-    study, training = Study(prepared.config.folder), prepared.training
+    study, source = Study(prepared.config.folder), prepared.source
     done = {row.id: study.cell_steps(row.id) for row in prepared.measurements}
     cells = {
-        row.id: (len(row.steps), len(done[row.id].intersection(row.steps)))
+        row.id: (len(row.places), len(done[row.id].intersection(row.places)))
         for row in prepared.measurements
     }
-    steps = training.checkpoint_steps
-    if isinstance(training, Published):
-        own = {"steps": 0, "disk_bytes": 0, "memory_bytes": 2 * tree_bytes(model)}
-    else:
-        own = {
-            "steps": training.steps,
-            # The state holds the weights and, for Adam, two moments of each.
-            "disk_bytes": tree_bytes(model) * (len(steps) + 3) * training.seeds,
-            "memory_bytes": training_memory(prepared.model, prepared.task, training),
-        }
+    cost = source.cost(prepared.model, prepared.task)
     return Plan(
         parameters=sum(leaf.size for leaf in named_leaves(model).values()),
-        seeds=training.seeds,
-        checkpoints=steps,
+        seeds=source.seeds,
+        steps=cost.steps,
+        checkpoints=source.checkpoint_steps,
         cells=cells,
         measuring={row.id: _measuring(row, prepared) for row in prepared.measurements},
-        **own,
+        disk_bytes=cost.disk_bytes,
+        memory_bytes=cost.memory_bytes,
     )
 
 

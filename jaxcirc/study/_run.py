@@ -1,16 +1,12 @@
 """Run a study: train, measure what has not been measured, and say how it went."""
 
 import contextlib
-import posixpath
-from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from ..checkpoints import Trajectory, open_trajectory
-from ..training import TrainingDiverged, train
+from ..training import TrainingDiverged
 from ._config import Prepared, StudyError
 from ._measure import Work, measure_missing
 from ._provenance import provenance
-from ._published import Published
 from ._sitting import Sitting
 from ._store import Study
 
@@ -25,8 +21,8 @@ class Progress(Protocol):
     def measuring(self, total: int) -> None:
         """`total` cells are to be measured."""
 
-    def cell(self, measurement: str, step: int) -> None:
-        """One more cell is done."""
+    def cell(self, measurement: str, step: int | None) -> None:
+        """One more cell is done; it has no step where a row runs once."""
 
 
 def run(
@@ -86,37 +82,17 @@ def _work(
         if progress is not None:
             progress.training(step, loss)
 
-    def on_cell(measurement: str, step: int) -> None:
+    def on_cell(measurement: str, step: int | None) -> None:
         sitting.cell()
         if progress is not None:
             progress.cell(measurement, step)
 
-    trajectories, diverged = _checkpoints(prepared, study, on_step)
+    trajectories, diverged = prepared.source.trajectories(
+        prepared.model, prepared.task, study.training_folder, on_step
+    )
     sitting.measuring()
     work = Work(prepared, study, trajectories)
     if progress is not None:
         progress.measuring(len(work.missing))
     measure_missing(work, on_cell=on_cell, debug=debug)
     return diverged
-
-
-def _checkpoints(
-    prepared: Prepared, study: Study, on_step: Callable[[int, float], None]
-) -> tuple[Sequence[Trajectory], TrainingDiverged | None]:
-    """The trajectories to measure, and why training stopped, if it did."""
-    training = prepared.training
-    if isinstance(training, Published):
-        return training.trajectories, None
-    try:
-        trained = train(
-            prepared.model,
-            prepared.task,
-            training,
-            study.training_folder,
-            on_progress=on_step,
-        )
-    except TrainingDiverged as error:
-        names = [f"seed_{training.seed + i}" for i in range(training.seeds)]
-        folders = [posixpath.join(study.training_folder, name) for name in names]
-        return [open_trajectory(folder) for folder in folders], error
-    return trained, None

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from ._cells import ONCE
+
 State = Literal["running", "complete", "stopped", "diverged"]
 
 
@@ -48,13 +50,16 @@ def status(
     }
 
 
-def _steps(node: xr.Dataset) -> set[int]:
+def _steps(node: xr.Dataset) -> set[int | None]:
     measured = node["step"].values.tolist() if "step" in node.coords else []
+    if node.data_vars and "step" not in node.dims:
+        measured = [None]  # it runs once
     return {*measured, *_failed(node)}
 
 
-def _failed(node: xr.Dataset) -> set[int]:
-    return {int(step) for step in json.loads(node.attrs.get("failed", "{}"))}
+def _failed(node: xr.Dataset) -> set[int | None]:
+    failed = json.loads(node.attrs.get("failed", "{}"))
+    return {None if step == ONCE else int(step) for step in failed}
 
 
 def _trained(nodes: Mapping[str, xr.Dataset]) -> int:

@@ -5,6 +5,9 @@ run.json              what decides the weights, what was done when, and where
 training/seed_0/…     checkpoints
 training/losses.…     the loss of every update
 cells/ID/step_N.nc    what a measurement gave at a step
+cells/ID/once.nc      what a measurement gave that runs once, for no step
+cells/ID/step_N.NAME.safetensors   an artefact of that cell, such as a mask
+cells/ID/state.safetensors         where a measurement along the run has come to
 
 Every file knows its own checksum, and every cell what it was measured of. What has
 changed since is refused by name, or measured again; it is never shown.
@@ -20,6 +23,7 @@ import fsspec
 import numpy as np
 import xarray as xr
 import yaml
+from jaxtyping import PyTree
 
 from .._core import (
     create_folder,
@@ -30,12 +34,20 @@ from .._core import (
     parse_record,
     read_bytes,
     remove_unfinished,
+    unknown,
     write_atomically,
 )
-from ..checkpoints import CheckpointError
+from ..checkpoints import (
+    CheckpointError,
+    load_arrays,
+    load_tensors,
+    recorded_entry,
+    recorded_hashes,
+    save_tensors,
+)
 from ..training import read_losses
 from . import _cells
-from ._config import Prepared, StudyError
+from ._config import Measurement, Prepared, StudyError
 from ._status import status
 
 RUN_FILE, STUDY_FILE, REPORT_FILE = "run.json", "study.yaml", "report.html"
@@ -43,6 +55,9 @@ RUN_FILE, STUDY_FILE, REPORT_FILE = "run.json", "study.yaml", "report.html"
 FORMAT = 2
 # Endings of a cell with numbers, and of one that says why it has none.
 CELL, FAILED = ".nc", ".failed.nc"
+ARTEFACT = ".safetensors"
+# Where a cell is: at a step, or None for the only one of a row that runs once.
+Place = int | None
 
 
 class Study:
@@ -95,8 +110,10 @@ class Study:
             )
         create_folder(self.path)
         remove_unfinished(self.path)
-        for row in prepared.measurements:
-            self._claim_cells(row.id, {"name": row.name, "options": row.options})
+        claims: dict[str, dict[str, Any]] = {}
+        for row in prepared.in_order:
+            claims[row.id] = _claim(row, claims)
+            self._claim_cells(row.id, claims[row.id])
         written = prepared.config.model_dump(exclude_defaults=True)
         config = yaml.safe_dump(written, sort_keys=False, allow_unicode=True)
         write_atomically(self._join(STUDY_FILE), config.encode())
@@ -108,8 +125,8 @@ class Study:
                 "provenance": found.get("provenance", provenance),
                 "study": written,
                 "task": prepared.task.describe(),
-                "rows": {row.id: list(row.steps) for row in prepared.measurements},
-                "steps": list(prepared.training.checkpoint_steps),
+                "rows": {row.id: list(row.places) for row in prepared.measurements},
+                "steps": list(prepared.source.checkpoint_steps),
             }
         )
 
@@ -143,52 +160,155 @@ class Study:
             ) from error
         return run
 
-    def cell_steps(self, measurement: str) -> set[int]:
-        """Steps at which a measurement has been taken."""
-        return self._steps(measurement, CELL)
+    def cell_steps(self, measurement: str) -> set[Place]:
+        """Steps at which a measurement has been taken; None of one that runs once."""
+        return self._places(measurement, CELL)
 
-    def failed_steps(self, measurement: str) -> set[int]:
+    def failed_steps(self, measurement: str) -> set[Place]:
         """Steps at which it was tried and gave no number; the next run tries again."""
-        return self._steps(measurement, FAILED)
+        return self._places(measurement, FAILED)
 
-    def _steps(self, measurement: str, ending: str) -> set[int]:
+    def _places(self, measurement: str, ending: str) -> set[Place]:
         folder = posixpath.join(self._root, "cells", measurement)
         if not self._fs.isdir(folder):
             return set()
         names = [posixpath.basename(path) for path in self._ls(folder)]
         stems = [n.removesuffix(ending) for n in names if n.endswith(ending)]
         # Other files, such as copies of a cell, are none of the run's.
-        return {int(s[5:]) for s in stems if s[:5] == "step_" and s[5:].isdecimal()}
+        steps = {int(s[5:]) for s in stems if s[:5] == "step_" and s[5:].isdecimal()}
+        return steps | ({None} if "once" in stems else set())
 
-    def write_cell(self, measurement: str, step: int, cell: xr.Dataset) -> None:
+    def write_cell(
+        self,
+        measurement: str,
+        step: Place,
+        cell: xr.Dataset,
+        artefacts: Mapping[str, PyTree] | None = None,
+    ) -> None:
         """Save what a measurement gave at a step, or why it gave nothing.
+
+        The cell is the commit: artefacts are written before it, and it holds their
+        hashes.
+
+        Args:
+            measurement: Its id.
+            step: Where; None of one that runs once.
+            cell: What it gave.
+            artefacts: Arrays to keep beside it, by name.
 
         Raises:
             OSError: the disk is full or not writable.
         """
+        hashes = {
+            name: digest_of(save_tensors(self._artefact(measurement, step, name), tree))
+            for name, tree in (artefacts or {}).items()
+        }
+        if hashes:
+            cell = cell.assign_attrs(artefacts=json.dumps(hashes))
         whole, failed = (self._cell(measurement, step, end) for end in (CELL, FAILED))
         write_atomically(whole if cell.data_vars else failed, _cells.pack(cell))
         if cell.data_vars and step in self.failed_steps(measurement):
             self._fs.rm(self._inner(failed))
 
-    def remove_cell(self, measurement: str, step: int) -> None:
-        """Delete what there is of a measurement at a step."""
-        for ending in (CELL, FAILED):
-            path = self._inner(self._cell(measurement, step, ending))
+    def remove_cell(self, measurement: str, step: Place) -> None:
+        """Delete what there is of a measurement at a step, artefacts last."""
+        beside = self.artefact_files(measurement, step)
+        paths = [self._cell(measurement, step, ending) for ending in (CELL, FAILED)]
+        for path in (self._inner(path) for path in (*paths, *beside.values())):
             if self._fs.exists(path):
                 self._fs.rm(path)
 
-    def read_cell(self, measurement: str, step: int) -> xr.Dataset:
+    def read_cell(self, measurement: str, step: Place) -> xr.Dataset:
         """What a measurement gave at a step.
 
         Raises:
             CheckpointError: the file is missing, or not what was written.
         """
-        path = self._cell(measurement, step)
+        return self._read(self._cell(measurement, step))
+
+    def read_failed(self, measurement: str, step: Place) -> xr.Dataset:
+        """The cell that says why a measurement gave nothing at a step.
+
+        Raises:
+            CheckpointError: the file is missing, or not what was written.
+        """
+        return self._read(self._cell(measurement, step, FAILED))
+
+    def _read(self, path: str) -> xr.Dataset:
         with self._blaming(path):
             return _cells.unpack(read_bytes(path))
 
-    def basis(self, measurement: str, step: int) -> str | None:
+    def artefact(
+        self, measurement: str, step: Place, name: str, like: PyTree | None = None
+    ) -> PyTree:
+        """An artefact of a cell.
+
+        Args:
+            measurement: The row's id.
+            step: Where; None of a row that runs once.
+            name: Which of the cell's artefacts.
+            like: A pytree of its structure, of arrays or shapes; if None, the arrays
+                come as a dict, by their names in the pytree.
+
+        Raises:
+            ValueError: the cell has no such artefact; the message names what it has.
+            CheckpointError: the cell or the artefact is not what was written.
+        """
+        cell = self.read_cell(measurement, step)
+        hashes = json.loads(cell.attrs.get("artefacts", "{}"))
+        if name not in hashes:
+            what = f"artefact of {measurement!r}"
+            raise ValueError(f"{self.path}: {unknown(what, name, hashes)}")
+        path = self._artefact(measurement, step, name)
+        with self._blaming(self._cell(measurement, step)):
+            if digest_of(recorded_hashes(path)) != hashes[name]:
+                raise ValueError(f"its artefact {name!r} is not the one it was with")
+        return load_arrays(path) if like is None else load_tensors(path, like)
+
+    def artefact_files(self, measurement: str, step: Place) -> dict[str, str]:
+        """Name -> path of the artefacts that lie beside a cell."""
+        folder = posixpath.join(self._root, "cells", measurement)
+        start = f"{_stem(step)}."
+        names = [posixpath.basename(path) for path in self._ls(folder)]
+        found = [n for n in names if n.startswith(start) and n.endswith(ARTEFACT)]
+        own = {n: n.removeprefix(start).removesuffix(ARTEFACT) for n in found}
+        return {own[n]: self._join(f"cells/{measurement}/{n}") for n in found}
+
+    def write_state(self, measurement: str, basis: str, state: PyTree) -> None:
+        """Save where a measurement that goes along the run has come to.
+
+        Args:
+            measurement: Its id.
+            basis: Of the last cell that the state has seen.
+            state: Arrays.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        save_tensors(self._state(measurement), state, {"basis": basis})
+
+    def state_basis(self, measurement: str) -> str | None:
+        """The basis of the last cell that the saved state has seen, if there is one.
+
+        A file that is damaged counts as none: the state is then made again.
+        """
+        with contextlib.suppress(CheckpointError):
+            return recorded_entry(self._state(measurement), "basis")
+        return None
+
+    def read_state(self, measurement: str, like: PyTree) -> PyTree:
+        """The saved state of a measurement that goes along the run.
+
+        Args:
+            measurement: Its id.
+            like: A pytree of its structure, of arrays or shapes.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or of another shape.
+        """
+        return load_tensors(self._state(measurement), like)
+
+    def basis(self, measurement: str, step: Place) -> str | None:
         """What a cell says that it was measured of; None of one of an older format.
 
         Raises:
@@ -263,15 +383,17 @@ class Study:
         if measurement in run.get("rows", {}):
             steps &= set(run["rows"][measurement])
         if "steps" in run:
-            steps &= set(run["steps"])
+            steps &= {*run["steps"], None}
         known = run.get("checkpoints", {})
 
-        def is_current(step: int, basis: str | None) -> bool:
+        def is_current(step: Place, basis: str | None) -> bool:
             now = known.get(str(step), {}).get("fingerprint")
             measured = json.loads(basis or "{}").get("checkpoint", now)
             return now is None or measured == now
 
-        endings = {step: CELL if step in taken else FAILED for step in sorted(steps)}
+        # What runs once has no step, and no other cell.
+        ordered = [None] if None in steps else sorted(s for s in steps if s is not None)
+        endings = {step: CELL if step in taken else FAILED for step in ordered}
         paths = {s: self._cell(measurement, s, end) for s, end in endings.items()}
         files = {}
         for step, path in paths.items():
@@ -336,8 +458,18 @@ class Study:
     def _join(self, name: str) -> str:
         return posixpath.join(self.path, name)
 
-    def _cell(self, measurement: str, step: int, ending: str = CELL) -> str:
-        return self._join(f"cells/{measurement}/step_{step:08d}{ending}")
+    def cell_name(self, measurement: str, step: Place, *, failed: bool) -> str:
+        """Where a cell is, below the run's folder."""
+        return f"cells/{measurement}/{_stem(step)}{FAILED if failed else CELL}"
+
+    def _cell(self, measurement: str, step: Place, ending: str = CELL) -> str:
+        return self._join(f"cells/{measurement}/{_stem(step)}{ending}")
+
+    def _artefact(self, measurement: str, step: Place, name: str) -> str:
+        return self._cell(measurement, step, f".{name}{ARTEFACT}")
+
+    def _state(self, measurement: str) -> str:
+        return self._join(f"cells/{measurement}/state{ARTEFACT}")
 
     def _exists(self, name: str) -> bool:
         return self._fs.exists(posixpath.join(self._root, name))
@@ -345,6 +477,25 @@ class Study:
     def _inner(self, path: str) -> str:
         """What the file system itself calls a path of the run."""
         return fsspec.core.url_to_fs(path)[1]
+
+
+def _stem(place: Place) -> str:
+    """The name of a cell's file, without its ending."""
+    return "once" if place is None else f"step_{place:08d}"
+
+
+def _claim(row: Measurement, claims: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a row's numbers beside its checkpoints: options, and what it uses.
+
+    The records of the rows that it uses are part of its own.
+    """
+    claim: dict[str, Any] = {"name": row.name, "options": row.options}
+    if used := {name: use for name, use in row.uses.items() if name in row.asked}:
+        claim["uses"] = {
+            name: {"use": str(use), **claims.get(use.of, {})}
+            for name, use in used.items()
+        }
+    return claim
 
 
 def config_hash(identity: dict[str, Any]) -> str:

@@ -16,22 +16,34 @@ from . import (
     _metrics,
     _patterns,
     _performance,
+    _weight_path,
     _weights,
 )
 from ._measurement import (
-    AT_HAND as AT_HAND,
     AbstractMeasurement as AbstractMeasurement,
+    AlongRun as AlongRun,
+    Chunk as Chunk,
     MeasurementSpec as MeasurementSpec,
-    Quantity as Quantity,
-    Reference as Reference,
+    Once as Once,
+    PerCheckpoint as PerCheckpoint,
+    PerChunk as PerChunk,
     Snapshot as Snapshot,
+    Used as Used,
 )
+from ._quantity import (
+    Failure as Failure,
+    Outcome as Outcome,
+    Quantity as Quantity,
+    Role as Role,
+)
+from ._use import Use as Use, parse_use as parse_use
 
 MEASUREMENTS = (
     _performance.SPEC,
     _attention.SPEC,
     _patterns.SPEC,
     _weights.SPEC,
+    _weight_path.SPEC,
     _metrics.SPEC,
     _circuits.SPEC,
     _fourier.SPEC,

@@ -18,10 +18,11 @@ from ...metrics import (
 )
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._quantity import Outcome, Quantity
 
 
-class AttentionScores(AbstractMeasurement):
+class AttentionScores(PerCheckpoint):
     """Previous-token, duplicate-token, induction score, entropy and distance, per head.
 
     The input is `[x] + r + r`: random tokens `r` behind one more random token (Olsson
@@ -51,7 +52,7 @@ class AttentionScores(AbstractMeasurement):
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+    ) -> Outcome:
         """Each with axes `layer` and `head`."""
         model = snapshot.model
         periods = self._periods(model.config, task)
@@ -67,7 +68,7 @@ class AttentionScores(AbstractMeasurement):
                 meaning + blocks,
                 sum(chances) / len(chances),
             )
-        return measured
+        return Outcome(measured)
 
 
 _MEANINGS = {

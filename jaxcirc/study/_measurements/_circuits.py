@@ -10,13 +10,14 @@ from ...components import ov, qk
 from ...metrics import composition_score, copying_score, matching_score
 from ...models import Transformer
 from ...tasks import AbstractTask
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._quantity import Outcome, Quantity
 
 _HEAD = ("layer", "head")
 _PAIR = ("layer", "head", "from_layer", "from_head")
 
 
-class Circuits(AbstractMeasurement):
+class Circuits(PerCheckpoint):
     """OV copying and QK matching of every head; Q-, K- and V-composition of every pair.
 
     Compositions have their chance level 1 / √d_model subtracted, and are NaN where the
@@ -26,7 +27,7 @@ class Circuits(AbstractMeasurement):
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+    ) -> Outcome:
         """`matching` and `copying` per head, `composition_*` per pair of heads.
 
         `copying` is left out where answers are not tokens.
@@ -62,7 +63,7 @@ class Circuits(AbstractMeasurement):
             values = _compositions(model, (write.left, write.right), reader)
             meaning = f"{name.upper()}-composition, above that of unrelated heads"
             measured[f"composition_{name}"] = Quantity(values, _PAIR, "", meaning, 0.0)
-        return measured
+        return Outcome(measured)
 
 
 def _copying(W_E: Array, W_U: Array, W_V: Array, W_O: Array) -> Array:

@@ -19,10 +19,11 @@ from ...metrics import (
 from ...models import Transformer
 from ...tasks import AbstractTask, Batch
 from ._gradients import example_loss
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._quantity import Outcome, Quantity
 
 
-class Curvature(AbstractMeasurement):
+class Curvature(PerCheckpoint):
     """Hessian trace and largest eigenvalue, Fisher traces, tangent kernel.
 
     The kernel is that of the logit of the right answer minus the mean logit, at each
@@ -41,7 +42,7 @@ class Curvature(AbstractMeasurement):
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+    ) -> Outcome:
         """Each a number per checkpoint."""
         batch = task.sample(
             self.n_examples, split="train", key=fold_name(key, "examples")
@@ -65,29 +66,34 @@ class Curvature(AbstractMeasurement):
         before = empirical_ntk(_margins, previous, few)
         velocity = kernel_velocity(kernel, before)
         residual = _wrong_probability(model, few)
-        return {
-            "hessian_trace": Quantity(trace, (), "nats", "sum of all curvatures"),
-            "largest_eigenvalue": Quantity(top[0], (), "nats", "largest curvature"),
-            "fisher_trace": Quantity(fisher, (), "nats", "Fisher information, in all"),
-            "empirical_fisher_trace": Quantity(
-                empirical_fisher_trace(example_loss, model, batch),
-                (),
-                "nats",
-                "mean squared norm of the examples' gradients",
-            ),
-            "kernel_velocity": Quantity(
-                jnp.where(snapshot.gap > 0, velocity, jnp.nan),
-                (),
-                "",
-                "how far the tangent kernel turned since the checkpoint before",
-            ),
-            "kernel_alignment": Quantity(
-                kernel_alignment(kernel, residual),
-                (),
-                "",
-                "how much of the tangent kernel points at what is still wrong",
-            ),
-        }
+        return Outcome(
+            {
+                "hessian_trace": Quantity(trace, (), "nats", "sum of all curvatures"),
+                "largest_eigenvalue": Quantity(top[0], (), "nats", "largest curvature"),
+                "fisher_trace": Quantity(
+                    fisher, (), "nats", "Fisher information, in all"
+                ),
+                "empirical_fisher_trace": Quantity(
+                    empirical_fisher_trace(example_loss, model, batch),
+                    (),
+                    "nats",
+                    "mean squared norm of the examples' gradients",
+                ),
+                "kernel_velocity": Quantity(
+                    velocity,
+                    (),
+                    "",
+                    "how far the tangent kernel turned since the checkpoint before",
+                    since_previous=True,
+                ),
+                "kernel_alignment": Quantity(
+                    kernel_alignment(kernel, residual),
+                    (),
+                    "",
+                    "how much of the tangent kernel points at what is still wrong",
+                ),
+            }
+        )
 
 
 def _last(example: Batch) -> Array:

@@ -6,12 +6,13 @@ from jaxtyping import Array, Key
 from ...metrics import fourier_gini, fourier_power
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask, ModAdd
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._quantity import Outcome, Quantity
 
 _PARTS = ("embedding", "unembedding")
 
 
-class Fourier(AbstractMeasurement):
+class Fourier(PerCheckpoint):
     """Power by frequency of the embedding and unembedding of the numbers modulo p.
 
     A model that has learnt to add by rotation (Nanda et al. 2023) keeps a handful of
@@ -25,24 +26,26 @@ class Fourier(AbstractMeasurement):
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+    ) -> Outcome:
         """`power` of `part` and `frequency`, and `gini` of `part`."""
         del key
         parts = _of_numbers(snapshot.model, _modulus(task))
         power = jnp.stack([fourier_power(part) for part in parts])
         gini = jnp.stack([fourier_gini(part) for part in parts])
-        return {
-            "power": Quantity(
-                power,
-                ("part", "frequency"),
-                "share",
-                "of the power over numbers, by turns over all of them",
-                2 / (_modulus(task) - 1),
-            ),
-            "gini": Quantity(
-                gini, ("part",), "", "how few frequencies hold the power", 0.0
-            ),
-        }
+        return Outcome(
+            {
+                "power": Quantity(
+                    power,
+                    ("part", "frequency"),
+                    "share",
+                    "of the power over numbers, by turns over all of them",
+                    2 / (_modulus(task) - 1),
+                ),
+                "gini": Quantity(
+                    gini, ("part",), "", "how few frequencies hold the power", 0.0
+                ),
+            }
+        )
 
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]

@@ -2,14 +2,14 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from ..._core import fold_name, widened
 from ...metrics import cross_entropy, gradient_cosine, gradient_statistics
 from ...models import Transformer
 from ...tasks import AbstractTask, Batch
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._quantity import Outcome, Quantity
 
 
 def example_loss(model: Transformer, example: Batch) -> Array:
@@ -17,7 +17,7 @@ def example_loss(model: Transformer, example: Batch) -> Array:
     return cross_entropy(model(example.tokens), example.targets, example.mask)
 
 
-class Gradients(AbstractMeasurement):
+class Gradients(PerCheckpoint):
     """Gradients of the loss on train examples: norm, noise scale and directions."""
 
     n_examples: int = eqx.field(static=True)
@@ -29,7 +29,7 @@ class Gradients(AbstractMeasurement):
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+    ) -> Outcome:
         """Each a number per checkpoint."""
         batch = task.sample(
             self.n_examples, split="train", key=fold_name(key, "examples")
@@ -42,25 +42,40 @@ class Gradients(AbstractMeasurement):
 
         before = jax.grad(loss)(previous)
         turned = gradient_cosine(found.mean, before)
-        moved = jnp.where(snapshot.gap > 0, turned, jnp.nan)
-        return {
-            "norm": Quantity(found.norm, (), "nats", "norm of the batch's gradient"),
-            "example_norm": Quantity(
-                found.example_norm, (), "nats", "typical norm of an example's gradient"
-            ),
-            "noise_scale": Quantity(
-                found.noise_scale,
-                (),
-                "examples",
-                "batch size at which a gradient's noise equals its signal",
-            ),
-            "example_cosine": Quantity(
-                found.example_cosine, (), "", "cosine between examples' gradients", 0.0
-            ),
-            "cosine_to_previous": Quantity(
-                moved, (), "", "cosine to the gradient at the checkpoint before", 0.0
-            ),
-        }
+        return Outcome(
+            {
+                "norm": Quantity(
+                    found.norm, (), "nats", "norm of the batch's gradient"
+                ),
+                "example_norm": Quantity(
+                    found.example_norm,
+                    (),
+                    "nats",
+                    "typical norm of an example's gradient",
+                ),
+                "noise_scale": Quantity(
+                    found.noise_scale,
+                    (),
+                    "examples",
+                    "batch size at which a gradient's noise equals its signal",
+                ),
+                "example_cosine": Quantity(
+                    found.example_cosine,
+                    (),
+                    "",
+                    "cosine between examples' gradients",
+                    0.0,
+                ),
+                "cosine_to_previous": Quantity(
+                    turned,
+                    (),
+                    "",
+                    "cosine to the gradient at the checkpoint before",
+                    0.0,
+                    since_previous=True,
+                ),
+            }
+        )
 
 
 def gradients(n_examples: int = 128) -> Gradients:

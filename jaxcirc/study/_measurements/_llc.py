@@ -1,26 +1,23 @@
 """The local learning coefficient of every checkpoint, with all that judges it."""
 
+import dataclasses
+
 import numpy as np
 from jaxtyping import Array, Key
 
 from ...llc import LLCEstimate, Status
 from ...models import TransformerConfig
 from ...tasks import AbstractTask
-from ._measurement import (
-    AbstractMeasurement,
-    MeasurementSpec,
-    Quantity,
-    Role,
-    Snapshot,
-)
+from ._measurement import Chunk, MeasurementSpec, PerChunk
+from ._quantity import Outcome, Quantity, Role
 from ._sampling import TINY, Sampling, sampled
 
-STATUSES = tuple(Status)
+STATUSES = tuple(str(status) for status in Status)
 # Draws of each chain that are kept to look at.
 MAX_TRACE = 200
 
 
-class LocalLearningCoefficient(AbstractMeasurement):
+class LocalLearningCoefficient(PerChunk):
     """The LLC of the mean cross-entropy on train examples.
 
     Chains are local where their loss stays below that of uniform guesses. The same keys
@@ -29,35 +26,38 @@ class LocalLearningCoefficient(AbstractMeasurement):
 
     sampling: Sampling
 
-    @property
-    def batched(self) -> bool:
-        """It runs a program of its own over all seeds."""
-        return True
-
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
         """Everything that sampling would refuse."""
         self.sampling.check(config, task)
 
     def __call__(
-        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
-        """Numbers per seed; `per_chain` with a `chain` axis, `trace` also `draw`."""
-        found = self.sampling.run(snapshot.model, task, key).estimates
+        self, chunk: Chunk, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> Outcome:
+        """Numbers per model; `per_chain` with a `chain` axis, `trace` also `draw`."""
+        return self.measured(self.sampling.run(chunk.models, task, key))
+
+    def measured(self, found: np.ndarray) -> Outcome:
+        """Estimates as quantities, which begin with the axes of the estimates.
+
+        Args:
+            found: An object array of `LLCEstimate`.
+        """
         thin = max(1, -(-self.sampling.num_draws // MAX_TRACE))
 
         def each(of, dims=(), units="", meaning="", role: Role = "diagnostic"):
-            values = np.stack([np.asarray(of(e), np.float32) for e in found])
+            flat = np.stack([np.asarray(of(e), np.float32) for e in found.flat])
+            values = flat.reshape(*found.shape, *flat.shape[1:])
             return Quantity(values, dims, units, meaning, role=role)
 
-        codes = ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))
-        return {
+        status = each(lambda e: STATUSES.index(e.status), meaning="of the estimate")
+        quantities = {
             "llc": each(
                 lambda e: e.value, meaning="local learning coefficient", role="series"
             ),
             "standard_error": each(
                 lambda e: e.standard_error, meaning="of llc, from autocorrelation"
             ),
-            "status": each(lambda e: STATUSES.index(e.status), meaning=codes),
+            "status": dataclasses.replace(status, codes=STATUSES),
             "rhat": each(lambda e: e.rhat, meaning="rank-normalised split R-hat"),
             "ess": each(lambda e: e.ess, (), "draws", "bulk effective sample size"),
             "initial_loss": each(lambda e: e.initial_loss, (), "nats", "loss at w*"),
@@ -74,6 +74,7 @@ class LocalLearningCoefficient(AbstractMeasurement):
                 role="detail",
             ),
         }
+        return Outcome(quantities)
 
 
 def _thinned(estimate: LLCEstimate, thin: int) -> np.ndarray:

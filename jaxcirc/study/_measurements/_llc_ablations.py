@@ -1,10 +1,13 @@
 """What each part of a known solution is worth, in accuracy and in its coefficient."""
 
+import dataclasses
+from collections.abc import Mapping
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from ..._core import stack_trees
 from ...metrics import cross_entropy, rank_0_rate
@@ -12,13 +15,8 @@ from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask, Batch
 from ._llc import STATUSES
 from ._llc_solution import solution_of
-from ._measurement import (
-    AbstractMeasurement,
-    MeasurementSpec,
-    Quantity,
-    Role,
-    Snapshot,
-)
+from ._measurement import MeasurementSpec, Once
+from ._quantity import Outcome, Quantity, Role
 from ._sampling import TINY, Sampling, sampled, train_examples
 
 Heads = tuple[tuple[int, int], ...]
@@ -69,7 +67,7 @@ def _divergence(ablated: _Ablated, data: tuple) -> Float[Array, " example"]:
     return jnp.where(mask, each, 0).sum(axis=-1) / counted
 
 
-class Ablations(AbstractMeasurement):
+class Ablations(Once):
     """The task's solution with each of its parts silenced, all in one sweep.
 
     A coefficient here is that of the function which the model still computes: the loss
@@ -79,21 +77,20 @@ class Ablations(AbstractMeasurement):
 
     sampling: Sampling
 
-    @property
-    def batched(self) -> bool:
-        """It runs a program of its own."""
-        return True
-
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
         """There is a solution, and everything that sampling would refuse."""
         solution_of(task, "llc_ablations")
         self.sampling.check(config, task)
 
     def __call__(
-        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+        self,
+        task: AbstractTask,
+        inputs: Mapping[str, PyTree],
+        *,
+        key: Key[Array, ""],
+    ) -> Outcome:
         """With an `ablation` axis, nothing silenced first."""
-        seeds = len(jax.tree.leaves(snapshot.model)[0])
+        del inputs
         solution = solution_of(task, "llc_ablations")
         parts = _parts(solution)
         examples = train_examples(task, self.sampling.n_examples, key)
@@ -117,23 +114,25 @@ class Ablations(AbstractMeasurement):
         scores = np.asarray(_scores(stacked, held_out))
 
         def row(values, units="", meaning="", role: Role = "series") -> Quantity:
-            whole = np.broadcast_to(np.float64(values), (seeds, len(parts)))
-            return Quantity(np.array(whole), ("ablation",), units, meaning, role=role)
+            return Quantity(
+                np.array(values, np.float64), ("ablation",), units, meaning, role=role
+            )
 
-        codes = ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))
-        return {
+        status = row(
+            [STATUSES.index(e.status) for e in found],
+            meaning="of the estimate",
+            role="diagnostic",
+        )
+        quantities = {
             "loss": row(scores[:, 0], "nats", "surprise at the right answer, test"),
             "rank_0_rate": row(scores[:, 1], "share", "right answer comes first, test"),
             "llc": row([e.value for e in found], meaning="of the function it computes"),
             "standard_error": row(
                 [e.standard_error for e in found], meaning="of llc", role="diagnostic"
             ),
-            "status": row(
-                [STATUSES.index(e.status) for e in found],
-                meaning=codes,
-                role="diagnostic",
-            ),
+            "status": dataclasses.replace(status, codes=STATUSES),
         }
+        return Outcome(quantities)
 
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]

@@ -1,47 +1,41 @@
 """What the samplers give where the coefficient is known exactly."""
 
+import dataclasses
 import functools
+from collections.abc import Mapping
 
 import equinox as eqx
-import jax
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Key, PyTree
 
 from ..._core import find
 from ...llc import SAMPLERS, conformance
 from ...models import TransformerConfig
 from ...tasks import AbstractTask
 from ._llc import STATUSES
-from ._measurement import (
-    AbstractMeasurement,
-    MeasurementSpec,
-    Quantity,
-    Role,
-    Snapshot,
-)
+from ._measurement import MeasurementSpec, Once
+from ._quantity import Outcome, Quantity, Role
 
 
-class LLCConformance(AbstractMeasurement):
+class LLCConformance(Once):
     """Samplers against exact coefficients; the model has no part in it.
 
     It belongs beside an LLC curve as the scale beside a photograph: this is how far the
-    same code is from the truth where there is one. Give it one step.
+    same code is from the truth where there is one.
     """
 
     samplers: tuple[str, ...] = eqx.field(static=True)
     effort: float = eqx.field(static=True)
 
-    @property
-    def batched(self) -> bool:
-        """It runs programs of its own."""
-        return True
-
     def __call__(
-        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+        self,
+        task: AbstractTask,
+        inputs: Mapping[str, PyTree],
+        *,
+        key: Key[Array, ""],
+    ) -> Outcome:
         """With axes `sampler` and `case`."""
-        del task
-        seeds = len(jax.tree.leaves(snapshot.model)[0])
+        del task, inputs
         scores = [
             conformance.run(
                 _sampler(name), families=_families(), effort=self.effort, key=key
@@ -51,19 +45,18 @@ class LLCConformance(AbstractMeasurement):
 
         def each(of, units="", meaning="", role: Role = "diagnostic") -> Quantity:
             values = np.array([[np.float64(of(s)) for s in row] for row in scores])
-            whole = np.broadcast_to(values, (seeds, *values.shape))
-            dims = ("sampler", "case")
-            return Quantity(np.array(whole), dims, units, meaning, role=role)
+            return Quantity(values, ("sampler", "case"), units, meaning, role=role)
 
-        codes = ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))
-        return {
+        status = each(lambda s: STATUSES.index(s.status), meaning="of the estimate")
+        quantities = {
             "exact": each(lambda s: s.truth, meaning="what a perfect sampler gives"),
             "llc": each(lambda s: s.value, meaning="what this one gave", role="series"),
             "standard_error": each(lambda s: s.standard_error, meaning="of llc"),
             "error": each(lambda s: s.error, meaning="relative error"),
-            "status": each(lambda s: STATUSES.index(s.status), meaning=codes),
+            "status": dataclasses.replace(status, codes=STATUSES),
             "gradients": each(lambda s: s.gradients, "gradients", "of one chain"),
         }
+        return Outcome(quantities)
 
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]

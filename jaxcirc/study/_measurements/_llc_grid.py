@@ -10,34 +10,30 @@ from ...llc import Status, find_plateau
 from ...models import TransformerConfig
 from ...tasks import AbstractTask
 from ._llc import STATUSES
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import Chunk, MeasurementSpec, PerChunk
+from ._quantity import Outcome, Quantity
 from ._sampling import Sampling, sampling
 
 _LOCAL = (Status.CONVERGED, Status.TRANSIENT)
 
 
-class LLCGrid(AbstractMeasurement):
+class LLCGrid(PerChunk):
     """LLCs over step sizes × n_betas, and the plateau among them if there is one."""
 
     sampling: Sampling
     step_sizes: tuple[float, ...] = eqx.field(static=True)
     n_betas: tuple[float, ...] = eqx.field(static=True)
 
-    @property
-    def batched(self) -> bool:
-        """It runs a program of its own over all seeds."""
-        return True
-
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
         """Everything that sampling would refuse."""
         self.sampling.check(config, task)
 
     def __call__(
-        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+        self, chunk: Chunk, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> Outcome:
         """With axes `step_size` and `n_beta`; `beta_slope` without."""
         grid = {"step_size": self.step_sizes, "n_beta": self.n_betas}
-        found = self.sampling.run(snapshot.model, task, key, grid=grid).estimates
+        found = self.sampling.run(chunk.models, task, key, grid=grid)
 
         def each(of) -> np.ndarray:
             flat = [np.float64(of(e)) for e in found.flat]
@@ -45,35 +41,45 @@ class LLCGrid(AbstractMeasurement):
 
         values, errors = each(lambda e: e.value), each(lambda e: e.standard_error)
         local = each(lambda e: e.status in _LOCAL).astype(bool)
+        lead, dims = found.shape[:2], tuple(grid)
+        one_by_one = lambda x: x.reshape(-1, *x.shape[2:])
         plateaus = [
             find_plateau(v, *grid.values(), usable=u, standard_errors=s)
-            for v, u, s in zip(values, local, errors, strict=True)
+            for v, u, s in zip(*map(one_by_one, (values, local, errors)), strict=True)
         ]
-        dims = tuple(grid)
-        codes = ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES))
+
+        def of_plateau(of) -> np.ndarray:
+            flat = np.stack([np.asarray(of(p)) for p in plateaus])
+            return flat.reshape(*lead, *flat.shape[1:])
+
         diagnostic = functools.partial(Quantity, role="diagnostic")
-        return {
+        quantities = {
             "llc": Quantity(values, dims, "", "local learning coefficient"),
             "standard_error": diagnostic(errors, dims, "", "of llc"),
             "status": diagnostic(
-                each(lambda e: STATUSES.index(e.status)), dims, "", codes
+                each(lambda e: STATUSES.index(e.status)),
+                dims,
+                "",
+                "of the estimate",
+                codes=STATUSES,
             ),
             "sampled_loss": diagnostic(
                 each(lambda e: np.nanmean(e.loss)), dims, "nats", "of draws"
             ),
             "inside": diagnostic(
-                np.stack([p.inside for p in plateaus]).astype(np.float32),
+                of_plateau(lambda p: p.inside).astype(np.float32),
                 dims,
                 "",
                 "1 where llc holds still among its neighbours, else 0",
             ),
             "beta_slope": diagnostic(
-                np.array([p.beta_slope for p in plateaus]),
+                of_plateau(lambda p: p.beta_slope),
                 (),
                 "",
                 "d ln llc / d ln n_beta; 0 on a plateau, 1 if the loss is not felt",
             ),
         }
+        return Outcome(quantities)
 
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]

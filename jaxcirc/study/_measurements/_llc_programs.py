@@ -1,12 +1,13 @@
 """The coefficients of compiled programs, as published and as they should be."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Key, PyTree
 
 from ..._core import find, fold_name
 from ...llc import SAMPLERS, LLCEstimate, propose, sweep
@@ -15,13 +16,14 @@ from ...models import TransformerConfig
 from ...tasks import AbstractTask
 from ...training import example_losses
 from ._llc import STATUSES
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import MeasurementSpec, Once
+from ._quantity import Outcome, Quantity
 
 # Steps of the pilot chains that a step size is chosen with.
 PILOT_STEPS = 200
 
 
-class ProgramLLCs(AbstractMeasurement):
+class ProgramLLCs(Once):
     """Compiled programs' LLCs; neither the model nor the task has a part in it.
 
     In two modes. `published` repeats the procedure of an earlier study beside its
@@ -43,11 +45,6 @@ class ProgramLLCs(AbstractMeasurement):
     full_batch_up_to: int = eqx.field(static=True)
     num_leapfrog: int = eqx.field(static=True)
 
-    @property
-    def batched(self) -> bool:
-        """It runs programs of its own."""
-        return True
-
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
         """The programs compile; needs tracr."""
         del config, task
@@ -57,11 +54,14 @@ class ProgramLLCs(AbstractMeasurement):
             compile_named(name)
 
     def __call__(
-        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+        self,
+        task: AbstractTask,
+        inputs: Mapping[str, PyTree],
+        *,
+        key: Key[Array, ""],
+    ) -> Outcome:
         """With axes `program` and, for the corrected mode, `sampler`."""
-        del task
-        seeds = len(jax.tree.leaves(snapshot.model)[0])
+        del task, inputs
         rows = []
         for name in self.programs:
             rows.append(self._program(name, fold_name(key, name)))
@@ -77,10 +77,7 @@ class ProgramLLCs(AbstractMeasurement):
             "repeated_spread": ("", "standard deviation over repeats here"),
             "llc": ("", "local learning coefficient of the answers"),
             "standard_error": ("", "of llc"),
-            "status": (
-                "",
-                "-1 not run, " + ", ".join(f"{i} {s}" for i, s in enumerate(STATUSES)),
-            ),
+            "status": ("", "of the estimate; -1 where the sampler was not run"),
             "rhat": ("", "rank-normalised split R-hat"),
             "gradients": ("gradients", "of one chain"),
         }
@@ -88,11 +85,15 @@ class ProgramLLCs(AbstractMeasurement):
         def quantity(name: str) -> Quantity:
             values = np.array([row[name] for row in rows], np.float64)
             dims = ("program", "sampler") if values.ndim > 1 else ("program",)
-            whole = np.broadcast_to(values, (seeds, *values.shape))
-            role = "series" if name == "llc" else "diagnostic"
-            return Quantity(np.array(whole), dims, *meanings[name], role=role)
+            return Quantity(
+                values,
+                dims,
+                *meanings[name],
+                role="series" if name == "llc" else "diagnostic",
+                codes=STATUSES if name == "status" else (),
+            )
 
-        return {name: quantity(name) for name in meanings}
+        return Outcome({name: quantity(name) for name in meanings})
 
     def _program(self, name: str, key: Key[Array, ""]) -> dict[str, Any]:
         from tracr_bridge import program_task, published

@@ -10,10 +10,11 @@ from ...components import direct_logit_attribution, logit_lens as lens_of
 from ...metrics import answer_rank, lens_agreement, lens_divergence
 from ...models import TransformerConfig
 from ...tasks import AbstractTask
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._quantity import Outcome, Quantity
 
 
-class LogitLens(AbstractMeasurement):
+class LogitLens(PerCheckpoint):
     """Each layer's residual stream read as logits, at positions that count.
 
     Where logits are a sum over heads and MLPs, also what each adds to the right
@@ -24,7 +25,7 @@ class LogitLens(AbstractMeasurement):
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+    ) -> Outcome:
         """Per layer; attributions per layer and head."""
         model = snapshot.model
         batch = task.sample(
@@ -73,7 +74,7 @@ class LogitLens(AbstractMeasurement):
                     "logits",
                     "what an MLP adds to the right answer's logit, directly",
                 )
-        return measured
+        return Outcome(measured)
 
 
 def _is_sum(config: TransformerConfig) -> bool:

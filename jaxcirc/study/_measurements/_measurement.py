@@ -1,70 +1,74 @@
-"""What a measurement is: a pure function of a snapshot, a task and a key."""
+"""What measurements are: pure functions in four scopes, and a row for each.
 
+| scope | it sees | who compiles it |
+|---|---|---|
+| `PerCheckpoint` | one model of one seed | the runner, for all of them |
+| `PerChunk` | several checkpoints of every seed | itself |
+| `AlongRun` | one model after the other, and what it has kept | the runner |
+| `Once` | the task, and what it uses | itself |
+"""
+
+import abc
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask
-
-# A step, `first`, `last`, `previous`, `all` (every measured step), `layers` (those of
-# the same checkpoint), or another run: `runs/NAME`, `runs/NAME@STEP`.
-Reference = int | str | None
-# References that need no other checkpoint than those of a snapshot.
-AT_HAND = (None, "previous", "layers")
-# What a quantity is for: a result over training, whose changes mean something; numbers
-# too many to list, such as single draws; or what judges and explains other results.
-Role = Literal["series", "detail", "diagnostic"]
+from ._quantity import Outcome
+from ._use import Use
 
 
 class Snapshot(NamedTuple):
-    """One checkpoint as a measurement sees it.
+    """One checkpoint of one seed, as a measurement sees it.
 
-    `previous` is the checkpoint before it in the trajectory and `gap` the steps between
-    them; the first checkpoint is its own previous, with a gap of 0, and so is every one
-    where no measurement needs it. `target` is what the measurement has observed at its
-    reference, if it has one.
+    Args:
+        step: Updates that the model has had.
+        model: The checkpoint.
+        previous: The checkpoint before it in the trajectory. Where there is none, or
+            no row looks back, this is the checkpoint itself.
+        has_previous: Whether there is one before.
+        inputs: What the row uses, by the names that it gives to them: what it has kept
+            of a model (see `AbstractMeasurement.observe`), or a `Used` of another row.
     """
 
+    step: Int[Array, ""]
     model: Transformer
     previous: Transformer
-    gap: Int[Array, ""]
-    target: PyTree = None
+    has_previous: Bool[Array, ""]
+    inputs: Mapping[str, PyTree] = {}
 
 
-def _reported(values: Array | np.ndarray) -> Array | np.ndarray:
-    """Half precision as float32, which files and readers of results know."""
-    # Also called with what stands for an array while a program is traced.
-    is_real = hasattr(values, "dtype") and jnp.issubdtype(values.dtype, jnp.floating)
-    narrow = is_real and values.dtype.itemsize < 4
-    return values.astype(jnp.float32) if narrow else values
+class Chunk(NamedTuple):
+    """Several checkpoints of every seed, as a measurement sees them.
 
-
-class Quantity(eqx.Module):
-    """A measured array with the names of its axes, its units and what it means.
-
-    `chance` is its value for a model that knows nothing, where that is defined. `role`
-    says who reads it: a `series` is looked through for changes, drawn and listed; a
-    `diagnostic` is only listed; a `detail` is only drawn, by a panel of its own. Real
-    values are reported in float32 or wider, whatever the model's type.
+    Args:
+        steps: Updates that the models have had, one per checkpoint.
+        models: Arrays have leading axes checkpoint and seed.
+        inputs: As of a `Snapshot`, with the same leading axes.
     """
 
-    values: Array | np.ndarray = eqx.field(converter=_reported)
-    dims: tuple[str, ...] = eqx.field(static=True)
-    units: str = eqx.field(static=True)
-    meaning: str = eqx.field(static=True)
-    chance: float | None = eqx.field(static=True, default=None)
-    role: Role = eqx.field(static=True, default="series")
+    steps: tuple[int, ...]
+    models: Transformer
+    inputs: Mapping[str, PyTree] = {}
+
+
+class Used(NamedTuple):
+    """What another row has found, as an input.
+
+    Args:
+        quantities: Its numbers by name.
+        artefacts: Its artefacts; the arrays of each by their names in the pytree.
+    """
+
+    quantities: Mapping[str, PyTree]
+    artefacts: Mapping[str, Mapping[str, PyTree]]
 
 
 class AbstractMeasurement(eqx.Module):
-    """What a study does to every checkpoint.
-
-    Jitted and vmapped by the runner: once per study, for every checkpoint and seed.
+    """What a study does to its checkpoints; each kind derives from one of four scopes.
 
     The key is the same at every checkpoint, so that a curve shows the model changing
     and not the sample.
@@ -74,54 +78,155 @@ class AbstractMeasurement(eqx.Module):
     """
 
     @property
-    def batched(self) -> bool:
-        """Whether it runs whole programs of its own.
+    def uses(self) -> Mapping[str, Use]:
+        """What its options say that it needs of other checkpoints or runs, by name."""
+        return {}
 
-        It then gets the snapshot of one step with all seeds stacked, outside `jit`, and
-        returns NumPy arrays with a leading seed axis.
-        """
-        return False
+    @property
+    def takes(self) -> Mapping[str, str]:
+        """What a study must name in the row's `uses:`; name -> what it is."""
+        return {}
 
     @property
     def needs_previous(self) -> bool:
-        """Whether it looks at `Snapshot.previous`, which is otherwise not kept."""
+        """Whether it looks at the checkpoint before, which is otherwise not kept.
+
+        It then says `since_previous` of the quantities that compare with it.
+        """
         return False
-
-    @property
-    def reference(self) -> Reference:
-        """What checkpoints are compared with; see `Reference`."""
-        return None
-
-    def observe(
-        self, model: Transformer, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> PyTree:
-        """What of a checkpoint is compared; the runner keeps that of the reference."""
-        raise NotImplementedError
-
-    def failure(self, measured: Mapping[str, "Quantity"]) -> str | None:
-        """Why what was measured cannot be used, if it cannot."""
-        del measured
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
         """Refuse a model or task that cannot be measured, before any work.
+
+        Args:
+            config: Of the models.
+            task: Of the study.
 
         Raises:
             ValueError: what does not fit, and what would.
         """
         del config, task
 
-    def __call__(
-        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
-        """The quantities by name."""
-        raise NotImplementedError
+    def observe(
+        self, model: Transformer, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> PyTree:
+        """What is kept of a model that the row uses; all of it, unless overridden.
+
+        Args:
+            model: A checkpoint that `uses` names.
+            task: Of the study.
+            key: The row's own.
+        """
+        del task, key
+        return model
 
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, list[str]]:
-        """Labels of the axes that are not simply numbered."""
+        """Labels of the axes that are not simply numbered.
+
+        Args:
+            config: Of the models.
+            task: Of the study.
+            key: The row's own.
+        """
         del config, task, key
         return {}
+
+
+class PerCheckpoint(AbstractMeasurement):
+    """A function of one checkpoint, which the runner compiles once for all of them."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> Outcome:
+        """What is found of one model.
+
+        Args:
+            snapshot: The checkpoint.
+            task: Of the study.
+            key: The same at every checkpoint.
+        """
+
+
+class PerChunk(AbstractMeasurement):
+    """A program of its own over several checkpoints and all seeds at once.
+
+    For what brings its own compilation, sharding and memory, as sampling does.
+    """
+
+    @abc.abstractmethod
+    def __call__(
+        self, chunk: Chunk, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> Outcome:
+        """What is found, in arrays with leading axes checkpoint and seed.
+
+        Args:
+            chunk: The checkpoints.
+            task: Of the study.
+            key: The same for every chunk; numbers must not depend on what is measured
+                together.
+        """
+
+
+class AlongRun(AbstractMeasurement):
+    """A function that keeps a state from checkpoint to checkpoint, in order of steps.
+
+    The state is saved with every step, so that a run that was stopped goes on with it.
+    """
+
+    @abc.abstractmethod
+    def init(
+        self, model: Transformer, task: AbstractTask, *, key: Key[Array, ""]
+    ) -> PyTree:
+        """The state before the first checkpoint that is measured.
+
+        Args:
+            model: That checkpoint.
+            task: Of the study.
+            key: The row's own.
+        """
+
+    @abc.abstractmethod
+    def step(
+        self,
+        state: PyTree,
+        snapshot: Snapshot,
+        task: AbstractTask,
+        *,
+        key: Key[Array, ""],
+    ) -> tuple[PyTree, Outcome]:
+        """The next state, and what is found of one model.
+
+        Args:
+            state: What this or `init` has given; arrays of fixed shapes.
+            snapshot: The checkpoint.
+            task: Of the study.
+            key: The same at every checkpoint; fold `snapshot.step` in for noise that
+                differs.
+        """
+
+
+class Once(AbstractMeasurement):
+    """Something of the task, or of what other rows have found; no step, no seed."""
+
+    @abc.abstractmethod
+    def __call__(
+        self,
+        task: AbstractTask,
+        inputs: Mapping[str, PyTree],
+        *,
+        key: Key[Array, ""],
+    ) -> Outcome:
+        """What is found, in arrays without any leading axis.
+
+        Args:
+            task: Of the study.
+            inputs: What the row uses. Arrays have a leading axis of seeds; where all
+                steps are used, one of steps after it.
+            key: The row's own.
+        """
 
 
 class MeasurementSpec(NamedTuple):

@@ -9,26 +9,26 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Key, PyTree
 
-from ..._core import find, fold_name
+from ..._core import find, fold_name, unknown
 from ...components import Component, Factored, Part, component, observe
 from ...metrics import METRICS, MetricSpec, Similarity, singular_values
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask, Split
 from .._options import check_options
 from ._attention import periods_of
-from ._measurement import (
-    AbstractMeasurement,
-    MeasurementSpec,
-    Quantity,
-    Reference,
-    Role,
-    Snapshot,
-)
+from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._quantity import Failure, Outcome, Quantity, Role
+from ._use import Use, parse_use
 
 _PICO_NAMES = {"cka": "cka_biased"}
+# A step, one of these words, or another run: `runs/NAME`, `runs/NAME@STEP`.
+Reference = int | str | None
+_WORDS = ("first", "last", "previous", "all", "layers")
+# What a snapshot has at hand, so that nothing else is loaded.
+_AT_HAND = (None, "previous", "layers")
 
 
-class Metrics(AbstractMeasurement):
+class Metrics(PerCheckpoint):
     """Metrics × components, at every layer and head, in one program.
 
     A checkpoint is run once, and one spectrum of each component serves all spectral
@@ -43,9 +43,11 @@ class Metrics(AbstractMeasurement):
     pico_compat: bool = eqx.field(static=True)
 
     @property
-    def reference(self) -> Reference:
-        """What comparisons are with."""
-        return self.compared_with
+    def uses(self) -> Mapping[str, Use]:
+        """The models that comparisons are with, unless a snapshot has them."""
+        if self.compared_with in _AT_HAND:
+            return {}
+        return {"reference": _use_of(self.compared_with)}
 
     @property
     def needs_previous(self) -> bool:
@@ -66,14 +68,16 @@ class Metrics(AbstractMeasurement):
         model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
         eqx.filter_eval_shape(self._trace, model, task)
 
-    def _trace(self, model: Transformer, task: AbstractTask) -> dict[str, Quantity]:
+    def _trace(self, model: Transformer, task: AbstractTask) -> Outcome:
         key = jr.key(0)
-        target = None
-        if self._compares:
+        inputs = {}
+        if self.uses:
             target = self.observe(model, task, key=key)
             if self.compared_with == "all":
                 target = jax.tree.map(lambda x: x[None], target)
-        return self(Snapshot(model, model, jnp.array(1), target), task, key=key)
+            inputs["reference"] = target
+        shot = Snapshot(jnp.array(1), model, model, jnp.array(True), inputs)
+        return self(shot, task, key=key)
 
     @property
     def _compares(self) -> bool:
@@ -81,10 +85,14 @@ class Metrics(AbstractMeasurement):
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
-        """`METRIC:COMPONENT`, each with the axes of its component."""
+    ) -> Outcome:
+        """`METRIC:COMPONENT`, each with the axes of its component.
+
+        The outcome has failed where an entry of a component is not finite.
+        """
         parts = self._parts(snapshot.model, task, key)
-        measured = {"non_finite": _count_non_finite(parts)}
+        non_finite = _count_non_finite(parts)
+        measured = {"non_finite": non_finite}
         spectral = any(spec.kind == "spectrum" for spec in self.metrics)
         spectra = {k: _spectrum(part) for k, part in parts.items()} if spectral else {}
         for spec in self.metrics:
@@ -100,7 +108,8 @@ class Metrics(AbstractMeasurement):
                 measured[f"{spec.name}:{label}"] = _quantity(spec, part, values)
         if self._compares:
             measured |= self._comparisons(parts, snapshot, task, key)
-        return measured
+        reason = "{count} entries of the components are not finite (NaN or infinite)"
+        return Outcome(measured, failure=Failure(non_finite.values, reason))
 
     def _comparisons(
         self,
@@ -115,7 +124,7 @@ class Metrics(AbstractMeasurement):
         elif self.compared_with == "layers":
             target = own
         else:
-            target = snapshot.target
+            target = snapshot.inputs["reference"]
         measured = {}
         for spec in self.metrics:
             if spec.kind not in ("change", "similarity"):
@@ -126,20 +135,25 @@ class Metrics(AbstractMeasurement):
                 told = spec._replace(
                     summary=f"{spec.summary}; compared with {self._compared_with}"
                 )
-                if self.compared_with == "previous":
-                    # The first checkpoint has none before it.
-                    result = jax.tree.map(
-                        lambda x: jnp.where(snapshot.gap > 0, x, jnp.nan), result
-                    )
+                back = self.needs_previous
                 name = f"{spec.name}:{label}"
                 if isinstance(result, Similarity):
-                    measured[name] = _quantity(told, part, result.value, extra)
+                    measured[name] = _quantity(
+                        told, part, result.value, extra, since_previous=back
+                    )
                     about = spec._replace(summary=f"{spec.name} of unrelated data")
                     measured[f"{spec.name}_chance:{label}"] = _quantity(
-                        about, part, result.chance, extra, role="diagnostic"
+                        about,
+                        part,
+                        result.chance,
+                        extra,
+                        role="diagnostic",
+                        since_previous=back,
                     )
                 else:
-                    measured[name] = _quantity(told, part, result, extra)
+                    measured[name] = _quantity(
+                        told, part, result, extra, since_previous=back
+                    )
         return measured
 
     @property
@@ -204,13 +218,6 @@ class Metrics(AbstractMeasurement):
             elif spec.kind == "change":
                 prepared[spec.name] = {k: part.values for k, part in parts.items()}
         return prepared
-
-    def failure(self, measured: Mapping[str, Quantity]) -> str | None:
-        """Whether anything that went in was not finite."""
-        bad = int(measured["non_finite"].values.sum())
-        if bad:
-            return f"{bad} entries of the components are not finite (NaN or infinite)"
-        return None
 
     def _parts(
         self, model: Transformer, task: AbstractTask, key: Key[Array, ""]
@@ -302,10 +309,33 @@ def _quantity(
     values: Array,
     extra: tuple[str, ...] = (),
     role: Role = "series",
+    since_previous: bool = False,
 ) -> Quantity:
-    values = part.on_every_layer(values)
-    dims = (*part.dims, *extra)
-    return Quantity(values, dims, spec.units, spec.summary, role=role)
+    return Quantity(
+        part.on_every_layer(values),
+        (*part.dims, *extra),
+        spec.units,
+        spec.summary,
+        role=role,
+        since_previous=since_previous,
+    )
+
+
+def _use_of(reference: Reference) -> Use:
+    """The models that a reference names.
+
+    Raises:
+        ValueError: it names nothing that there can be.
+    """
+    if isinstance(reference, int):
+        return Use("model", reference)
+    if reference in ("first", "last", "all"):
+        return parse_use(f"model@{reference}")
+    text = str(reference)
+    if "/" in text or "@" in text:
+        return parse_use(text if "/" in text else f"./{text}")
+    words = [*_WORDS, "a step", "a run's folder such as runs/NAME@STEP"]
+    raise ValueError(unknown("reference", text, words))
 
 
 def metrics(

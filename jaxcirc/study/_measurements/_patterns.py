@@ -5,23 +5,25 @@ from jaxtyping import Array, Key
 
 from ...models import TransformerConfig, capture
 from ...tasks import AbstractTask
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._quantity import Outcome, Quantity
 
 
-class Patterns(AbstractMeasurement):
+class Patterns(PerCheckpoint):
     """The attention of every head on the first `max_length` tokens of one example."""
 
     max_length: int = eqx.field(static=True)
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+    ) -> Outcome:
         """Axes `layer`, `head`, `query_pos` and `key_pos`."""
         tokens = self._tokens(task, key)
         _, acts = capture(snapshot.model, tokens, ("attn.pattern",))
         dims = ("layer", "head", "query_pos", "key_pos")
         about = (dims, "attention", "attention of each position to each; rows sum to 1")
-        return {"pattern": Quantity(acts["attn.pattern"], *about, role="detail")}
+        pattern = Quantity(acts["attn.pattern"], *about, role="detail")
+        return Outcome({"pattern": pattern})
 
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]

@@ -16,12 +16,13 @@ from ...metrics import (
 )
 from ...models import TransformerConfig
 from ...tasks import AbstractTask, Batch
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._quantity import Outcome, Quantity
 
 _SPLITS = ("train", "test")
 
 
-class Performance(AbstractMeasurement):
+class Performance(PerCheckpoint):
     """Loss, rank-0 rate, answer probability, logit difference and accuracy.
 
     A finite domain is measured whole where it has at most `n_examples`; otherwise on
@@ -33,7 +34,7 @@ class Performance(AbstractMeasurement):
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+    ) -> Outcome:
         """Each with a `split` axis."""
         rows = [self._of_split(snapshot, task, s, fold_name(key, s)) for s in _SPLITS]
         # A published model may have fewer logits than one trained here would.
@@ -45,10 +46,10 @@ class Performance(AbstractMeasurement):
             "logit_difference": ("logits", "right answer minus a wrong one", 0.0),
             "accuracy": ("share", "right answer beats a wrong one", 0.5),
         }
-        return {
-            name: Quantity(jnp.stack([row[name] for row in rows]), ("split",), *about)
-            for name, about in meanings.items()
-        }
+        stacked = {k: jnp.stack([row[k] for row in rows]) for k in meanings}
+        return Outcome(
+            {k: Quantity(stacked[k], ("split",), *meanings[k]) for k in meanings}
+        )
 
     def _of_split(self, snapshot, task, split, key) -> dict[str, Array]:
         sample_key, corrupt_key = fold_name(key, "sample"), fold_name(key, "corrupt")

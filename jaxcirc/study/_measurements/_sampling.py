@@ -73,12 +73,28 @@ class Sampling(eqx.Module):
 
     def run(
         self, models: Transformer, task: AbstractTask, key: Key[Array, ""], **more: Any
-    ) -> Sweep:
-        """The sweep over stacked models, whose weights move in float32 or wider."""
+    ) -> np.ndarray:
+        """Estimates of models with leading axes checkpoint and seed, in one sweep.
+
+        Weights move in float32 or wider. Chains of one seed have the same noise at
+        every checkpoint, whichever are sampled together.
+
+        Args:
+            models: Stacked.
+            task: Whose train examples make up the loss.
+            key: Of the examples and of all chains.
+            **more: To `sweep`.
+
+        Returns:
+            An object array of `LLCEstimate`: checkpoint × seed, and axes of a grid.
+        """
         data = train_examples(task, self.n_examples, key)
         trivial = math.log(min(task.d_vocab_out, models.config.d_vocab_out))
-        more = {"trivial_loss": trivial, **more}
-        return self.sweep(example_losses, widened(models), data, key, **more)
+        lead = jax.tree.leaves(models)[0].shape[:2]
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), widened(models))
+        more = {"trivial_loss": trivial, "noise": [*range(lead[1])] * lead[0], **more}
+        found = self.sweep(example_losses, flat, data, key, **more).estimates
+        return found.reshape(*lead, *found.shape[1:])
 
     def sweep(
         self,
@@ -88,7 +104,15 @@ class Sampling(eqx.Module):
         key: Key[Array, ""],
         **more: Any,
     ) -> Sweep:
-        """The same of any loss."""
+        """Sample around stacked points of any loss, with these settings.
+
+        Args:
+            loss_fn: (weights, examples) -> the loss of each example.
+            models: Arrays with a leading axis.
+            data: Examples.
+            key: Of all chains.
+            **more: To `jaxcirc.llc.sweep`.
+        """
         number = len(jax.tree.leaves(models)[0])
         return sweep(
             loss_fn,

@@ -9,10 +9,11 @@ from ..._core import named_leaves
 from ...metrics import frobenius_norm, update_ratio
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask
-from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
+from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._quantity import Outcome, Quantity
 
 
-class Weights(AbstractMeasurement):
+class Weights(PerCheckpoint):
     """Frobenius norm and update-to-weight ratio of every named weight.
 
     Weights inside the blocks are taken layer by layer: `blocks.0.attn.W_Q`.
@@ -25,7 +26,7 @@ class Weights(AbstractMeasurement):
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
-    ) -> dict[str, Quantity]:
+    ) -> Outcome:
         """Each with a `part` axis."""
         del task, key
         new, old = named_leaves(snapshot.model), named_leaves(snapshot.previous)
@@ -35,17 +36,18 @@ class Weights(AbstractMeasurement):
             before = old[name] if layer is None else old[name][layer]
             norms.append(frobenius_norm(after))
             ratios.append(update_ratio(after, before))
-        # The first checkpoint has none before it, and no ratio.
-        moved = jnp.where(snapshot.gap > 0, jnp.stack(ratios), jnp.nan)
-        return {
-            "norm": Quantity(jnp.stack(norms), ("part",), "", "Frobenius norm"),
-            "update_ratio": Quantity(
-                moved,
-                ("part",),
-                "",
-                "change since the previous checkpoint, relative to the weight there",
-            ),
-        }
+        return Outcome(
+            {
+                "norm": Quantity(jnp.stack(norms), ("part",), "", "Frobenius norm"),
+                "update_ratio": Quantity(
+                    jnp.stack(ratios),
+                    ("part",),
+                    "",
+                    "change since the checkpoint before, relative to the weight there",
+                    since_previous=True,
+                ),
+            }
+        )
 
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]

@@ -1,0 +1,177 @@
+"""What a row uses, loaded: models as it observes them, and what other rows found."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import PyTree
+
+from .._core import device_memory, stack_trees, tree_bytes
+from ..checkpoints import Trajectory
+from ..tasks import AbstractTask
+from ._config import Measurement
+from ._measurements import AbstractMeasurement, Use, Used
+from ._store import Place, Study
+from ._uses import step_of, used_checkpoints
+
+
+class UsedHasFailed(ValueError):
+    """A row needs another's outcome, and there is none."""
+
+
+class Inputs:
+    """The inputs of one row.
+
+    What does not change from step to step is loaded when this is made, and kept.
+
+    Args:
+        row: Whose.
+        wanted: Its steps.
+        others: Steps of the rows that it may use, by id; none of those that run once.
+        trajectories: This run's, one per seed.
+        study: Where outcomes are; those that are used must be there.
+        task: Data.
+        key: The row's own.
+
+    Raises:
+        UsedHasFailed: an outcome that is used is not there.
+        CheckpointError: a checkpoint that is used is damaged.
+        ValueError: what is used of all steps would not fit the memory.
+    """
+
+    def __init__(
+        self,
+        row: Measurement,
+        wanted: Sequence[int],
+        others: Mapping[str, Sequence[int]],
+        trajectories: Sequence[Trajectory],
+        study: Study,
+        task: AbstractTask,
+        key: jax.Array,
+    ):
+        self._study, self._others = study, others
+        self._seeds = len(trajectories)
+        self._same = {
+            name: use
+            for name, use in row.uses.items()
+            if use.at == "same" and others.get(use.of)
+        }
+        self._fixed: dict[str, PyTree] = {}
+        self.steps: dict[str, tuple[int, ...]] = {}
+        for name, use in row.uses.items():
+            if name in self._same:
+                continue
+            if use.is_model:
+                where, steps = used_checkpoints(name, use, wanted, trajectories)
+                many = use.at == "all"
+                found = _observed(name, row.measure, where, steps, task, key, many=many)
+                self.steps |= {name: steps} if many else {}
+            else:
+                found = self._outcome(use, self._places(use))
+            self._fixed[name] = found
+
+    def at(self, step: int) -> dict[str, PyTree]:
+        """By name; arrays have a leading axis of seeds, then one of steps if of all.
+
+        Args:
+            step: The checkpoint that is measured.
+
+        Raises:
+            UsedHasFailed: an outcome of that step is not there.
+        """
+        own = {name: self._outcome(use, [step]) for name, use in self._same.items()}
+        return self._fixed | own
+
+    @property
+    def fixed(self) -> dict[str, PyTree]:
+        """Those that do not depend on a step."""
+        return self._fixed
+
+    def _places(self, use: Use) -> list[Place]:
+        steps = self._others[use.of]
+        if not steps:
+            return [None]  # a row that runs once
+        return list(steps) if use.at == "all" else [step_of(use, steps)]
+
+    def _outcome(self, use: Use, places: Sequence[Place]) -> Used:
+        found = [self._used(use.of, place) for place in places]
+        if use.at != "all":
+            return found[0]
+        quantities, artefacts = jax.tree.map(
+            lambda *xs: jnp.stack(xs, axis=1),
+            *((one.quantities, one.artefacts) for one in found),
+        )
+        return Used(quantities, artefacts)
+
+    def _used(self, row: str, place: Place) -> Used:
+        cell = self._cell(row, place)
+        seedless = "seed" not in cell.dims
+
+        def array(values: Any) -> jax.Array:
+            whole = np.asarray(values)
+            if seedless:
+                whole = np.broadcast_to(whole, (self._seeds, *whole.shape))
+            return jnp.asarray(whole)
+
+        names = json.loads(cell.attrs.get("artefacts", "{}"))
+        artefacts = {
+            name: jax.tree.map(array, self._study.artefact(row, place, name))
+            for name in names
+        }
+        quantities = {str(k): array(v.values) for k, v in cell.data_vars.items()}
+        return Used(quantities, artefacts)
+
+    def _cell(self, row: str, place: Place) -> xr.Dataset:
+        when = "" if place is None else f" at step {place}"
+        if place in self._study.cell_steps(row):
+            cell = self._study.read_cell(row, place)
+            if "failed" not in cell.attrs:
+                return cell
+            why = cell.attrs["failed"]
+        elif place in self._study.failed_steps(row):
+            why = self._study.read_failed(row, place).attrs["failed"]
+        else:
+            why = "it has not been measured"
+        raise UsedHasFailed(f"it uses {row!r}, which failed{when}: {why}")
+
+
+def _observed(
+    name: str,
+    measure: AbstractMeasurement,
+    trajectories: Sequence[Trajectory],
+    steps: Sequence[int],
+    task: AbstractTask,
+    key: jax.Array,
+    *,
+    many: bool,
+) -> PyTree:
+    """What the row keeps of models, for every seed; of many steps, on a second axis."""
+
+    @eqx.filter_jit
+    def observe(models, task, key):
+        with jax.default_matmul_precision("highest"):
+            return jax.lax.map(lambda m: measure.observe(m, task, key=key), models)
+
+    found = []
+    for models in zip(*(t.stream(steps) for t in trajectories), strict=True):
+        found.append(observe(stack_trees([model for _, model in models]), task, key))
+        if len(found) == 1:
+            _check_memory(name, tree_bytes(found[0]) * len(steps), len(steps))
+    if not many:
+        return found[0]
+    return jax.tree.map(lambda *xs: jnp.stack(xs, axis=1), *found)
+
+
+def _check_memory(name: str, needed: int, steps: int) -> None:
+    available = device_memory()
+    if available is not None and needed > 0.5 * available:
+        raise ValueError(
+            f"{name} 'all': what is compared takes {needed / 1e9:.3g} GB at {steps} "
+            f"steps, more than half of this device's {available / 1e9:.3g} GB. Take "
+            "fewer `n_examples`, components or `steps`."
+        )

@@ -1,0 +1,82 @@
+"""Outcomes as labelled cells: what was measured, with axes, units and origin."""
+
+import json
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from ._config import Measurement, Prepared
+from ._measurements import Failure, Once, Outcome
+from ._provenance import provenance
+from ._store import config_hash
+
+
+class Labeller:
+    """Makes the cells of one row.
+
+    Args:
+        row: Whose.
+        prepared: The study.
+        key: The row's own, which some labels depend on.
+        used_steps: Name of an input -> its steps, where it is of several; they label
+            the axis `NAME_step`.
+    """
+
+    def __init__(
+        self,
+        row: Measurement,
+        prepared: Prepared,
+        key: jax.Array,
+        used_steps: Mapping[str, Sequence[int]],
+    ):
+        self._about = {
+            "measurement": row.name,
+            "id": row.id,
+            "config_hash": config_hash(prepared.identity()),
+            "versions": json.dumps(provenance()["versions"]),
+        }
+        self._coords: dict[str, Any] = {
+            **row.measure.coords(prepared.model, prepared.task, key=key),
+            **{f"{name}_step": list(steps) for name, steps in used_steps.items()},
+        }
+        self._lead: dict[str, list[int]] = {}
+        if not isinstance(row.measure, Once):
+            first = prepared.source.seed
+            self._lead["seed"] = list(range(first, first + prepared.source.seeds))
+
+    def of(self, outcome: Outcome) -> xr.Dataset:
+        """The cell of an outcome, whose arrays begin with seeds if the row has any."""
+        coords, variables = self._lead | self._coords, {}
+        for name, quantity in outcome.quantities.items():
+            dims = (*self._lead, *quantity.dims)
+            variables[name] = (dims, quantity.values, quantity.attributes())
+            for dim, size in zip(dims, quantity.values.shape, strict=True):
+                coords.setdefault(dim, np.arange(size))
+        attrs = dict(self._about)
+        if reason := _reason_of(outcome.failure):
+            attrs["failed"] = reason
+        return xr.Dataset(variables, coords, attrs)
+
+    def failed(self, error: Exception) -> xr.Dataset:
+        """The cell that says why there is no outcome."""
+        about = self._about | {"failed": _told(error)}
+        if not isinstance(error, ValueError):
+            # Not a refusal in so many words: where it happened is part of the reason.
+            about["traceback"] = "".join(traceback.format_exception(error))
+        return xr.Dataset(attrs=about)
+
+
+def _reason_of(failure: Failure | None) -> str | None:
+    if failure is None:
+        return None
+    count = int(np.sum(np.asarray(failure.count)))
+    return failure.reason.format(count=count) if count else None
+
+
+def _told(error: Exception) -> str:
+    refused = isinstance(error, ValueError | jax.errors.JaxRuntimeError)
+    return str(error) if refused else f"{type(error).__name__}: {error}"

@@ -1,0 +1,130 @@
+"""Where the checkpoints of a study come from."""
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ...checkpoints import Trajectory
+from ...models import TransformerConfig
+from ...tasks import AbstractTask
+from ...training import TrainingDiverged
+
+OnStep = Callable[[int, float], None]
+
+
+class Cost(NamedTuple):
+    """What getting the checkpoints takes, without doing it.
+
+    Args:
+        steps: Updates to make.
+        disk_bytes: Files to write.
+        memory_bytes: At the peak, on the device.
+    """
+
+    steps: int
+    disk_bytes: int
+    memory_bytes: int
+
+
+class AbstractSource(abc.ABC):
+    """Where the checkpoints of a study come from; one trajectory for each seed."""
+
+    @property
+    @abc.abstractmethod
+    def is_own(self) -> bool:
+        """Whether the study makes them itself.
+
+        A broken file of its own is to be mended; one of somebody else's, to be told.
+        """
+
+    @property
+    @abc.abstractmethod
+    def seed(self) -> int:
+        """The first seed's number."""
+
+    @property
+    @abc.abstractmethod
+    def seeds(self) -> int:
+        """How many there are."""
+
+    @property
+    @abc.abstractmethod
+    def checkpoint_steps(self) -> tuple[int, ...]:
+        """Steps that have a checkpoint, or will have one, ascending."""
+
+    @property
+    @abc.abstractmethod
+    def copies(self) -> int:
+        """How many times all weights are held on the device, at least."""
+
+    @property
+    @abc.abstractmethod
+    def steps(self) -> int:
+        """Updates to make; none where the checkpoints are there."""
+
+    @abc.abstractmethod
+    def identity(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """What decides the weights, beside task and model, in plain values.
+
+        Args:
+            said: The options that the study gives.
+        """
+
+    @abc.abstractmethod
+    def trajectories(
+        self, model: TransformerConfig, task: AbstractTask, folder: str, on_step: OnStep
+    ) -> tuple[Sequence[Trajectory], TrainingDiverged | None]:
+        """The trajectories to measure, and why training stopped, if it did.
+
+        Args:
+            model: Of the checkpoints.
+            task: What is learnt.
+            folder: Where training keeps its files.
+            on_step: Called with (step, mean loss) while there is training.
+
+        Raises:
+            CheckpointError: a file is damaged.
+            OSError: the folder cannot be written.
+        """
+
+    @abc.abstractmethod
+    def cost(self, model: TransformerConfig, task: AbstractTask) -> Cost:
+        """What that takes; compiles what would run.
+
+        Args:
+            model: Of the checkpoints.
+            task: What is learnt.
+        """
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the text that the models know, if it comes with them."""
+        return None
+
+    @property
+    def model(self) -> TransformerConfig | None:
+        """What they are checkpoints of; None where the study decides that."""
+        return None
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return ""
+
+
+class SourceSpec(NamedTuple):
+    """A row of the catalogue of sources.
+
+    Args:
+        section: The part of a study that gives its options, which is its name.
+        summary: One line on it.
+        trains: Whether the study then names a model to train.
+        options: A callable whose parameters are the options, with their types.
+        build: Keyword options -> source.
+    """
+
+    section: str
+    summary: str
+    trains: bool
+    options: Callable[..., Any]
+    build: Callable[..., AbstractSource]

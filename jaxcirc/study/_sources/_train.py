@@ -1,0 +1,135 @@
+"""Checkpoints that the study trains itself."""
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.random as jr
+
+from ..._core import tree_bytes
+from ...checkpoints import Trajectory, open_trajectory
+from ...models import Transformer, TransformerConfig
+from ...tasks import AbstractTask
+from ...training import Training, TrainingDiverged, train, training_memory
+from ._source import AbstractSource, Cost, OnStep, SourceSpec
+from ._start import Start, find_start
+
+
+class Train(AbstractSource):
+    """Training from fresh weights, or from those of a checkpoint.
+
+    Args:
+        training: How.
+        start: What every seed starts from; fresh weights if None.
+    """
+
+    def __init__(self, training: Training, start: Start | None = None):
+        self.training, self.start = training, start
+
+    @property
+    def is_own(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def seed(self) -> int:
+        """The first seed's number."""
+        return self.training.seed
+
+    @property
+    def seeds(self) -> int:
+        """Models that are trained at once."""
+        return self.training.seeds
+
+    @property
+    def checkpoint_steps(self) -> tuple[int, ...]:
+        """Steps whose model is kept."""
+        return self.training.checkpoint_steps
+
+    @property
+    def copies(self) -> int:
+        """Weights, gradients and the two moments of Adam."""
+        return 4
+
+    @property
+    def steps(self) -> int:
+        """Updates to make."""
+        return self.training.steps
+
+    def identity(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Every number of the training, and the hash of what it starts from."""
+        del said
+        fields = Training.__dataclass_fields__
+        identity = {"training": {k: getattr(self.training, k) for k in fields}}
+        if self.start is not None:
+            identity["start"] = self.start.record()
+        return identity
+
+    @property
+    def model(self) -> TransformerConfig | None:
+        """That of the weights to start from, if there are any."""
+        return None if self.start is None else self.start.config
+
+    @property
+    def name(self) -> str:
+        """What it starts from."""
+        return "" if self.start is None else self.start.name
+
+    def trajectories(
+        self, model: TransformerConfig, task: AbstractTask, folder: str, on_step: OnStep
+    ) -> tuple[Sequence[Trajectory], TrainingDiverged | None]:
+        """Train, or go on; if that diverges, what came before and the error."""
+        try:
+            start = None if self.start is None else self.start.load()
+            options = {"start": start, "on_progress": on_step}
+            return train(model, task, self.training, folder, **options), None
+        except TrainingDiverged as error:
+            seeds = range(self.seed, self.seed + self.seeds)
+            folders = [posixpath.join(folder, f"seed_{seed}") for seed in seeds]
+            return [open_trajectory(path) for path in folders], error
+
+    def cost(self, model: TransformerConfig, task: AbstractTask) -> Cost:
+        """Files, and memory as the compiler counts it."""
+        shapes = eqx.filter_eval_shape(Transformer, model, key=jr.key(0))
+        # The state holds the weights and, for Adam, two moments of each.
+        kept = len(self.checkpoint_steps) + 3
+        return Cost(
+            steps=self.steps,
+            disk_bytes=tree_bytes(shapes) * kept * self.seeds,
+            memory_bytes=training_memory(model, task, self.training),
+        )
+
+
+class TrainOptions(Training):
+    """What a study says in `training:`; the fields of `Training`, and a start.
+
+    Args:
+        start: Weights that every seed starts from; fresh ones if None. A run's folder
+            with `@STEP`, or its last step without; a folder of weights; or an id of the
+            HuggingFace hub, with `@REVISION` if it is not the main one.
+    """
+
+    start: str | None = None
+
+
+def build_train(start: str | None = None, **options: Any) -> Train:
+    """Training, from the options of `TrainOptions`.
+
+    Args:
+        start: Weights that every seed starts from; fresh ones if None.
+        **options: Fields of `Training`.
+
+    Raises:
+        ValueError: a number is out of range, or there are no such weights.
+    """
+    return Train(Training(**options), None if start is None else find_start(start))
+
+
+SPEC = SourceSpec(
+    section="training",
+    summary="train a model, from fresh weights or from a checkpoint",
+    trains=True,
+    options=TrainOptions,
+    build=build_train,
+)
