@@ -203,7 +203,7 @@ def test_a_study_names_its_own_weights(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(json.dumps(study))
     prepared = prepare(load_config(str(path)))
-    assert prepared.training.checkpoint_steps == (0, 10)
+    assert prepared.source.checkpoint_steps == (0, 10)
     study["trajectory"]["rules"][0] = ["emb", "W_E"]
     path.write_text(json.dumps(study))
     with pytest.raises(StudyError, match="each of `rules` is.*got"):

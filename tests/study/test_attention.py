@@ -44,7 +44,8 @@ def by_hand(model, period, score):
 def test_the_tasks_own_lengths_are_the_default_and_are_told(task, model):
     measure = build(MEASUREMENTS, "attention", n_sequences=4)
     measure.check(model.config, task)
-    found = eqx.filter_jit(measure)(Snapshot(model, model, jnp.array(1)), task, key=KEY)
+    shot = Snapshot(jnp.array(1), model, model, jnp.array(True))
+    found = eqx.filter_jit(measure)(shot, task, key=KEY).quantities
     # Of 3, 6 and 9 tokens, the last does not fit a context of 16 twice.
     assert "blocks of 3 and 6 random tokens" in found["induction"].meaning
     expected = np.mean(
@@ -65,7 +66,8 @@ def test_the_tasks_own_lengths_are_the_default_and_are_told(task, model):
 def test_without_lengths_of_its_own_a_task_is_asked_at_the_longest(model):
     task = build(TASKS, "text", n_ctx=16, max_bytes=20_000)
     measure = build(MEASUREMENTS, "attention", n_sequences=4)
-    found = eqx.filter_jit(measure)(Snapshot(model, model, jnp.array(1)), task, key=KEY)
+    shot = Snapshot(jnp.array(1), model, model, jnp.array(True))
+    found = eqx.filter_jit(measure)(shot, task, key=KEY).quantities
     assert "blocks of 7 random tokens" in found["entropy"].meaning
     np.testing.assert_allclose(
         found["entropy"].values[0], by_hand(model, 7, attention_entropy), rtol=1e-4

@@ -3,6 +3,7 @@ import os
 import pytest
 
 from jaxcirc.study import PACKAGED, StudyError, load_config, new_study, prepare
+from jaxcirc.study._sources import Train
 
 from .conftest import TINY
 
@@ -35,10 +36,12 @@ def test_overrides_reach_every_section(tiny):
             "training.freeze=[W_E]",
         )
     )
-    assert prepared.training.steps == 20
-    assert prepared.training.learning_rate == 1e-3
-    assert prepared.training.batch_size is None
-    assert prepared.training.freeze == ("W_E",)
+    assert isinstance(prepared.source, Train)
+    training = prepared.source.training
+    assert training.steps == 20
+    assert training.learning_rate == 1e-3
+    assert training.batch_size is None
+    assert training.freeze == ("W_E",)
     assert prepared.task.d_vocab == 8
     assert prepared.model.n_layers == 1
     assert prepared.measurements[0].options == {"n_examples": 4}

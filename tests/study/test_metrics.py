@@ -76,7 +76,7 @@ def test_layers_that_were_not_asked_for_are_missing(ran):
 
 
 def examples(prepared, row, n):
-    key = fold_name(jr.key(prepared.training.seed), f"measure/{row}")
+    key = fold_name(jr.key(prepared.source.seed), f"measure/{row}")
     return prepared.task.sample(n, split="test", key=fold_name(key, "examples"))
 
 
@@ -142,7 +142,7 @@ def test_another_run_can_be_the_reference(ran, folder, tmp_path):
         tree = run(prepared).open()
         # The same seed and training: the last checkpoints are the same.
         assert float(tree["metrics"]["cka:resid_post"].sel(step=8)[0, 0]) > 0.999
-    with pytest.raises(StudyError, match=r"has no step '5'; it has 5 from 0 to 8"):
+    with pytest.raises(StudyError, match=r"has no step 5; it has 5 from 0 to 8"):
         study_of(tmp_path, row % f"{folder}/run@5")
     with pytest.raises(StudyError, match="holds no run"):
         study_of(tmp_path, row % f"{folder}/nothing")
@@ -188,11 +188,13 @@ def test_a_checkpoint_that_is_not_finite_is_a_failed_cell(tmp_path):
 
     broken = eqx.tree_at(lambda m: m.W_E, model, model.W_E.at[0, 0].set(jnp.nan))
     measure = prepared.measurements[-1].measure
-    found = measure(Snapshot(broken, model, jnp.array(1)), prepared.task, key=jr.key(0))
-    assert "1 entries" in measure.failure(found)
-    good = measure(Snapshot(model, model, jnp.array(1)), prepared.task, key=jr.key(0))
-    assert measure.failure(good) is None
-    assert np.isfinite(float(good["gini:W_E"].values))
+    shot = Snapshot(jnp.array(1), broken, model, jnp.array(True))
+    found = measure(shot, prepared.task, key=jr.key(0))
+    assert int(found.failure.count) == 1
+    shot = Snapshot(jnp.array(1), model, model, jnp.array(True))
+    good = measure(shot, prepared.task, key=jr.key(0))
+    assert int(good.failure.count) == 0
+    assert np.isfinite(float(good.quantities["gini:W_E"].values))
 
 
 def test_a_measurement_that_raises_fails_its_cells_and_no_others(tmp_path, monkeypatch):
@@ -289,9 +291,9 @@ measure: [weights]
 metrics:
   - {metric: cka, components: [resid_post], reference: all, n_examples: 8}
 """
-    import jaxcirc.study._reference as reference
+    import jaxcirc.study._inputs as inputs
 
-    monkeypatch.setattr(reference, "device_memory", lambda: 1000)
+    monkeypatch.setattr(inputs, "device_memory", lambda: 1000)
     tree = run(study_of(tmp_path, section)).open()
     assert not tree["metrics"].to_dataset().data_vars
     assert "Take fewer `n_examples`" in tree["metrics"].attrs["failed"]

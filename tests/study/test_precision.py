@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from jaxcirc.models import Transformer, TransformerConfig
-from jaxcirc.study import MEASUREMENTS
-from jaxcirc.study._measurements import Quantity, Snapshot
+from jaxcirc.study import MEASUREMENTS, Chunk, PerChunk, Quantity, Snapshot
 from jaxcirc.tasks import TASKS, AbstractTask
 
 # Of one model alone, and of weights or derivatives: there half precision is no excuse.
@@ -55,11 +54,12 @@ def models(task) -> dict[str, Transformer]:
 def measured(name: str, model: Transformer, task: AbstractTask) -> dict[str, Quantity]:
     spec = next(s for s in MEASUREMENTS if s.name == name)
     measure = spec.build(**(dict(spec.tiny) | OPTIONS.get(name, {})))
-    shot = Snapshot(model, jax.tree.map(lambda x: 2 * x, model), jnp.array(1))
-    if measure.batched:
-        shot = jax.tree.map(lambda x: x[None], shot)
-        return measure(shot, task, key=jr.key(1))
-    return eqx.filter_jit(measure)(shot, task, key=jr.key(1))
+    if isinstance(measure, PerChunk):
+        chunk = Chunk((1,), jax.tree.map(lambda x: x[None, None], model))
+        return measure(chunk, task, key=jr.key(1)).quantities
+    before = jax.tree.map(lambda x: 2 * x, model)
+    shot = Snapshot(jnp.array(1), model, before, jnp.array(True))
+    return eqx.filter_jit(measure)(shot, task, key=jr.key(1)).quantities
 
 
 @pytest.mark.parametrize("name", [*OF_WEIGHTS, *AS_IT_RUNS])
