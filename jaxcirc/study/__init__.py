@@ -29,6 +29,7 @@ from ._measurements import (
     Snapshot as Snapshot,
     Use as Use,
     Used as Used,
+    parse_use as parse_use,
 )
 from ._packaged import PACKAGED as PACKAGED, new_study as new_study
 from ._pico_config import Converted as Converted, convert_pico as convert_pico

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import fsspec
 
 from ..._core import digest_of
-from ...checkpoints import CheckpointError, open_trajectory, tensor_hashes
+from ...checkpoints import open_trajectory, tensor_hashes
 from ...models import Transformer, TransformerConfig
 
 
@@ -39,8 +39,7 @@ def find_start(text: str) -> Start:
             the HuggingFace hub with or without `@REVISION`.
 
     Raises:
-        ValueError: there is no such run, step or model.
-        CheckpointError: it is damaged.
+        ValueError: there is no such run, step or model, or it is damaged.
     """
     folder, at, step = text.rpartition("@")
     if not at:
@@ -80,8 +79,6 @@ def _of_weights(text: str, source: str, revision: str | None) -> Start:
     try:
         model = load(source, revision=revision)
     except (OSError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
         raise ValueError(f"training.start: {error}") from error
     if not isinstance(model, Transformer):
         raise ValueError(
