@@ -97,6 +97,13 @@ class ProgramTask(AbstractTask):
             lambda x: jnp.take_along_axis(x, best, axis=-2)[..., 0, :], offered
         )
 
+    def positions(
+        self, batch: Batch, end: Int[Array, " example"]
+    ) -> dict[str, Int[Array, " example"]]:
+        """`bos`, which stands before every sequence."""
+        del batch
+        return {"bos": jnp.zeros_like(end)}
+
     def solution(self) -> Transformer:
         """The compiled program, with this task's ids and one logit per answer.
 

@@ -6,7 +6,8 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from ._task import AbstractTask, Batch, Split, TaskSpec
+from ._batch import Batch, Split
+from ._task import AbstractTask, TaskSpec
 
 
 class Induction(AbstractTask):
@@ -78,6 +79,21 @@ class Induction(AbstractTask):
             return jnp.where(tokens == self.n_symbols, tokens, moved)
 
         return Batch(rename(batch.tokens), rename(batch.targets), batch.mask)
+
+    def positions(
+        self, batch: Batch, end: Int[Array, " example"]
+    ) -> dict[str, Int[Array, " example"]]:
+        """Where an induction head finds the answer.
+
+        `previous` is the last place before `end` with the same token, and `source` the
+        one behind it, which holds the answer: from `end` a head looks at `source`.
+        """
+        place = jnp.arange(batch.tokens.shape[-1])[None, :]
+        here = jnp.take_along_axis(batch.tokens, end[:, None], axis=-1)
+        same = (batch.tokens == here) & (place < end[:, None])
+        last = same.shape[-1] - 1 - jnp.argmax(same[:, ::-1], axis=-1)
+        previous = last.astype(end.dtype)
+        return {"previous": previous, "source": previous + 1}
 
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
         """Numbers, and `BOS`."""

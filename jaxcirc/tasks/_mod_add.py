@@ -9,8 +9,9 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from ._pairs import given_split, random_split
-from ._task import AbstractTask, Batch, Split, TaskSpec
+from ._batch import Batch, Split
+from ._splits import given_split, random_split
+from ._task import AbstractTask, TaskSpec
 
 
 class ModAdd(AbstractTask):
@@ -88,6 +89,13 @@ class ModAdd(AbstractTask):
         shift = jr.randint(key, batch.tokens.shape[:-1], 1, self.p)
         pairs = batch.tokens[..., :2]
         return self.label(pairs.at[..., 1].set((pairs[..., 1] + shift) % self.p))
+
+    def positions(
+        self, batch: Batch, end: Int[Array, " example"]
+    ) -> dict[str, Int[Array, " example"]]:
+        """The summands `a` and `b`; only `b` is another one when corrupted."""
+        del batch
+        return {"a": jnp.zeros_like(end), "b": jnp.ones_like(end)}
 
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
         """Numbers, and `=`."""

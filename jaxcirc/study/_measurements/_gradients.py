@@ -6,15 +6,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from ..._core import fold_name, widened
-from ...metrics import cross_entropy, gradient_cosine, gradient_statistics
+from ...metrics import gradient_cosine, gradient_statistics
 from ...models import Transformer
-from ...tasks import AbstractTask, Batch
+from ...objectives import CrossEntropy
+from ...tasks import AbstractTask
 from ._measurement import AbstractMeasurement, MeasurementSpec, Quantity, Snapshot
-
-
-def example_loss(model: Transformer, example: Batch) -> Array:
-    """Mean cross-entropy of one example over its positions that count, in nats."""
-    return cross_entropy(model(example.tokens), example.targets, example.mask)
 
 
 class Gradients(AbstractMeasurement):
@@ -35,10 +31,11 @@ class Gradients(AbstractMeasurement):
             self.n_examples, split="train", key=fold_name(key, "examples")
         )
         model, previous = widened(snapshot.model), widened(snapshot.previous)
-        found = gradient_statistics(example_loss, model, batch)
+        objective = CrossEntropy()
+        found = gradient_statistics(objective, model, batch)
 
         def loss(model: Transformer) -> Array:
-            return jax.vmap(lambda b: example_loss(model, b))(batch).mean()
+            return objective(model, batch).mean()
 
         before = jax.grad(loss)(previous)
         turned = gradient_cosine(found.mean, before)

@@ -14,8 +14,8 @@ from jaxtyping import Array, Key, PyTree
 from ..._core import find, fold_name, widened
 from ...llc import SAMPLERS, AbstractSampler, Schedule, Sweep, make_job, sweep
 from ...models import Transformer, TransformerConfig
+from ...objectives import CrossEntropy
 from ...tasks import AbstractTask, Batch
-from ...training import example_losses
 
 Made = TypeVar("Made")
 # Options of a short run, for tests.
@@ -52,7 +52,7 @@ class Sampling(eqx.Module):
         model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
         examples = train_examples(task, self.n_examples, jr.key(0))
         make_job(
-            example_losses,
+            CrossEntropy(),
             jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), model),
             examples,
             self.sampler,
@@ -78,7 +78,7 @@ class Sampling(eqx.Module):
         data = train_examples(task, self.n_examples, key)
         trivial = math.log(min(task.d_vocab_out, models.config.d_vocab_out))
         more = {"trivial_loss": trivial, **more}
-        return self.sweep(example_losses, widened(models), data, key, **more)
+        return self.sweep(CrossEntropy(), widened(models), data, key, **more)
 
     def sweep(
         self,
