@@ -167,10 +167,11 @@ def stack_models(models: Sequence[PyTree]) -> PyTree:
 
 
 def _as_functions(problem: Problem, observables: Mapping[str, Any]) -> Observables:
-    return {
+    functions: dict[str, Any] = {
         name: observed if callable(observed) else problem.on(observed)
         for name, observed in observables.items()
     }
+    return functions
 
 
 def _on_device(x: Any) -> Any:

@@ -85,7 +85,7 @@ class Loop(eqx.Module):
             return eqx.filter(state, eqx.is_array), losses
 
         lowered = jax.jit(program, donate_argnums=0).lower(*shapes, jnp.int32(1))
-        found = lowered.compile().memory_analysis()
+        found: Any = lowered.compile().memory_analysis()
         return found.argument_size_in_bytes + found.temp_size_in_bytes
 
 
