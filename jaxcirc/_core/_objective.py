@@ -85,10 +85,16 @@ def mean_of(objective: Objective, params: PyTree, examples: PyTree) -> Float[Arr
         objective: An `AbstractObjective`, or a function that gives a value per example.
         params: Weights.
         examples: A pytree with a leading example axis.
+
+    Raises:
+        ValueError: the function does not give one value for each example.
     """
     if isinstance(objective, AbstractObjective):
         return objective.mean(params, examples)
-    return objective(params, examples).mean()
+    values = objective(params, examples)
+    if jnp.ndim(values) != 1:
+        raise _no_values(values)
+    return values.mean()
 
 
 def value_of_one(
@@ -100,11 +106,25 @@ def value_of_one(
         objective: (params, examples) -> the value of each, or its logits.
         params: Weights.
         example: One row of a batch.
+
+    Raises:
+        ValueError: the function does not give a value for each example.
     """
     if isinstance(objective, AbstractObjective):
         # The mean over the places of one example, by a smaller program than a batch's.
         return objective.mean(params, example)
-    return objective(params, jax.tree.map(lambda x: x[None], example))[0]
+    values = objective(params, jax.tree.map(lambda x: x[None], example))
+    if jnp.shape(values)[:1] != (1,):
+        raise _no_values(values)
+    return values[0]
+
+
+def _no_values(values: Array) -> ValueError:
+    return ValueError(
+        "objective: a function `(params, examples)` must return one value for each "
+        f"example; got an array of shape {list(jnp.shape(values))}. Leave out the mean "
+        "over examples: it is taken by who needs it."
+    )
 
 
 def require_loss(objective: Objective, *, who: str) -> None:

@@ -165,6 +165,15 @@ def test_what_takes_an_objective_takes_a_function_too():
         )
 
 
+def test_a_function_that_takes_the_mean_itself_is_told_so():
+    mean = lambda model, batch: CrossEntropy().mean(model, batch)
+    for measure in (metrics.gradient_statistics, metrics.empirical_fisher_trace):
+        with pytest.raises(ValueError, match=r"shape \[\]. Leave out the mean"):
+            measure(mean, MODEL, BATCH)
+    with pytest.raises(ValueError, match="one value for each example"):
+        mean_of(mean, MODEL, BATCH)
+
+
 def test_chains_take_an_objective_with_weights_of_its_own():
     """The reference's weights are data of the loss: they are not sampled."""
     found = llc.estimate(
