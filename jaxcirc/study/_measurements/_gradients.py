@@ -35,7 +35,8 @@ class Gradients(AbstractMeasurement):
         found = gradient_statistics(objective, model, batch)
 
         def loss(model: Transformer) -> Array:
-            return objective(model, batch).mean()
+            # Example by example, as the gradient that it is compared with.
+            return jax.vmap(lambda one: objective.mean(model, one))(batch).mean()
 
         before = jax.grad(loss)(previous)
         turned = gradient_cosine(found.mean, before)
