@@ -33,7 +33,12 @@ class CrossEntropy(AbstractObjective):
     better: ClassVar[Literal["lower", "higher"]] = "lower"
 
     def parts(self, model, examples: Batch) -> tuple[Array, Array]:
-        """The surprise at every position, and which positions count."""
+        """The surprise at every position, and which positions count.
+
+        Args:
+            model: Called as `model(tokens)`.
+            examples: A `Batch`.
+        """
         return surprise(model(examples.tokens), examples.targets), examples.mask
 
 

@@ -56,7 +56,15 @@ class KLTo(AbstractObjective):
     better: ClassVar[Literal["lower", "higher"]] = "lower"
 
     def parts(self, model, examples) -> tuple[Array, Array]:
-        """The divergence at every position, and which positions count."""
+        """The divergence at every position, and which positions count.
+
+        Args:
+            model: Called as `model(tokens)`.
+            examples: A `Batch`, or a `SoftBatch` where there is no reference.
+
+        Raises:
+            ValueError: there is neither a reference nor logits.
+        """
         if self.reference is not None:
             target = self.reference(examples.tokens)
         elif isinstance(examples, SoftBatch):

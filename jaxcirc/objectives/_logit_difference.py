@@ -33,7 +33,12 @@ class LogitDifference(AbstractObjective):
     better: ClassVar[Literal["lower", "higher"]] = "higher"
 
     def parts(self, model, examples: Pairs) -> tuple[Array, Array]:
-        """One place for each pair, which counts where it has answers of both kinds."""
+        """One place for each pair, which counts where it has answers of both kinds.
+
+        Args:
+            model: Called as `model(tokens)`.
+            examples: `Pairs`.
+        """
         logits = at_least_float32(logits_at_end(model, examples))
         right, some_right = _mean_over(*over_answers(logits, examples.right))
         wrong, some_wrong = _mean_over(*over_answers(logits, examples.wrong))

@@ -32,6 +32,11 @@ class Negative(AbstractObjective):
             )
 
     def parts(self, model, examples) -> tuple[Array, Array]:
-        """Those of the score, with the other sign."""
+        """Those of the score, with the other sign.
+
+        Args:
+            model: Called as `model(tokens)`.
+            examples: What the score takes.
+        """
         values, mask = self.score.parts(model, examples)
         return -values, mask

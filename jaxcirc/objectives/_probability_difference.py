@@ -33,7 +33,12 @@ class ProbabilityDifference(AbstractObjective):
     better: ClassVar[Literal["lower", "higher"]] = "higher"
 
     def parts(self, model, examples: Pairs) -> tuple[Array, Array]:
-        """One place for each pair, which counts where it has answers of both kinds."""
+        """One place for each pair, which counts where it has answers of both kinds.
+
+        Args:
+            model: Called as `model(tokens)`.
+            examples: `Pairs`.
+        """
         logits = at_least_float32(logits_at_end(model, examples))
         p = jax.nn.softmax(logits, axis=-1)
         right, some_right = over_answers(p, examples.right)

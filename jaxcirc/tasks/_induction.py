@@ -53,7 +53,13 @@ class Induction(AbstractTask):
         return tuple(sorted({self.shortest, middle, self.longest}))
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
-        """`n` sequences. Both splits are fresh draws: the domain has no end."""
+        """`n` sequences. Both splits are fresh draws: the domain has no end.
+
+        Args:
+            n: How many.
+            split: `train` or `test`.
+            key: Of the draw.
+        """
         del split
         length_key, order_key = jr.split(key)
         length = jr.randint(length_key, (n, 1), self.shortest, self.longest + 1)
@@ -70,7 +76,12 @@ class Induction(AbstractTask):
         return Batch(tokens[:, :-1], tokens[:, 1:], mask)
 
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
-        """Every token renamed by one random shift: the same pattern, other answers."""
+        """Every token renamed by one random shift: the same pattern, other answers.
+
+        Args:
+            batch: Examples of this task.
+            key: Of what is random.
+        """
         shape = (*batch.tokens.shape[:-1], 1)
         shift = jr.randint(key, shape, 1, self.n_symbols)
 
@@ -87,6 +98,10 @@ class Induction(AbstractTask):
 
         `previous` is the last place before `end` with the same token, and `source` the
         one behind it, which holds the answer: from `end` a head looks at `source`.
+
+        Args:
+            batch: Examples of this task.
+            end: The position of each whose answer is asked for.
         """
         place = jnp.arange(batch.tokens.shape[-1])[None, :]
         here = jnp.take_along_axis(batch.tokens, end[:, None], axis=-1)

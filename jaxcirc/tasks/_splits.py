@@ -16,6 +16,11 @@ def random_split(
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
     """Numbers a p + b of the pairs (a, b) to train on, and of the others.
 
+    Args:
+        p: Numbers are below it.
+        train_fraction: Share of all p² pairs to train on.
+        seed: Which pairs those are.
+
     Raises:
         ValueError: the fraction leaves a split empty.
     """

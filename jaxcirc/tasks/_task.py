@@ -1,5 +1,6 @@
 """What every task gives, and a row of the task catalogue."""
 
+import abc
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -33,14 +34,21 @@ class AbstractTask(eqx.Module):
         """Lengths of the blocks that its sequences repeat, in tokens; none if none."""
         return ()
 
+    @abc.abstractmethod
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
-        """`n` random examples of a split, with replacement where it is finite."""
-        raise NotImplementedError
+        """`n` random examples of a split, with replacement where it is finite.
+
+        Args:
+            n: How many.
+            split: `train` or `test`.
+            key: Of the draw.
+        """
 
     def examples(self, split: Split) -> Batch | None:
         """Every example of a split, or None where the domain has no end."""
         del split
 
+    @abc.abstractmethod
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
         """A counterpart of equal length for each example, with other right answers.
 
@@ -51,7 +59,6 @@ class AbstractTask(eqx.Module):
             batch: Examples of this task.
             key: Of what is random in the counterparts.
         """
-        raise NotImplementedError
 
     def positions(
         self, batch: Batch, end: Int[Array, " example"]
@@ -110,13 +117,13 @@ class AbstractTask(eqx.Module):
         """A model that is known to solve the task, or None if none is known."""
         return None
 
+    @abc.abstractmethod
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
         """What each token looks like to a person."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def describe(self) -> dict[str, str]:
         """A few facts about the data, for the report."""
-        raise NotImplementedError
 
 
 class TaskSpec(NamedTuple):

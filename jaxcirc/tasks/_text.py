@@ -69,7 +69,13 @@ class Text(AbstractTask):
         self.n_ctx, self.tokenizer, self.n_files = n_ctx, tokenizer, n_files
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
-        """`n` windows at random places of a split."""
+        """`n` windows at random places of a split.
+
+        Args:
+            n: How many.
+            split: `train` or `test`.
+            key: Of the draw.
+        """
         data = self.train if split == "train" else self.test
         start = jr.randint(key, (n, 1), 0, data.shape[0] - self.n_ctx)
         window = data[start + jnp.arange(self.n_ctx + 1)[None, :]].astype(jnp.int32)
@@ -80,6 +86,10 @@ class Text(AbstractTask):
         """The window of another example, so give at least two.
 
         Its next token is now and then the same one; compare targets where it matters.
+
+        Args:
+            batch: Examples of this task.
+            key: Of what is random.
         """
         del key
         return jax.tree.map(lambda x: jnp.roll(x, 1, axis=0), batch)
