@@ -22,8 +22,8 @@ from _harness import report
 from jaxcirc._core import fold_name
 from jaxcirc.checkpoints import TrajectoryWriter, open_trajectory
 from jaxcirc.llc import HMC, propose, sweep
+from jaxcirc.objectives import CrossEntropy
 from jaxcirc.tasks import Batch
-from jaxcirc.training import example_losses
 
 PROGRAMS = (
     "fraction_of_previous",
@@ -65,7 +65,7 @@ def run(folder: str, options: argparse.Namespace) -> None:
             examples = Batch(**{k: jnp.asarray(arrays[k]) for k in Batch._fields})
         key = fold_name(jr.key(0), name)
         sampler = propose(
-            example_losses,
+            CrossEntropy(),
             model,
             examples,
             blank,
@@ -75,7 +75,7 @@ def run(folder: str, options: argparse.Namespace) -> None:
             key=fold_name(key, "pilot"),
         )
         found = sweep(
-            example_losses,
+            CrossEntropy(),
             model,
             examples,
             sampler,

@@ -16,9 +16,10 @@ from torch import nn
 
 from jaxcirc._core import named_leaves
 from jaxcirc.models import MODELS, Transformer
+from jaxcirc.objectives import CrossEntropy
 from jaxcirc.tasks import TASKS
 from jaxcirc.training import Training
-from jaxcirc.training._advance import init_state, make_advance
+from jaxcirc.training._advance import Lesson, init_state, make_loop
 
 STEPS = 5
 SEEDS = 8
@@ -90,11 +91,12 @@ def torch_steps(config, task):
 
 def jax_steps(config, task, seeds: int):
     training = Training(batch_size=None, seeds=seeds, weight_decay=1.0)
-    advance, state = make_advance(training), init_state(config, training)
+    loop, state = make_loop(training), init_state(config, training)
+    lesson = Lesson(task, CrossEntropy())
 
     def run():
         nonlocal state
-        state, losses = advance(task, state, jnp.int32(STEPS))
+        state, losses = loop(state, jnp.int32(STEPS), lesson)
         jax.block_until_ready(losses)
 
     return run

@@ -81,13 +81,24 @@ class ProgramTask(AbstractTask):
         return self.train if split == "train" else self.test
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
-        """`n` sequences of a split, with replacement."""
+        """`n` sequences of a split, with replacement.
+
+        Args:
+            n: How many.
+            split: `train` or `test`.
+            key: Of the draw.
+        """
         whole = self.examples(split)
         rows = jr.randint(key, (n,), 0, whole.tokens.shape[0])
         return jax.tree.map(lambda x: x[rows], whole)
 
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
-        """Of a few random train sequences the one with most answers changed."""
+        """Of a few random train sequences the one with most answers changed.
+
+        Args:
+            batch: Examples of this task.
+            key: Of those few.
+        """
         example = batch.tokens.shape[:-1]
         rows = jr.randint(key, (*example, 16), 0, self.train.tokens.shape[0])
         offered = jax.tree.map(lambda x: x[rows], self.train)
@@ -96,6 +107,18 @@ class ProgramTask(AbstractTask):
         return jax.tree.map(
             lambda x: jnp.take_along_axis(x, best, axis=-2)[..., 0, :], offered
         )
+
+    def positions(
+        self, batch: Batch, end: Int[Array, " example"]
+    ) -> dict[str, Int[Array, " example"]]:
+        """`bos`, which stands before every sequence.
+
+        Args:
+            batch: Examples of this task.
+            end: The position of each whose answer is asked for.
+        """
+        del batch
+        return {"bos": jnp.zeros_like(end)}
 
     def solution(self) -> Transformer:
         """The compiled program, with this task's ids and one logit per answer.

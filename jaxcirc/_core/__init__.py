@@ -20,6 +20,14 @@ from ._lock import (
 )
 from ._memory import device_memory as device_memory
 from ._names import nearest as nearest, unknown as unknown
+from ._objective import (
+    AbstractObjective as AbstractObjective,
+    Objective as Objective,
+    masked_mean as masked_mean,
+    mean_of as mean_of,
+    require_loss as require_loss,
+    value_of_one as value_of_one,
+)
 from ._rows import rows_of as rows_of
 from ._safe import (
     entropy_terms as entropy_terms,

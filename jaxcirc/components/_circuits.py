@@ -4,13 +4,15 @@ Rows are vectors of the residual stream: a head reads x and writes x W_V W_O, an
 score of a query and a key is x_query W_Q W_Kᵀ x_keyᵀ, before scaling.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from .._core import widened
-from ..metrics import cross_entropy
 from ..models import Add, Transformer, capture, rotary_turn
+from ..objectives import CrossEntropy
 from ..tasks import Batch
 from ._factored import Factored
 
@@ -92,8 +94,8 @@ def result_gradient(
 
     def loss(delta: Array) -> Array:
         # One delta for all heads, so its gradient is that of the sum, once per head.
-        logits = model(batch.tokens, edits=(Add("attn.result", delta),))
-        return cross_entropy(logits, batch.targets, batch.mask)
+        edited = functools.partial(model, edits=(Add("attn.result", delta),))
+        return CrossEntropy().mean(edited, batch)
 
     return jax.grad(loss)(jnp.zeros(shape, model.W_E.dtype))[..., 0, :] / c.n_heads
 
@@ -103,11 +105,7 @@ def weight_gradients(model: Transformer, batch: Batch) -> PyTree:
 
     Of the weights in float32 or wider: half precision would round small ones away.
     """
-
-    def loss(model: Transformer) -> Array:
-        return cross_entropy(model(batch.tokens), batch.targets, batch.mask)
-
-    return jax.grad(loss)(widened(model))
+    return jax.grad(CrossEntropy().mean)(widened(model), batch)
 
 
 def _heads_first(x: Array) -> Array:

@@ -1,5 +1,6 @@
 """A model on a batch, as named stacks of matrices: what metrics are taken of."""
 
+import functools
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -8,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from .._core import fold_name, named_leaves, widened
-from ..metrics import cross_entropy
 from ..models import Add, Transformer, capture, sites
+from ..objectives import CrossEntropy
 from ..tasks import Batch
 from ._circuits import ov, ov_gradient, ov_velocity, qk, weight_gradients
 from ._component import Component, check_position, site_of, weight_paths
@@ -121,9 +122,7 @@ def _site_gradients(model: Transformer, batch: Batch, slopes: list[Component]) -
 
     def total(deltas: dict[str, Array]) -> Array:
         edits = tuple(Add(name, delta) for name, delta in deltas.items())
-        logits = model(batch.tokens, edits=edits)
-        losses = jax.vmap(cross_entropy)(logits, batch.targets, batch.mask)
-        return losses.sum()
+        return CrossEntropy()(functools.partial(model, edits=edits), batch).sum()
 
     return jax.grad(total)({c.name: zeros(c.name) for c in slopes})
 

@@ -12,17 +12,14 @@ from ._calibrate import (
 )
 from ._chain import Schedule as Schedule
 from ._extrapolate import Limit as Limit, extrapolate as extrapolate
-from ._job import (
-    DatasetLoss as DatasetLoss,
-    make_job as make_job,
-    stack_models as stack_models,
-)
+from ._job import make_job as make_job, stack_models as stack_models
 from ._layout import LLCMemoryError as LLCMemoryError
 from ._masks import path_mask as path_mask
 from ._metropolis import HMC as HMC, MALA as MALA
 from ._momentum import SGHMC as SGHMC, SGNHT as SGNHT
 from ._plateau import Plateau as Plateau, find_plateau as find_plateau
 from ._preconditioned import AdamSGLD as AdamSGLD, RMSpropSGLD as RMSpropSGLD
+from ._problem import DatasetLoss as DatasetLoss
 from ._responses import influence as influence, susceptibilities as susceptibilities
 from ._result import LLCError as LLCError, LLCEstimate as LLCEstimate
 from ._sampler import AbstractSampler as AbstractSampler, SamplerSpec as SamplerSpec

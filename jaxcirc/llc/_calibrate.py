@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from .._core import fold_name
+from .._core import Objective, fold_name
 from ._chain import Schedule
 from ._curvature import Curvature, curvature, run_pilot
 from ._diagnostics import mean_ess
 from ._job import Job, make_job
 from ._plateau import Plateau, find_plateau
-from ._problem import LossFn, number_dtype
+from ._problem import number_dtype
 from ._result import LLCEstimate
 from ._sampler import AbstractSampler
 from ._sgld import SGLD
@@ -76,7 +76,7 @@ class Calibration:
 
 
 def calibrate(
-    loss_fn: LossFn,
+    loss_fn: Objective,
     params: PyTree,
     data: PyTree,
     sampler: AbstractSampler | None = None,
@@ -103,7 +103,8 @@ def calibrate(
     proposal then shows whether the estimate holds still there.
 
     Args:
-        loss_fn: (weights, examples) -> the loss of each example.
+        loss_fn: (weights, examples) -> the loss of each example: an objective, such as
+            `objectives.CrossEntropy()`, or any function.
         params: Weights w*.
         data: Examples, or a function from a key to examples.
         sampler: What to calibrate; its step size is ignored, and its `n_beta`, if
@@ -188,7 +189,7 @@ def calibrate(
 
 
 def propose(
-    loss_fn: LossFn,
+    loss_fn: Objective,
     params: PyTree,
     data: PyTree,
     sampler: AbstractSampler,
@@ -202,7 +203,8 @@ def propose(
     """The step size and gamma that `calibrate` would propose, without its grid.
 
     Args:
-        loss_fn: (weights, examples) -> the loss of each example.
+        loss_fn: (weights, examples) -> the loss of each example: an objective, such as
+            `objectives.CrossEntropy()`, or any function.
         params: Weights w*.
         data: Examples, or a function from a key to examples.
         sampler: Whose step size is wanted.

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Key, PyTree
 
-from .._core import count, named_leaves, tree_bytes, unknown
+from .._core import Objective, count, named_leaves, tree_bytes, unknown
 from ._chain import Observables, Schedule
-from ._problem import LossFn, Problem, make_problem, number_dtype
+from ._problem import Problem, make_problem, number_dtype
 from ._program import Cells
 from ._sampler import AbstractSampler
 
@@ -98,7 +98,7 @@ class Job(NamedTuple):
 
 
 def make_job(
-    loss_fn: LossFn,
+    loss_fn: Objective,
     params: PyTree,
     data: PyTree,
     sampler: AbstractSampler,
@@ -143,7 +143,7 @@ def make_job(
             f"llc: `noise` needs a number for each of {len(axes['checkpoint'])} "
             f"checkpoints; got {len(noise)}."
         )
-    watched = _as_functions(loss_fn, observables or {})
+    watched = _as_functions(problem, observables or {})
     return Job(
         problem, sampler, models, stacked, dimensions, watched, schedule, axes, noise
     )
@@ -179,26 +179,10 @@ def stack_models(models: Sequence[PyTree]) -> PyTree:
     )
 
 
-class DatasetLoss(eqx.Module):
-    """An observable: the loss of each example of a data set.
-
-    Args:
-        loss_fn: (weights, examples) -> the loss of each example.
-        data: The examples.
-    """
-
-    loss_fn: LossFn
-    data: PyTree
-
-    def __call__(self, params: PyTree) -> Float[Array, " example"]:
-        """The losses with some weights."""
-        return self.loss_fn(params, self.data)
-
-
-def _as_functions(loss_fn: LossFn, observables: Mapping[str, Any]) -> Observables:
+def _as_functions(problem: Problem, observables: Mapping[str, Any]) -> Observables:
     functions: dict[str, Any] = {
-        name: o if callable(o) else DatasetLoss(loss_fn, o)
-        for name, o in observables.items()
+        name: observed if callable(observed) else problem.on(observed)
+        for name, observed in observables.items()
     }
     return functions
 

@@ -9,9 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
-from .._core import at_least_float32, named_leaves
-
-LossFn = Callable[[Any, Any], Array]
+from .._core import Objective, at_least_float32, named_leaves, require_loss
 
 
 class Problem(eqx.Module):
@@ -25,7 +23,7 @@ class Problem(eqx.Module):
         batch_size: Examples per step; None for all of them.
     """
 
-    loss_fn: LossFn
+    loss_fn: Objective
     data: PyTree
     population: Callable[[Key[Array, ""]], PyTree] | None
     n: int | None = eqx.field(static=True)
@@ -36,6 +34,10 @@ class Problem(eqx.Module):
         wide = at_least_float32(self.loss_fn(params, examples))
         # With float64 weights everything is float64, whatever the loss was summed in.
         return wide.astype(jnp.promote_types(wide.dtype, number_dtype(params)))
+
+    def on(self, data: PyTree) -> "DatasetLoss":
+        """The loss of each example of other data, as a function of the weights."""
+        return DatasetLoss(self.loss_fn, data)
 
     def draw(self, key: Key[Array, ""]) -> tuple[PyTree, Array | None]:
         """A step's examples and their places in the data; None for all or fresh ones.
@@ -68,6 +70,22 @@ class Problem(eqx.Module):
         return each.reshape(-1)[: self.n]
 
 
+class DatasetLoss(eqx.Module):
+    """An observable: the loss of each example of a data set.
+
+    Args:
+        loss_fn: (weights, examples) -> the loss of each example.
+        data: The examples.
+    """
+
+    loss_fn: Objective
+    data: PyTree
+
+    def __call__(self, params: PyTree) -> Float[Array, " example"]:
+        """The losses with some weights."""
+        return self.loss_fn(params, self.data)
+
+
 def number_dtype(params: PyTree) -> jnp.dtype:
     """Type of step sizes, losses and norms: float32, or float64 with such weights."""
     leaves = jax.tree.leaves(eqx.filter(params, eqx.is_inexact_array))
@@ -76,20 +94,22 @@ def number_dtype(params: PyTree) -> jnp.dtype:
 
 
 def make_problem(
-    loss_fn: LossFn, data: PyTree, batch_size: int | None, params: PyTree
+    loss_fn: Objective, data: PyTree, batch_size: int | None, params: PyTree
 ) -> Problem:
     """A problem, checked without running anything.
 
     Args:
-        loss_fn: (weights, examples) -> the loss of each example.
+        loss_fn: (weights, examples) -> the loss of each example: an objective such as
+            `objectives.CrossEntropy()`, or any function.
         data: Examples with a leading axis, or a function from a key to examples.
         batch_size: Examples per step; None for all.
         params: Weights, or their shapes, of one model.
 
     Raises:
         ValueError: the data have no common number of examples, the batch is larger than
-            that, or the loss is not one number per example.
+            that, or the loss is a score or not one number per example.
     """
+    require_loss(loss_fn, who="llc")
     if callable(data) and not eqx.is_array(data):
         if batch_size is not None:
             raise ValueError(

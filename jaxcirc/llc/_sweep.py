@@ -9,12 +9,11 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PyTree
 
-from .._core import unknown
+from .._core import Objective, unknown
 from ._baseline import initial_losses, observe_centers
 from ._chain import Schedule, Trace
 from ._job import Baseline, Job, make_job
 from ._layout import Strategy, chain_bytes, execution_order, plan_layout
-from ._problem import LossFn
 from ._program import fetch, place, sample_cells
 from ._result import LLCError, LLCEstimate, summarize
 from ._sampler import AbstractSampler
@@ -103,7 +102,7 @@ class Sweep:
 
 
 def sweep(
-    loss_fn: LossFn,
+    loss_fn: Objective,
     params: PyTree,
     data: PyTree,
     sampler: AbstractSampler,
@@ -137,7 +136,8 @@ def sweep(
     differences are known better than either.
 
     Args:
-        loss_fn: (weights, examples) -> the loss of each example.
+        loss_fn: (weights, examples) -> the loss of each example: an objective, such as
+            `objectives.CrossEntropy()`, or any function.
         params: Weights w*: any pytree whose floating arrays are to be sampled. With
             `steps`, every array has a leading checkpoint axis (`stack_models`).
         data: Examples, a pytree with a leading example axis; or a function from a key
@@ -233,7 +233,7 @@ def sweep(
 
 
 def estimate(
-    loss_fn: LossFn,
+    loss_fn: Objective,
     params: PyTree,
     data: PyTree,
     sampler: AbstractSampler,
@@ -250,7 +250,8 @@ def estimate(
     and `throw`, with the same meanings and defaults.
 
     Args:
-        loss_fn: (weights, examples) -> the loss of each example.
+        loss_fn: (weights, examples) -> the loss of each example: an objective, such as
+            `objectives.CrossEntropy()`, or any function.
         params: Weights w*: an Equinox module, a Flax or Haiku tree, or any pytree of
             arrays.
         data: Examples with a leading axis, or a function from a key to examples.

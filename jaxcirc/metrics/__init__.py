@@ -24,6 +24,7 @@ from ._answers import (
     cross_entropy as cross_entropy,
     logit_difference as logit_difference,
     rank_0_rate as rank_0_rate,
+    surprise as surprise,
 )
 from ._attention import (
     attention_distance as attention_distance,
@@ -91,6 +92,7 @@ from ._heavy_tail import (
 )
 from ._lens import (
     answer_rank as answer_rank,
+    kl_divergence as kl_divergence,
     lens_agreement as lens_agreement,
     lens_divergence as lens_divergence,
 )

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
-from .._core import at_least_float32, squared_norm
+from .._core import Objective, at_least_float32, squared_norm, value_of_one
 
 
 def fisher_trace(
-    logits: Callable[[PyTree, PyTree], Float[Array, " outcome"]],
+    logits: Callable[[PyTree, PyTree], Float[Array, "example outcome"]],
     params: PyTree,
     inputs: PyTree,
     *,
@@ -24,7 +24,7 @@ def fisher_trace(
     of the generalised Gauss-Newton matrix (Martens 2014). In [0, inf), nats.
 
     Args:
-        logits: (params, one input) -> logits of the outcomes.
+        logits: (params, inputs) -> for each input, logits of the outcomes.
         params: Arrays alone.
         inputs: A pytree with a leading example axis.
         num_samples: Outcomes drawn per example, unbiased; None sums over all of them,
@@ -33,6 +33,12 @@ def fisher_trace(
 
     Raises:
         ValueError: `num_samples` without a key.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> softmax = lambda w, x: w[None] + 0 * x  # its own Fisher is diag(p) - p pᵀ
+        >>> float(fisher_trace(softmax, jnp.zeros(2), jnp.zeros((1, 1))))
+        0.5
     """
     if num_samples is not None and key is None:
         raise ValueError("fisher_trace: give a `key` for drawing outcomes.")
@@ -43,7 +49,7 @@ def fisher_trace(
         one, key = args
 
         def log_p(p: PyTree) -> Array:
-            return jax.nn.log_softmax(at_least_float32(logits(p, one)))
+            return jax.nn.log_softmax(at_least_float32(value_of_one(logits, p, one)))
 
         values, pull = jax.vjp(log_p, params)
 
@@ -61,7 +67,7 @@ def fisher_trace(
 
 
 def empirical_fisher_trace(
-    loss: Callable[[PyTree, PyTree], Array], params: PyTree, batch: PyTree
+    objective: Objective, params: PyTree, examples: PyTree
 ) -> Float[Array, ""]:
     """Mean squared norm of the examples' gradients at their own labels.
 
@@ -69,12 +75,18 @@ def empirical_fisher_trace(
     need not resemble it (Kunstner et al. 2019). In [0, inf).
 
     Args:
-        loss: (params, one example) -> its loss, -log p of its label.
+        objective: (params, examples) -> -log p of each example's label.
         params: Arrays alone.
-        batch: A pytree with a leading example axis.
+        examples: A pytree with a leading example axis.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> project = lambda w, x: x @ w  # the gradient of an example is itself
+        >>> float(empirical_fisher_trace(project, jnp.zeros(2), 3 * jnp.eye(2)))
+        9.0
     """
 
     def example(one: PyTree) -> Array:
-        return squared_norm(jax.grad(loss)(params, one))
+        return squared_norm(jax.grad(lambda p: value_of_one(objective, p, one))(params))
 
-    return jax.lax.map(example, batch).mean()
+    return jax.lax.map(example, examples).mean()

@@ -1,13 +1,20 @@
 """What the gradients of single examples say about a batch."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from .._core import inner, linear_combination, ratio, squared_norm, widened
+from .._core import (
+    Objective,
+    inner,
+    linear_combination,
+    ratio,
+    squared_norm,
+    value_of_one,
+    widened,
+)
 
 
 class GradientStatistics(NamedTuple):
@@ -32,7 +39,7 @@ class GradientStatistics(NamedTuple):
 
 
 def gradient_statistics(
-    loss: Callable[[PyTree, PyTree], Array], params: PyTree, batch: PyTree
+    objective: Objective, params: PyTree, examples: PyTree
 ) -> GradientStatistics:
     """Norm, agreement and noise of the gradients of a batch's examples, in one pass.
 
@@ -40,14 +47,21 @@ def gradient_statistics(
     are in float32 or wider, whatever the type of the parameters.
 
     Args:
-        loss: (params, one example) -> its loss, a scalar.
+        objective: (params, examples) -> the value of each example.
         params: Arrays alone; of an Equinox model its `eqx.filter(…, is_inexact_array)`.
-        batch: A pytree with a leading axis of at least two examples.
+        examples: A pytree with a leading axis of at least two examples.
 
     Raises:
         ValueError: fewer than two examples.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> project = lambda w, x: x @ w  # the gradient of an example is itself
+        >>> found = gradient_statistics(project, jnp.zeros(2), 3 * jnp.eye(2))
+        >>> round(float(found.example_norm), 4), round(float(found.example_cosine), 4)
+        (3.0, 0.0)
     """
-    n = len(jax.tree.leaves(batch)[0])
+    n = len(jax.tree.leaves(examples)[0])
     if n < 2:
         raise ValueError(
             f"gradient_statistics: needs at least 2 examples to compare; got {n}."
@@ -56,7 +70,7 @@ def gradient_statistics(
 
     def step(carry, example):
         total, directions, squares = carry
-        g = widened(jax.grad(loss)(params, example))
+        g = widened(jax.grad(lambda p: value_of_one(objective, p, example))(params))
         square = squared_norm(g)
         size = jnp.sqrt(square)
         unit = ratio(jnp.ones_like(size), size, empty=0)
@@ -65,7 +79,7 @@ def gradient_statistics(
         return (total, directions, squares + square), None
 
     start = (zeros, zeros, jnp.zeros_like(squared_norm(zeros)))
-    (total, directions, squares), _ = jax.lax.scan(step, start, batch)
+    (total, directions, squares), _ = jax.lax.scan(step, start, examples)
     mean = linear_combination((1 / n, total))
     norm_square, mean_square = squared_norm(mean), squares / n
     return GradientStatistics(
@@ -111,7 +125,19 @@ def gradient_noise_scale(
 def gradient_cosine(a: PyTree, b: PyTree) -> Float[Array, ""]:
     """Cosine between two gradients (any pytrees of one structure), in [-1, 1].
 
-    NaN if either is zero. Unchanged by the scale of either.
+    NaN if either is zero. Unchanged by the scale of either. Near 0 for unrelated
+    gradients of many weights.
+
+    Args:
+        a: A gradient, or any other pytree of arrays.
+        b: Another of the same structure.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> a = {"u": jnp.array([3.0, 0.0]), "v": jnp.array([4.0])}
+        >>> b = {"u": jnp.array([1.0, 0.0]), "v": jnp.array([0.0])}
+        >>> round(float(gradient_cosine(a, b)), 4)
+        0.6
     """
     lengths = jnp.sqrt(squared_norm(a)) * jnp.sqrt(squared_norm(b))
     return jnp.clip(inner(a, b) / lengths, -1, 1)

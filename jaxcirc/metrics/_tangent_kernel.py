@@ -21,9 +21,17 @@ def empirical_ntk(
     batch per example and output, so memory is that of a few gradients.
 
     Args:
-        fn: (params, inputs) -> outputs, with or without an axis of outputs.
+        fn: (params, inputs) -> outputs of each example, with or without an axis of
+            outputs; an objective, which gives one number for each, is such a function.
         params: Arrays alone.
         inputs: A pytree with a leading example axis.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> project = lambda w, x: x @ w
+        >>> x = jnp.array([[1.0, 0.0], [2.0, 1.0]])
+        >>> empirical_ntk(project, jnp.zeros(2), x).tolist()
+        [[1.0, 2.0], [2.0, 5.0]]
     """
     out, pull = jax.vjp(lambda p: fn(p, inputs), params)
     n, flat = out.shape[0], out.reshape(out.shape[0], -1)
@@ -49,6 +57,10 @@ def kernel_velocity(
     lazily, with features that do not change (Fort et al. 2020). Unchanged by the scale
     of either. NaN if either is zero.
 
+    Args:
+        new: The kernel of a later checkpoint.
+        old: The kernel of an earlier one, of the same examples.
+
     Example:
         >>> import jax.numpy as jnp
         >>> float(kernel_velocity(3 * jnp.eye(4), jnp.eye(4)))
@@ -67,6 +79,10 @@ def kernel_alignment(
 
     In [0, 1] for a positive semidefinite kernel: 1 for K = y yᵀ (Cristianini et al.
     2001). NaN if either is zero.
+
+    Args:
+        kernel: Of some examples.
+        targets: One number for each of them, such as what is still wrong.
 
     Example:
         >>> import jax.numpy as jnp

@@ -246,11 +246,11 @@ def _write_out(plain: dict[str, Any]) -> dict[str, Any]:
     plain = dict(plain)
     if isinstance(plain.get("task"), str):
         plain["task"] = {"name": plain["task"]}
-    for spec in TASKS:
-        task, own = plain.get("task"), plain.get(spec.name)
-        named = isinstance(task, dict) and task.get("name") == spec.name
+    for name in (name for spec in TASKS for name in (spec.name, *spec.formerly)):
+        task, own = plain.get("task"), plain.get(name)
+        named = isinstance(task, dict) and task.get("name") == name
         if named and isinstance(own, dict):
-            plain["task"] = task | plain.pop(spec.name)
+            plain["task"] = task | plain.pop(name)
     if isinstance(plain.get("measure"), list):
         rows = plain["measure"]
         plain["measure"] = [{"name": r} if isinstance(r, str) else r for r in rows]

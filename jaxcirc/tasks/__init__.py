@@ -1,15 +1,16 @@
 """Tasks: data with right answers, wrong counterparts and names for the tokens."""
 
-from . import _induction, _mod_add, _text, _tokens
+from . import _induction, _mod_add, _text
+from ._batch import Batch as Batch, Split as Split
 from ._induction import Induction as Induction
 from ._mod_add import ModAdd as ModAdd
-from ._task import (
-    AbstractTask as AbstractTask,
-    Batch as Batch,
-    Split as Split,
-    TaskSpec as TaskSpec,
-)
+from ._pairs import Pairs as Pairs, answers_differ as answers_differ
+from ._task import AbstractTask as AbstractTask, TaskSpec as TaskSpec
 from ._text import Text as Text
-from ._tokens import Tokens as Tokens, Vocabulary as Vocabulary
+from ._tokenizer import (
+    ByteTokenizer as ByteTokenizer,
+    LibraryTokenizer as LibraryTokenizer,
+    Tokenizer as Tokenizer,
+)
 
-TASKS = (_induction.SPEC, _mod_add.SPEC, _text.SPEC, _tokens.SPEC)
+TASKS = (_induction.SPEC, _mod_add.SPEC, _text.SPEC)

@@ -6,7 +6,8 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from ._task import AbstractTask, Batch, Split, TaskSpec
+from ._batch import Batch, Split
+from ._task import AbstractTask, TaskSpec
 
 
 class Induction(AbstractTask):
@@ -52,7 +53,13 @@ class Induction(AbstractTask):
         return tuple(sorted({self.shortest, middle, self.longest}))
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
-        """`n` sequences. Both splits are fresh draws: the domain has no end."""
+        """`n` sequences. Both splits are fresh draws: the domain has no end.
+
+        Args:
+            n: How many.
+            split: `train` or `test`.
+            key: Of the draw.
+        """
         del split
         length_key, order_key = jr.split(key)
         length = jr.randint(length_key, (n, 1), self.shortest, self.longest + 1)
@@ -69,7 +76,12 @@ class Induction(AbstractTask):
         return Batch(tokens[:, :-1], tokens[:, 1:], mask)
 
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
-        """Every token renamed by one random shift: the same pattern, other answers."""
+        """Every token renamed by one random shift: the same pattern, other answers.
+
+        Args:
+            batch: Examples of this task.
+            key: Of what is random.
+        """
         shape = (*batch.tokens.shape[:-1], 1)
         shift = jr.randint(key, shape, 1, self.n_symbols)
 
@@ -78,6 +90,25 @@ class Induction(AbstractTask):
             return jnp.where(tokens == self.n_symbols, tokens, moved)
 
         return Batch(rename(batch.tokens), rename(batch.targets), batch.mask)
+
+    def positions(
+        self, batch: Batch, end: Int[Array, " example"]
+    ) -> dict[str, Int[Array, " example"]]:
+        """Where an induction head finds the answer.
+
+        `previous` is the last place before `end` with the same token, and `source` the
+        one behind it, which holds the answer: from `end` a head looks at `source`.
+
+        Args:
+            batch: Examples of this task.
+            end: The position of each whose answer is asked for.
+        """
+        place = jnp.arange(batch.tokens.shape[-1])[None, :]
+        here = jnp.take_along_axis(batch.tokens, end[:, None], axis=-1)
+        same = (batch.tokens == here) & (place < end[:, None])
+        last = same.shape[-1] - 1 - jnp.argmax(same[:, ::-1], axis=-1)
+        previous = last.astype(end.dtype)
+        return {"previous": previous, "source": previous + 1}
 
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
         """Numbers, and `BOS`."""

@@ -9,8 +9,9 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from ._pairs import given_split, random_split
-from ._task import AbstractTask, Batch, Split, TaskSpec
+from ._batch import Batch, Split
+from ._splits import given_split, random_split
+from ._task import AbstractTask, TaskSpec
 
 
 class ModAdd(AbstractTask):
@@ -26,6 +27,15 @@ class ModAdd(AbstractTask):
         split_seed: Which pairs those are.
         outputs: Logits of a model: `tokens`, the numbers and `=`, or `numbers` alone.
         train: A split that is given instead; see `mod_add`.
+
+    Example:
+        >>> import jax.random as jr
+        >>> pairs = ModAdd(7, 0.5, 0).pairs(1, key=jr.key(0))
+        >>> a, b, _ = pairs.clean[0]
+        >>> bool((a + b) % 7 == pairs.right[0, 0])
+        True
+        >>> sorted(pairs.positions)
+        ['a', 'b', 'end']
     """
 
     p: int = eqx.field(static=True)
@@ -71,7 +81,13 @@ class ModAdd(AbstractTask):
         return self.label(self._pairs(split))
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
-        """`n` pairs of a split, with replacement."""
+        """`n` pairs of a split, with replacement.
+
+        Args:
+            n: How many.
+            split: `train` or `test`.
+            key: Of the draw.
+        """
         pairs = self._pairs(split)
         return self.label(pairs[jr.randint(key, (n,), 0, pairs.shape[0])])
 
@@ -84,10 +100,27 @@ class ModAdd(AbstractTask):
         return Batch(tokens, jnp.where(last, answer, 0), last)
 
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
-        """Another second summand, so always another answer."""
+        """Another second summand, so always another answer.
+
+        Args:
+            batch: Examples of this task.
+            key: Of what is random.
+        """
         shift = jr.randint(key, batch.tokens.shape[:-1], 1, self.p)
         pairs = batch.tokens[..., :2]
         return self.label(pairs.at[..., 1].set((pairs[..., 1] + shift) % self.p))
+
+    def positions(
+        self, batch: Batch, end: Int[Array, " example"]
+    ) -> dict[str, Int[Array, " example"]]:
+        """The summands `a` and `b`; only `b` is another one when corrupted.
+
+        Args:
+            batch: Examples of this task.
+            end: The position of each whose answer is asked for.
+        """
+        del batch
+        return {"a": jnp.zeros_like(end), "b": jnp.ones_like(end)}
 
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
         """Numbers, and `=`."""

@@ -1,107 +1,72 @@
-"""Which pairs a task of two numbers trains on: a random share, or a given split."""
+"""Prompts in pairs: one with its answers, and a counterpart with others."""
 
-import pathlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import Int
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
 
-# Far more than any split of pairs takes; a larger file is another one.
-MAX_BYTES = 100_000_000
-
-
-def random_split(
-    p: int, train_fraction: float, seed: int
-) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
-    """Numbers a p + b of the pairs (a, b) to train on, and of the others.
-
-    Raises:
-        ValueError: the fraction leaves a split empty.
-    """
-    n_train = round(train_fraction * p * p)
-    if not 0 < n_train < p * p:
-        raise ValueError(
-            f"mod_add: `train_fraction` = {train_fraction} leaves a split of the "
-            f"{p * p} pairs empty; choose a number between 0 and 1, such as 0.3."
-        )
-    # NumPy's stream, so that the split is the same on every version of JAX.
-    order = np.random.default_rng(seed).permutation(p * p)
-    return order[:n_train], order[n_train:]
+from ._batch import Batch
 
 
-def given_split(
-    p: int, train: str | Sequence[Any] | np.ndarray
-) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
-    """The same of a split that somebody has made.
+class Pairs(NamedTuple):
+    """Clean and corrupted sequences of equal length, and what follows the clean one.
+
+    What circuits are found with: a run on the corrupted sequence says otherwise at the
+    position `end`, so what is exchanged between the two runs shows what carries the
+    answer. Right answers are those of the clean sequence. Wrong ones are what a model
+    would say that followed the corrupted one instead, so the two lists share nothing.
+    Lists shorter than `k` are filled up with -1. An example for which no counterpart
+    with another answer was found has -1 alone, and no objective counts it.
 
     Args:
-        p: Numbers are below it.
-        train: A `.npy` or `.npz` file, or its content: numbers a p + b, pairs (a, b),
-            or a mask of the p² pairs, as a row or a square. Of a `.npz`, the array
-            called `train`, or its only one.
-
-    Raises:
-        ValueError: it cannot be read, is none of these, names a pair twice, or leaves a
-            split empty.
+        clean: Sequences of tokens.
+        corrupted: Their counterparts.
+        right: Right answers at `end` of the clean sequence; -1 for none.
+        wrong: Wrong answers there; -1 for none.
+        positions: Places of the clean sequence by name. `end` is the one whose logits
+            give the answer; what other names there are, the task says.
     """
-    name = train if isinstance(train, str) else "`train`"
-    array = _read(train) if isinstance(train, str) else np.asarray(train)
-    numbers = _numbers(array, p, name)
-    if len(np.unique(numbers)) < len(numbers):
-        raise ValueError(f"mod_add: {name} names a pair twice.")
-    if not 0 < len(numbers) < p * p:
-        raise ValueError(
-            f"mod_add: {name} has {len(numbers)} of the {p * p} pairs, which leaves a "
-            "split empty."
-        )
-    rest = np.ones(p * p, bool)
-    rest[numbers] = False
-    return numbers, np.flatnonzero(rest)
+
+    clean: Int[Array, "*example pos"]
+    corrupted: Int[Array, "*example pos"]
+    right: Int[Array, "*example k"]
+    wrong: Int[Array, "*example k"]
+    positions: Mapping[str, Int[Array, "*example"]]
 
 
-def _numbers(array: np.ndarray, p: int, name: str) -> np.ndarray:
-    if array.dtype == bool and array.shape in ((p * p,), (p, p)):
-        return np.flatnonzero(array)
-    whole = array.dtype.kind in "iu"
-    if whole and array.ndim == 1:
-        largest, numbers = p * p, array.astype(np.int64)
-    elif whole and array.ndim == 2 and array.shape[1] == 2:
-        largest, numbers = p, array.astype(np.int64)
-    else:
-        raise ValueError(
-            f"mod_add: {name} must hold whole numbers a p + b, pairs [a, b], or a mask "
-            f"of {p * p} or {p} x {p} booleans; got {array.dtype}{list(array.shape)}."
-        )
-    if numbers.size and not 0 <= numbers.min() <= numbers.max() < largest:
-        raise ValueError(
-            f"mod_add: {name} must hold numbers in [0, {largest}); got "
-            f"{numbers.min()} to {numbers.max()}."
-        )
-    return numbers if array.ndim == 1 else numbers[:, 0] * p + numbers[:, 1]
+def answers_differ(clean: Batch, corrupted: Batch) -> Bool[Array, "*example pos"]:
+    """Where both sequences have an answer that counts, and not the same one.
+
+    These are the positions at which a right answer can be compared with a wrong one.
+
+    Args:
+        clean: Examples.
+        corrupted: The counterpart of each.
+    """
+    return clean.mask & corrupted.mask & (clean.targets != corrupted.targets)
 
 
-def _read(path: str) -> np.ndarray:
-    file = pathlib.Path(path).expanduser()
-    try:
-        if file.stat().st_size > MAX_BYTES:
-            raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
-        # Mapped, so that a header that claims too much is refused and takes no memory.
-        found = np.load(file, mmap_mode="r", allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return np.array(found)
-        with found:
-            return _only_array(found)
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise ValueError(f"mod_add: {path} cannot be read: {error}") from error
+def pairs_of(
+    clean: Batch, corrupted: Batch, n: int
+) -> tuple[Batch, Batch, Int[Array, " n"], Bool[Array, " n"]]:
+    """The first `n` examples that have another answer when corrupted, and where.
 
+    Examples without one come last, in case there are too few with one.
 
-def _only_array(archive: Any) -> np.ndarray:
-    names = archive.files
-    if "train" not in names and len(names) != 1:
-        raise ValueError(f"give it an array `train`; it has {', '.join(names)}")
-    name = "train" if "train" in names else names[0]
-    claimed = archive.zip.getinfo(f"{name}.npy").file_size
-    if claimed > MAX_BYTES:
-        raise ValueError(f"`{name}` has more than {MAX_BYTES:,} bytes")
-    return np.asarray(archive[name])
+    Args:
+        clean: At least `n` examples.
+        corrupted: The counterpart of each.
+        n: How many to keep.
+
+    Returns:
+        Both batches with `n` examples, the last position of each at which the answers
+        differ, and whether there is one.
+    """
+    differ = answers_differ(clean, corrupted)
+    some = differ.any(axis=-1)
+    rows = jnp.argsort(~some, stable=True)[:n]
+    clean, corrupted = jax.tree.map(lambda x: x[rows], (clean, corrupted))
+    last = differ.shape[-1] - 1 - jnp.argmax(differ[rows, ::-1], axis=-1)
+    return clean, corrupted, last.astype(jnp.int32), some[rows]

@@ -1,20 +1,16 @@
 """What every task gives, and a row of the task catalogue."""
 
+import abc
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
-from jaxtyping import Array, Bool, Int, Key, PyTree
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key, PyTree
 
-Split = Literal["train", "test"]
-
-
-class Batch(NamedTuple):
-    """Examples on the device: what goes in, what should come out, where it counts."""
-
-    tokens: Int[Array, "*example pos"]
-    targets: Int[Array, "*example pos"]
-    mask: Bool[Array, "*example pos"]
+from .._core import fold_name
+from ._batch import Batch, Split
+from ._pairs import Pairs, pairs_of
 
 
 class AbstractTask(eqx.Module):
@@ -38,29 +34,96 @@ class AbstractTask(eqx.Module):
         """Lengths of the blocks that its sequences repeat, in tokens; none if none."""
         return ()
 
+    @abc.abstractmethod
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
-        """`n` random examples of a split, with replacement where it is finite."""
-        raise NotImplementedError
+        """`n` random examples of a split, with replacement where it is finite.
+
+        Args:
+            n: How many.
+            split: `train` or `test`.
+            key: Of the draw.
+        """
 
     def examples(self, split: Split) -> Batch | None:
         """Every example of a split, or None where the domain has no end."""
         del split
 
+    @abc.abstractmethod
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
-        """A counterpart of equal length for each example, with other right answers."""
-        raise NotImplementedError
+        """A counterpart of equal length for each example, with other right answers.
+
+        This is the one thing that a task says about wrong answers: `pairs` are made of
+        it, and a measurement of performance compares with it at every position.
+
+        Args:
+            batch: Examples of this task.
+            key: Of what is random in the counterparts.
+        """
+
+    def positions(
+        self, batch: Batch, end: Int[Array, " example"]
+    ) -> dict[str, Int[Array, " example"]]:
+        """Places with a part in the answer at `end`, by name, for each example.
+
+        Args:
+            batch: Examples of this task.
+            end: The position of each whose answer is asked for.
+
+        Returns:
+            Name -> position; none unless a task has names for some. `pairs` adds `end`.
+        """
+        del batch, end
+        return {}
+
+    def pairs(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Pairs:
+        """`n` prompts with a corrupted counterpart, and the answers of both.
+
+        An example and what `corrupt` makes of it. The answer that is asked for is the
+        last one that counts in both and is not the same; a task with several right or
+        wrong answers has a `pairs` of its own.
+
+        Args:
+            n: How many; at least 1.
+            split: Where the clean sequences are from.
+            key: Of the examples and their counterparts.
+
+        Returns:
+            Pairs with one right and one wrong answer each. Twice as many are drawn, so
+            that one without another answer (-1, see `Pairs`) is left only where the
+            task hardly has any.
+
+        Raises:
+            ValueError: `n` is below 1.
+        """
+        if n < 1:
+            raise ValueError(f"pairs: `n` must be at least 1; got {n}.")
+        drawn = self.sample(2 * n, split=split, key=fold_name(key, "sample"))
+        wrong = self.corrupt(drawn, key=fold_name(key, "corrupt"))
+        clean, corrupted, end, found = pairs_of(drawn, wrong, n)
+
+        def answer(targets: Array) -> Array:
+            at_end = jnp.take_along_axis(targets, end[:, None], axis=-1)
+            return jnp.where(found[:, None], at_end, -1)
+
+        return Pairs(
+            clean.tokens,
+            corrupted.tokens,
+            answer(clean.targets),
+            answer(corrupted.targets),
+            {**self.positions(clean, end), "end": end},
+        )
 
     def solution(self) -> PyTree | None:
         """A model that is known to solve the task, or None if none is known."""
         return None
 
+    @abc.abstractmethod
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
         """What each token looks like to a person."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def describe(self) -> dict[str, str]:
         """A few facts about the data, for the report."""
-        raise NotImplementedError
 
 
 class TaskSpec(NamedTuple):
@@ -71,9 +134,11 @@ class TaskSpec(NamedTuple):
         summary: One line for `jaxcirc list`.
         build: Keyword options -> task.
         tiny: Options of a small instance, for tests.
+        formerly: Names that earlier study files have for it, which are still read.
     """
 
     name: str
     summary: str
     build: Callable[..., AbstractTask]
     tiny: Mapping[str, Any]
+    formerly: tuple[str, ...] = ()

@@ -1,25 +1,19 @@
-"""The compiled part of training: many updates of many models in one call."""
+"""The transformer's state, and one update of it."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 import optax
-from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Int, PyTree
 
-from .._core import fold_name, seed_key, select_paths
+from .._core import Objective, fold_name, mean_of, seed_key, select_paths
 from ..models import Transformer, TransformerConfig
 from ..tasks import AbstractTask, Batch
 from ._config import Training
-from ._objective import mean_loss
-
-# Losses of one call; also the most updates between two looks at the result.
-CALL_STEPS = 1024
+from ._loop import Loop
 
 
 class State(NamedTuple):
@@ -37,9 +31,11 @@ class State(NamedTuple):
         return eqx.combine(self.params, self.frozen)
 
 
-Advance = Callable[
-    [AbstractTask, State, Array], tuple[State, Float[Array, "seed step"]]
-]
+class Lesson(NamedTuple):
+    """What every update reads: the data, and what of them is made smaller."""
+
+    task: AbstractTask
+    objective: Objective
 
 
 def init_state(
@@ -49,6 +45,11 @@ def init_state(
 
     With `start`, every seed begins with those weights instead, in float32 (float64
     where JAX is set to it), whatever their own type.
+
+    Args:
+        config: The model.
+        training: Its seeds, its optimiser, and which weights are frozen.
+        start: Weights that every seed starts from.
     """
     like = eqx.filter_eval_shape(lambda: Transformer(config, key=jr.key(0)))
     frozen = select_paths(like, training.freeze, what="training.freeze")
@@ -72,24 +73,18 @@ def _in_type_of(x: Array, like: Array) -> Array:
     return x.astype(like.dtype)
 
 
-def make_advance(training: Training) -> Advance:
-    """(task, state, n) -> state after `n` updates, and the loss before each.
+def make_loop(training: Training) -> Loop:
+    """The loop over updates of as many models as there are seeds.
 
-    `n` is an array, at most `CALL_STEPS`, so one compilation serves calls of any
-    length. A model whose loss is not finite stops there; the losses after it stay 0.
-    The state is donated.
-
-    Seeds are independent, so the program is split over all devices that divide them
-    evenly. On a CPU the seeds of one device run one after the other, which keeps each
-    model's weights in cache; an accelerator has room to run them side by side.
+    Its state is a `State`, and what its updates share a `Lesson`.
     """
     optimizer = training.build_optimizer()
 
-    def update(task: AbstractTask, state: State) -> tuple[State, Array]:
-        batch = _next_batch(task, training.batch_size, state)
+    def update(state: State, lesson: Lesson) -> tuple[State, Array]:
+        batch = _next_batch(lesson.task, training.batch_size, state)
 
         def loss_of(params):
-            return mean_loss(eqx.combine(params, state.frozen), batch)
+            return mean_of(lesson.objective, eqx.combine(params, state.frozen), batch)
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         # optax mixes types, which users may have told JAX to refuse.
@@ -102,39 +97,7 @@ def make_advance(training: Training) -> Advance:
             params=params, optimizer=optimizer_state, step=state.step + 1
         ), loss
 
-    def one_seed(task: AbstractTask, state: State, n: Array):
-        def unfinished(carry):
-            i, _, _, finite = carry
-            return (i < n) & finite
-
-        def step(carry):
-            i, state, losses, _ = carry
-            state, loss = update(task, state)
-            return i + 1, state, losses.at[i].set(loss), jnp.isfinite(loss)
-
-        # Not NaN, which `jax_debug_nans` would take for a fault of the model.
-        losses = jnp.zeros(CALL_STEPS)
-        start = (jnp.zeros_like(n), state, losses, jnp.array(True))
-        _, state, losses, _ = jax.lax.while_loop(unfinished, step, start)
-        return state, losses
-
-    def all_seeds(task: AbstractTask, state: State, n: Array):
-        if jax.default_backend() == "cpu":
-            return jax.lax.map(lambda s: one_seed(task, s, n), state)
-        return jax.vmap(lambda s: one_seed(task, s, n))(state)
-
-    n_devices = jax.device_count()
-    if n_devices > 1 and training.seeds % n_devices == 0:
-        mesh = Mesh(np.array(jax.devices()), ("seed",))
-        along, everywhere = PartitionSpec("seed"), PartitionSpec()
-        all_seeds = jax.shard_map(
-            all_seeds,
-            mesh=mesh,
-            in_specs=(everywhere, along, everywhere),
-            out_specs=(along, along),
-            check_vma=False,
-        )
-    return jax.jit(all_seeds, donate_argnums=1)
+    return Loop(update, training.seeds)
 
 
 def _next_batch(task: AbstractTask, batch_size: int | None, state: State) -> Batch:

@@ -1,200 +1,156 @@
-"""The outer loop of training: call the compiled part, save, go on after a stop."""
+"""Many updates of any state in one compiled call."""
 
-import posixpath
-import time
 from collections.abc import Callable
+from typing import Any
 
-import fsspec
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Float, Int, PyTree
 
-from .._core import create_folder, lock_folder
-from ..checkpoints import (
-    Trajectory,
-    TrajectoryWriter,
-    load_tensors,
-    open_trajectory,
-    save_tensors,
-)
-from ..models import Transformer, TransformerConfig
-from ..tasks import AbstractTask
-from ._advance import CALL_STEPS, State, init_state, make_advance
-from ._config import Training
-from ._losses import read_losses, write_losses
+# Losses of one call; also the most updates between two looks at the result.
+CALL_STEPS = 1024
 
-STATE = "state.safetensors"
-# A call to the device should take about this long: often enough for a progress bar,
-# rarely enough that waiting for it costs nothing.
-SECONDS_PER_CALL = 0.5
-# A run without a checkpoint due for long saves its state in between.
-SECONDS_BETWEEN_STATES = 60.0
-
-Progress = Callable[[int, float], None]
+# (state, shared) -> the state after one update, and the loss before it.
+Update = Callable[[Any, Any], tuple[Any, Array]]
 
 
-class TrainingDiverged(RuntimeError):
-    """The loss became NaN or infinite; what was saved before is good.
+class Loop(eqx.Module):
+    """An update that is made many times in one compiled call, of one state or several.
 
-    Attributes:
-        step: The update whose loss was not finite.
-        seed: The model it happened to.
-    """
+    The state is any pytree: weights, optimiser, counters, running means, keys. Calling
+    the loop makes `n` updates and returns the state after them with the loss before
+    each. `n` is an array, so one compilation serves calls of every length, and the
+    result does not depend on how updates are divided into calls: a run that saves its
+    state, stops and goes on from the file ends in the same bits.
 
-    def __init__(self, step: int, seed: int, kept: int):
-        self.step, self.seed = step, seed
-        super().__init__(
-            f"training: the loss of seed {seed} was not finite at step {step}. The "
-            f"checkpoints up to step {kept} are kept. Lower `training.learning_rate`, "
-            "set `training.clip`, or lengthen `training.warmup`."
-        )
+    A member whose loss is not finite stops there, and its losses after that stay 0.
+    The state that is given is donated: its memory holds the new one.
 
-
-def train(
-    config: TransformerConfig,
-    task: AbstractTask,
-    training: Training,
-    folder: str,
-    *,
-    start: Transformer | None = None,
-    on_progress: Progress | None = None,
-) -> list[Trajectory]:
-    """Train models and save their checkpoints; go on where an earlier call stopped.
-
-    A run that was killed at any moment and started again ends in the same weights, bit
-    for bit, on the same machine.
+    With `members` the state has a leading axis of as many independent states, such as
+    one for each seed. They are divided over all devices where they divide evenly. On a
+    CPU those of one device run one after the other, which keeps each in cache; an
+    accelerator has room to run them side by side.
 
     Args:
-        config: The model.
-        task: What to learn.
-        training: How.
-        folder: Where to put `seed_N/` trajectories, the state and the losses.
-        start: Weights that every seed starts from, instead of fresh ones; seeds then
-            differ in their batches alone. Half precision is continued in float32, and
-            so are its checkpoints: updates are smaller than what it could hold.
-        on_progress: Called with (step, mean loss) now and then.
+        update: (state, shared) -> the state after one update, and the loss before it,
+            a scalar. It gets one member at a time, without the leading axis.
+        members: Number of states; None for one without a leading axis.
 
-    Returns:
-        One trajectory per seed.
-
-    Raises:
-        ValueError: the task has no finite train split although `batch_size` is None, a
-            `freeze` pattern matches nothing, or `start` has another config.
-        TrainingDiverged: a loss was not finite.
-        CheckpointError: the folder holds another run, or a damaged file.
-        FolderLocked: another process is training into the folder.
-        OSError: the folder cannot be written.
+    Example:
+        >>> import jax.numpy as jnp
+        >>> halve = Loop(lambda x, shared: (x / 2, x))
+        >>> state, losses = halve(jnp.array(8.0), 3)
+        >>> float(state), losses[:3].tolist()
+        (1.0, [8.0, 4.0, 2.0])
     """
-    if training.batch_size is None and task.examples("train") is None:
-        raise ValueError(
-            "training: `batch_size` is null, which takes the whole train split, but "
-            "this task's examples have no end. Give a number."
-        )
-    if start is not None and start.config != config:
-        raise ValueError(
-            f"training: `start` has the config {start.config}, and the model to train "
-            f"{config}. Give `start.config`."
-        )
-    create_folder(folder)
-    with lock_folder(folder, who="train"):
-        return _train(config, task, training, folder, start, on_progress)
+
+    update: Update
+    members: int | None = eqx.field(static=True, default=None)
+
+    def __call__(
+        self, state: PyTree, n: int | Int[Array, ""], shared: PyTree = None
+    ) -> tuple[PyTree, Float[Array, "*member step"]]:
+        """The state after `n` updates, and the loss before each.
+
+        Args:
+            state: Where to begin; it is donated.
+            n: Number of updates, at most `CALL_STEPS`.
+            shared: What every update reads and none changes, such as data.
+
+        Returns:
+            The state, and `CALL_STEPS` losses for each member, of which the first `n`
+            were written.
+        """
+        return _advance_jit((self, shared, jnp.asarray(n, jnp.int32)), state)
+
+    def memory(self, state: PyTree, shared: PyTree = None) -> int:
+        """Bytes that a call holds at its peak, by the compiler's count.
+
+        Args:
+            state: A state, or its shapes.
+            shared: As in a call, or its shapes.
+
+        Returns:
+            Size of arguments and temporary arrays; nothing is executed.
+        """
+        # Shapes are no arrays to Equinox, which would hold them for constants.
+        shapes, rest = eqx.partition((state, shared), _has_shape)
+
+        def program(state: PyTree, shared: PyTree, n: Array) -> tuple[PyTree, Array]:
+            state, shared = eqx.combine((state, shared), rest)
+            state, losses = _advance((self, shared, n), state)
+            return eqx.filter(state, eqx.is_array), losses
+
+        lowered = jax.jit(program, donate_argnums=0).lower(*shapes, jnp.int32(1))
+        found: Any = lowered.compile().memory_analysis()
+        return found.argument_size_in_bytes + found.temp_size_in_bytes
 
 
-def _train(
-    config: TransformerConfig,
-    task: AbstractTask,
-    training: Training,
-    folder: str,
-    start: Transformer | None,
-    on_progress: Progress | None,
-) -> list[Trajectory]:
-    state = init_state(config, training, start)
-    paths = [posixpath.join(folder, f"seed_{seed}") for seed in state.seed.tolist()]
-    writers = [
-        TrajectoryWriter(path, config, {"seed": seed})
-        for path, seed in zip(paths, state.seed.tolist(), strict=True)
-    ]
-    losses = read_losses(folder, seeds=training.seeds, steps=training.steps)
-    fs, root = fsspec.core.url_to_fs(folder)
-    if fs.exists(posixpath.join(root, STATE)):
-        state = load_tensors(posixpath.join(folder, STATE), state)
-    else:
-        _save(folder, writers, state, losses, checkpoint=True)
-    _advance_to_end(task, training, folder, writers, state, losses, on_progress)
-    return [open_trajectory(path) for path in paths]
+def _has_shape(x: Any) -> bool:
+    return eqx.is_array(x) or isinstance(x, jax.ShapeDtypeStruct)
 
 
-def _advance_to_end(
-    task: AbstractTask,
-    training: Training,
-    folder: str,
-    writers: list[TrajectoryWriter],
-    state: State,
-    losses: np.ndarray,
-    on_progress: Progress | None,
-) -> None:
-    advance = make_advance(training)
-    step, call_steps = int(state.step[0]), 1
-    saved_at = time.monotonic()
-    for target in (s for s in training.checkpoint_steps if s > step):
-        while step < target:
-            n = min(call_steps, target - step)
-            began = time.monotonic()
-            state, some = advance(task, state, jnp.int32(n))
-            some = np.asarray(some)[:, :n]
-            if not np.isfinite(some).all():
-                _stop_at_divergence(some, step, state, writers)
-            losses[:, step : step + n] = some
-            step += n
-            call_steps = _next_length(n, time.monotonic() - began)
-            if on_progress is not None:
-                on_progress(step, float(some[:, -1].mean()))
-            if step == target or time.monotonic() - saved_at > SECONDS_BETWEEN_STATES:
-                _save(folder, writers, state, losses, checkpoint=step == target)
-                saved_at = time.monotonic()
+def _advance(kept: tuple[Loop, PyTree, Array], state: PyTree) -> tuple[PyTree, Array]:
+    loop, shared, n = kept
+    shared, fixed = eqx.partition(shared, eqx.is_array)
+    state, rest = eqx.partition(state, eqx.is_array)
+
+    def one(shared: PyTree, state: PyTree, n: Array) -> tuple[PyTree, Array]:
+        def update(state: PyTree) -> tuple[PyTree, Array]:
+            moved, loss = loop.update(
+                eqx.combine(state, rest), eqx.combine(shared, fixed)
+            )
+            return eqx.filter(moved, eqx.is_array), loss
+
+        return _repeat(update, state, n)
+
+    run = one if loop.members is None else _over_members(one, loop.members)
+    state, losses = run(shared, state, n)
+    return eqx.combine(state, rest), losses
 
 
-def _next_length(n: int, seconds: float) -> int:
-    # At most eightfold, since the first call includes the compilation.
-    fitting = int(n * SECONDS_PER_CALL / max(seconds, 1e-6))
-    return min(max(fitting, 1), 8 * n, CALL_STEPS)
+# Of the arguments Equinox donates all but the first, so what is kept is one.
+_advance_jit = eqx.filter_jit(_advance, donate="all-except-first")
 
 
-def _save(
-    folder: str,
-    writers: list[TrajectoryWriter],
-    state: State,
-    losses: np.ndarray,
-    *,
-    checkpoint: bool,
-) -> None:
-    # The state comes last: until it is there, a restart repeats what led to the rest.
-    if checkpoint:
-        _require_finite(state, writers)
-        step = int(state.step[0])
-        for i, writer in enumerate(writers):
-            writer.save(step, jax.tree.map(lambda x, i=i: x[i], state.model))
-    write_losses(folder, losses)
-    save_tensors(posixpath.join(folder, STATE), state)
+def _repeat(update: Callable, state: PyTree, n: Array) -> tuple[PyTree, Array]:
+    """Updates until there were `n`, or a loss was not finite."""
+
+    def unfinished(carry):
+        i, _, _, finite = carry
+        return (i < n) & finite
+
+    def step(carry):
+        i, state, losses, _ = carry
+        state, loss = update(state)
+        return i + 1, state, losses.at[i].set(loss), jnp.isfinite(loss)
+
+    # Not NaN, which `jax_debug_nans` would take for a fault of the model.
+    losses = jnp.zeros(CALL_STEPS)
+    start = (jnp.zeros_like(n), state, losses, jnp.array(True))
+    _, state, losses, _ = jax.lax.while_loop(unfinished, step, start)
+    return state, losses
 
 
-def _stop_at_divergence(
-    some: np.ndarray, step: int, state: State, writers: list[TrajectoryWriter]
-) -> None:
-    finite = np.isfinite(some)
-    # Of several models, the first to go.
-    first_bad = np.where(finite.all(axis=1), some.shape[1], finite.argmin(axis=1))
-    worst = int(first_bad.argmin())
-    diverged = step + int(first_bad[worst])
-    # The checkpoint of this very step holds the weights that gave no finite loss.
-    for writer in writers:
-        writer.discard(diverged)
-    raise TrainingDiverged(diverged, int(state.seed[worst]), writers[0].steps[-1])
+def _over_members(one: Callable, members: int) -> Callable:
+    """The same for every member of a state, divided over devices."""
 
+    def every(shared: PyTree, state: PyTree, n: Array) -> tuple[PyTree, Array]:
+        if jax.default_backend() == "cpu":
+            return jax.lax.map(lambda s: one(shared, s, n), state)
+        return jax.vmap(lambda s: one(shared, s, n))(state)
 
-def _require_finite(state: State, writers: list[TrajectoryWriter]) -> None:
-    # No loss follows the last update, so its weights are looked at themselves.
-    for i, seed in enumerate(state.seed.tolist()):
-        leaves = [leaf[i] for leaf in jax.tree.leaves(state.params)]
-        if not all(bool(jnp.isfinite(leaf).all()) for leaf in leaves):
-            raise TrainingDiverged(int(state.step[0]), seed, writers[0].steps[-1])
+    n_devices = jax.device_count()
+    if n_devices == 1 or members % n_devices:
+        return every
+    along, everywhere = PartitionSpec("member"), PartitionSpec()
+    return jax.shard_map(
+        every,
+        mesh=Mesh(np.array(jax.devices()), ("member",)),
+        in_specs=(everywhere, along, everywhere),
+        out_specs=(along, along),
+        check_vma=False,
+    )

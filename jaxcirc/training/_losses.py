@@ -13,7 +13,12 @@ FILE = "losses.safetensors"
 
 
 def write_losses(folder: str, losses: Float[np.ndarray, "seed step"]) -> None:
-    """Save the losses so far; later steps are NaN."""
+    """Save the losses so far; later steps are NaN.
+
+    Args:
+        folder: What `train` was given.
+        losses: Of every seed and update.
+    """
     # What is still to come is NaN, and no fault that `jax_debug_nans` should find.
     with jax.debug_nans(False):
         record = {"loss": jax.numpy.asarray(losses)}

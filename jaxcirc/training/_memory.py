@@ -1,11 +1,11 @@
 """How much memory training will take, from the compiler, without running it."""
 
 import jax
-import jax.numpy as jnp
 
 from ..models import TransformerConfig
+from ..objectives import CrossEntropy
 from ..tasks import AbstractTask
-from ._advance import init_state, make_advance
+from ._advance import Lesson, init_state, make_loop
 from ._config import Training
 
 
@@ -15,8 +15,11 @@ def training_memory(
     """Bytes that training will hold at its peak: weights, optimiser, activations.
 
     The compiler's own count for the program that `train` runs; nothing is executed.
+
+    Args:
+        config: The model.
+        task: What it is trained on, whose data are counted too.
+        training: How; seeds and batches of other sizes take other amounts.
     """
     state = jax.eval_shape(lambda: init_state(config, training))
-    lowered = make_advance(training).lower(task, state, jnp.int32(1))  # pyright: ignore
-    memory = lowered.compile().memory_analysis()
-    return memory.argument_size_in_bytes + memory.temp_size_in_bytes
+    return make_loop(training).memory(state, Lesson(task, CrossEntropy()))

@@ -2,20 +2,15 @@
 
 import math
 
-import jax
 import jax.random as jr
 import numpy as np
 import pytest
 
 from jaxcirc import llc
-from jaxcirc.metrics import cross_entropy
 from jaxcirc.models import MODELS
+from jaxcirc.objectives import CrossEntropy
 from jaxcirc.tasks import TASKS
 from jaxcirc.training import Training, train
-
-
-def losses(model, batch):
-    return jax.vmap(cross_entropy)(model(batch.tokens), batch.targets, batch.mask)
 
 
 @pytest.mark.slow
@@ -30,7 +25,7 @@ def test_two_seeds_agree_on_the_curve_of_modular_addition(tmp_path):
     steps = list(trajectory.steps)
     assert len(steps) >= 30
     found = llc.sweep(
-        losses,
+        CrossEntropy(),
         trajectory.stack(steps),
         task.examples("train"),
         llc.SGLD(3e-5, gamma=300.0),

@@ -13,8 +13,8 @@ Y = jr.normal(jr.key(1), (12,))
 W = {"w": jr.normal(jr.key(2), (4,))}
 
 
-def squared(params, example):
-    x, y = example
+def squared(params, examples):
+    x, y = examples
     return (x @ params["w"] - y) ** 2 / 2
 
 
@@ -48,7 +48,7 @@ def test_the_noise_scale_of_a_known_noise():
     d, sigma, n = 50, 2.0, 4000
     signal = jnp.full(d, 0.5)
     noise = sigma * jr.normal(jr.key(3), (n, d))
-    linear = lambda w, g: w @ g
+    linear = lambda w, g: g @ w
     found = metrics.gradient_statistics(linear, jnp.zeros(d), signal[None] + noise)
     assert float(found.noise_scale) == pytest.approx(d * sigma**2 / 12.5, rel=0.1)
 
@@ -61,11 +61,13 @@ def test_cosine_of_trees():
 
 
 def quadratic(matrix):
-    def loss(p):
-        w = jnp.concatenate([p["a"], p["b"]])
-        return w @ matrix @ w / 2
+    """Half of wᵀ M w, weighed by examples whose mean is 1."""
 
-    return loss, {"a": jnp.ones(4), "b": jnp.ones(5)}
+    def objective(p, examples):
+        w = jnp.concatenate([p["a"], p["b"]])
+        return examples * (w @ matrix @ w) / 2
+
+    return objective, {"a": jnp.ones(4), "b": jnp.ones(5)}, jnp.array([0.5, 1.5])
 
 
 def symmetric(seed):
@@ -75,26 +77,26 @@ def symmetric(seed):
 
 def test_lanczos_finds_the_eigenvalues_of_a_quadratic():
     matrix = symmetric(0)
-    loss, params = quadratic(matrix)
+    problem = quadratic(matrix)
     exact = np.linalg.eigvalsh(np.asarray(matrix, np.float64))[::-1]
     top = metrics.hessian_top_eigenvalues(
-        loss, params, num_eigenvalues=3, num_nodes=9, key=jr.key(0)
+        *problem, num_eigenvalues=3, num_nodes=9, key=jr.key(0)
     )
     np.testing.assert_allclose(top, exact[:3], rtol=1e-3)
     with pytest.raises(ValueError, match="num_nodes"):
         metrics.hessian_top_eigenvalues(
-            loss, params, num_eigenvalues=5, num_nodes=3, key=jr.key(0)
+            *problem, num_eigenvalues=5, num_nodes=3, key=jr.key(0)
         )
 
 
 def test_the_trace_is_exact_for_a_diagonal_and_unbiased_otherwise():
     diagonal = jnp.diag(jnp.arange(9.0))
-    loss, params = quadratic(diagonal)
-    trace = metrics.hessian_trace(loss, params, num_probes=1, key=jr.key(0))
+    problem = quadratic(diagonal)
+    trace = metrics.hessian_trace(*problem, num_probes=1, key=jr.key(0))
     assert float(trace) == pytest.approx(36, rel=1e-5)
     matrix = symmetric(1)
-    loss, params = quadratic(matrix)
-    trace = metrics.hessian_trace(loss, params, num_probes=4000, key=jr.key(0))
+    problem = quadratic(matrix)
+    trace = metrics.hessian_trace(*problem, num_probes=4000, key=jr.key(0))
     off = np.asarray(matrix - jnp.diag(jnp.diag(matrix)))
     error = np.sqrt(2 * (off**2).sum() / 4000)
     assert float(trace) == pytest.approx(float(jnp.trace(matrix)), abs=float(4 * error))
@@ -102,9 +104,9 @@ def test_the_trace_is_exact_for_a_diagonal_and_unbiased_otherwise():
 
 def test_the_density_integrates_to_one_and_has_the_mean_of_the_spectrum():
     matrix = symmetric(2)
-    loss, params = quadratic(matrix)
+    problem = quadratic(matrix)
     found = metrics.hessian_quadrature(
-        loss, params, num_nodes=9, num_probes=400, key=jr.key(0)
+        *problem, num_nodes=9, num_probes=400, key=jr.key(0)
     )
     at = jnp.linspace(-20, 20, 4001)
     density = np.asarray(metrics.spectral_density(found, at, width=0.3), np.float64)
@@ -128,9 +130,10 @@ def test_the_fisher_of_a_softmax_is_known_and_is_not_the_empirical_one():
     assert float(drawn) == pytest.approx(exact, rel=0.05)
     labels = jnp.argmin(X @ params["W"], axis=1)  # as wrong as can be
 
-    def loss(params, example):
-        x, label = example
-        return -jax.nn.log_softmax(logits(params, x))[label]
+    def loss(params, examples):
+        x, label = examples
+        log_p = jax.nn.log_softmax(logits(params, x))
+        return -log_p[jnp.arange(len(x)), label]
 
     empirical = float(metrics.empirical_fisher_trace(loss, params, (X, labels)))
     one_hot = np.eye(6)[np.asarray(labels)]
@@ -202,7 +205,7 @@ def test_statistics_are_summed_wider_than_the_weights(dtype):
     # A thousand examples that each say 1: in bfloat16 alone the sum stops at 256.
     params = {"w": jnp.zeros(3, dtype)}
     found = metrics.gradient_statistics(
-        lambda p, x: (p["w"] * x).sum(), params, jnp.ones((1000, 3), dtype)
+        lambda p, x: x @ p["w"], params, jnp.ones((1000, 3), dtype)
     )
     assert found.mean["w"].dtype == jnp.float32
     np.testing.assert_allclose(found.mean["w"], 1, rtol=1e-5)

@@ -54,6 +54,15 @@ def test_a_section_named_like_the_task_adds_to_its_options(tmp_path):
     assert prepare(config).task.n_files == 1
 
 
+def test_the_earlier_name_of_a_task_is_read_with_its_section(tiny_file):
+    text = tiny_file.read_text().replace("mod_add, p: 5", "tokens, n_ctx: 9")
+    tiny_file.write_text(text)
+    ids = ",".join(str(i % 6) for i in range(200))
+    config = load_config(str(tiny_file), [f"tokens.ids=[{ids}]", "tokens.n_ctx=8"])
+    task = prepare(config).task
+    assert (type(task).__name__, task.n_ctx, task.d_vocab) == ("Text", 8, 6)
+
+
 def test_vocabulary_and_context_come_from_the_task(tiny):
     prepared = prepare(tiny())
     assert (prepared.model.d_vocab, prepared.model.n_ctx) == (6, 3)

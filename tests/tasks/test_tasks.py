@@ -3,7 +3,15 @@ import numpy as np
 import pytest
 
 from jaxcirc._core import find
-from jaxcirc.tasks import TASKS, ModAdd, Text
+from jaxcirc.tasks import (
+    TASKS,
+    ByteTokenizer,
+    LibraryTokenizer,
+    ModAdd,
+    Text,
+    Tokenizer,
+)
+from jaxcirc.tasks._pairs import pairs_of
 
 
 def build(name, **options):
@@ -158,7 +166,7 @@ def test_text_reads_files_and_folders(tmp_path):
 
 def test_text_windows_come_from_their_split_alone():
     corpus = b"a" * 900 + b"b" * 100
-    task = Text(corpus, n_ctx=8)
+    task = Text(np.frombuffer(corpus, np.uint8), n_ctx=8)
     for split, letter in (("train", ord("a")), ("test", ord("b"))):
         batch = task.sample(40, split=split, key=jr.key(0))
         assert (batch.tokens == letter).all()
@@ -167,7 +175,7 @@ def test_text_windows_come_from_their_split_alone():
 
 def test_text_targets_are_the_next_bytes():
     corpus = bytes(range(200)) * 2
-    batch = Text(corpus, n_ctx=8).sample(20, key=jr.key(0))
+    batch = Text(np.frombuffer(corpus, np.uint8), n_ctx=8).sample(20, key=jr.key(0))
     assert ((batch.tokens + 1) % 200 == batch.targets).all()
 
 
@@ -193,3 +201,129 @@ def test_text_refuses_too_little(tmp_path):
     (tmp_path / "a.txt").write_text("short")
     with pytest.raises(ValueError, match="too few"):
         build("text", paths=(str(tmp_path),))
+
+
+def test_mod_add_pairs_exchange_the_second_summand_alone():
+    pairs = build("mod_add", p=7).pairs(20, key=jr.key(0))
+    (a, b, _), (a2, b2, _) = pairs.clean.T, pairs.corrupted.T
+    np.testing.assert_array_equal(a, a2)
+    assert (b != b2).all()
+    np.testing.assert_array_equal(pairs.right[:, 0], (a + b) % 7)
+    np.testing.assert_array_equal(pairs.wrong[:, 0], (a2 + b2) % 7)
+    assert {k: set(v.tolist()) for k, v in pairs.positions.items()} == {
+        "a": {0},
+        "b": {1},
+        "end": {2},
+    }
+
+
+@pytest.mark.parametrize("bos", [True, False])
+def test_induction_pairs_name_where_the_answer_stands(bos):
+    task = build("induction", n_symbols=12, n_ctx=16, shortest=3, longest=6, bos=bos)
+    pairs = task.pairs(20, key=jr.key(0))
+    rows = np.arange(20)
+    at = {name: np.asarray(place) for name, place in pairs.positions.items()}
+    clean = np.asarray(pairs.clean)
+    np.testing.assert_array_equal(clean[rows, at["source"]], pairs.right[:, 0])
+    np.testing.assert_array_equal(clean[rows, at["previous"]], clean[rows, at["end"]])
+    # The last earlier one: a block is between 3 and 6 long.
+    assert set((at["end"] - at["previous"]).tolist()) == {3, 4, 5, 6}
+    corrupted = np.asarray(pairs.corrupted)
+    np.testing.assert_array_equal(corrupted[rows, at["source"]], pairs.wrong[:, 0])
+
+
+def test_examples_without_another_answer_come_last_and_have_none():
+    task = ModAdd(7, 0.5, 0)
+    batch = task.sample(4, key=jr.key(0))
+    wrong = task.corrupt(batch, key=jr.key(1))
+    # The second and the fourth stay as they are.
+    keep = np.array([False, True, False, True])[:, None]
+    same = type(batch)(
+        *(np.where(keep, a, b) for a, b in zip(batch, wrong, strict=True))
+    )
+    clean, _, end, found = pairs_of(batch, same, 3)
+    np.testing.assert_array_equal(clean.tokens, batch.tokens[np.array([0, 2, 1])])
+    assert end[:2].tolist() == [2, 2]
+    assert found.tolist() == [True, True, False]
+
+
+def test_the_earlier_name_of_text_is_still_read():
+    ids = [pow(7, i, 257) % 11 for i in range(250)]
+    task = build("tokens", ids=ids, n_ctx=8)
+    assert isinstance(task, Text)
+    assert task.d_vocab == 11
+    assert task.decode(task.train[:3]) == ["1", "7", "5"]
+    assert "tokens" not in {row.name for row in TASKS}
+
+
+def test_bytes_are_a_tokenizer():
+    tokenizer = ByteTokenizer()
+    assert isinstance(tokenizer, Tokenizer)
+    assert tokenizer.decode(tokenizer.encode("größe")) == "größe"
+    assert (tokenizer.size, tokenizer.bos) == (256, None)
+    assert "".join(map(tokenizer.show, b"a b\n\x00")) == "a␣b⏎00"
+    with pytest.raises(ValueError, match="'ab' is 2 tokens"):
+        tokenizer.single_token("ab")
+
+
+def test_a_tokenizer_of_the_library_takes_part(tmp_path):
+    library = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
+    words = {"[UNK]": 0, "<s>": 1, "a": 2, "cat": 3, "sat": 4}
+    made = library.Tokenizer(library.models.WordLevel(words, unk_token="[UNK]"))
+    made.pre_tokenizer = library.pre_tokenizers.Whitespace()
+    plain, begun = LibraryTokenizer(made), LibraryTokenizer(made, bos="<s>")
+    assert isinstance(plain, Tokenizer)
+    assert (plain.size, plain.bos, begun.bos) == (5, None, 1)
+    assert plain.encode("a cat sat") == [2, 3, 4]
+    assert plain.decode([2, 3]) == "a cat"
+    assert plain.single_token("cat") == 3
+    with pytest.raises(ValueError, match="'a cat' is 2 tokens"):
+        plain.single_token("a cat")
+    with pytest.raises(ValueError, match="no token '<bos>'"):
+        LibraryTokenizer(made, bos="<bos>")
+    made.post_processor = library.processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
+    assert LibraryTokenizer(made).bos == 1
+    text = tmp_path / "a.txt"
+    text.write_text("a cat sat " * 50)
+    task = build("text", paths=(str(text),), tokenizer=made, n_ctx=4)
+    assert task.d_vocab == 5
+    assert task.train[:3].tolist() == [2, 3, 4]
+    assert task.decode(task.train[:2]) == ["a", "cat"]
+
+
+class Letters:
+    """Somebody's own tokenizer: a and b, and nothing else."""
+
+    size, bos = 2, None
+
+    def encode(self, text):
+        return [int(c == "b") for c in text if c in "ab"]
+
+    def decode(self, tokens):
+        return "".join("ab"[t] for t in tokens)
+
+    def single_token(self, text):
+        return "ab".index(text)
+
+    def show(self, token):
+        return "ab"[token]
+
+
+def test_a_tokenizer_of_ones_own_takes_part(tmp_path):
+    text = tmp_path / "a.txt"
+    text.write_text("abba " * 50)
+    task = build("text", paths=(str(text),), tokenizer=Letters(), n_ctx=4)
+    assert task.d_vocab == 2
+    assert task.decode(task.train[:4]) == ["a", "b", "b", "a"]
+
+
+def test_text_without_a_tokenizer_is_bytes_for_a_model_of_bytes_alone():
+    assert build("text", tokenizer=None, most_tokens=256, max_bytes=9000).d_vocab == 256
+    with pytest.raises(ValueError, match="give `tokenizer`.*brings no tokenizer along"):
+        build("text", tokenizer=None, most_tokens=50257)
+    with pytest.raises(ValueError, match="path of a tokenizer.json; got 3"):
+        build("text", tokenizer=3)
+    with pytest.raises(ValueError, match="no tokenizer at absent.json"):
+        build("text", tokenizer="absent.json")

@@ -15,16 +15,16 @@ import pytest
 from jaxcirc._core import fold_name, named_leaves
 from jaxcirc.checkpoints import CheckpointError, open_trajectory
 from jaxcirc.models import Transformer, TransformerConfig
+from jaxcirc.objectives import CrossEntropy, KLTo, LogitDifference, Negative
 from jaxcirc.tasks import Induction, ModAdd
 from jaxcirc.training import (
     Training,
     TrainingDiverged,
-    mean_loss,
     read_losses,
     train,
     training_memory,
 )
-from jaxcirc.training._advance import init_state, make_advance
+from jaxcirc.training._advance import Lesson, init_state, make_loop
 
 # Without attention biases: that on keys has no gradient but rounding, which Adam would
 # blow up to full steps in a random direction.
@@ -70,7 +70,7 @@ def test_training_is_plain_adamw_step_by_step(tmp_path):
     optimizer = optax.adamw(1e-2, weight_decay=0.1)
     state = optimizer.init(model)
     for step in range(3):
-        loss, gradient = jax.value_and_grad(mean_loss)(model, batch)
+        loss, gradient = jax.value_and_grad(CrossEntropy().mean)(model, batch)
         assert losses[0, step] == pytest.approx(float(loss), rel=1e-5)
         with jax.numpy_dtype_promotion("standard"):
             change, state = optimizer.update(gradient, state, model)
@@ -156,20 +156,59 @@ def test_divergence_names_the_step_and_keeps_what_was_good(tmp_path):
     assert f"up to step {trajectory.steps[-1]} are kept" in str(caught.value)
     assert trajectory.steps[-1] < caught.value.step
     for step in trajectory.steps:
-        assert jnp.isfinite(mean_loss(trajectory.load(step), TASK.examples("train")))
+        loss = CrossEntropy().mean(trajectory.load(step), TASK.examples("train"))
+        assert jnp.isfinite(loss)
     # Trying again comes to the same end and loses nothing.
     with pytest.raises(TrainingDiverged):
         train(CONFIG, TASK, training, str(tmp_path))
     assert open_trajectory(str(tmp_path / "seed_0")).steps == trajectory.steps
 
 
-def test_one_compilation_serves_calls_of_any_length():
+def test_calls_of_any_length_end_in_the_same_state():
     training = Training(**SHORT)
-    advance, state = make_advance(training), init_state(CONFIG, training)
+    loop, state = make_loop(training), init_state(CONFIG, training)
     for n in (1, 2, 5):
-        state, _ = advance(TASK, state, jnp.int32(n))
-    assert advance._cache_size() == 1  # pyright: ignore
+        state, _ = loop(state, n, Lesson(TASK, CrossEntropy()))
     assert int(state.step[0]) == 8
+    whole, _ = loop(init_state(CONFIG, training), 8, Lesson(TASK, CrossEntropy()))
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_another_objective_is_trained_on_and_told_apart(tmp_path, whole):
+    """A student that starts as its teacher has nothing to learn."""
+    teacher = Transformer(CONFIG, key=jax.random.key(3))
+    how = Training(**SHORT | {"optimizer": "sgd", "b1": 0.0})
+    folder = str(tmp_path / "student")
+    (found,) = train(CONFIG, TASK, how, folder, objective=KLTo(teacher), start=teacher)
+    assert np.abs(read_losses(folder, seeds=1, steps=12)).max() < 1e-6
+    assert found.info["objective"] == "KLTo"
+    with pytest.raises(CheckpointError, match="holds another run: `objective`"):
+        train(CONFIG, TASK, how, folder, objective=lambda m, b: m(b.tokens)[:, 0, 0])
+    with pytest.raises(CheckpointError, match="holds another run: `objective`"):
+        train(CONFIG, TASK, Training(**SHORT), whole[0], objective=KLTo(teacher))
+
+
+def test_a_plain_function_is_an_objective(tmp_path):
+    found = {}
+    for name, objective in (
+        ("own", CrossEntropy()),
+        ("function", lambda model, batch: CrossEntropy()(model, batch)),
+    ):
+        folder = str(tmp_path / name)
+        train(CONFIG, TASK, Training(**SHORT), folder, objective=objective)
+        found[name] = read_losses(folder, seeds=1, steps=12)
+    # One position counts in every example, so both means weigh alike.
+    np.testing.assert_allclose(found["own"], found["function"], rtol=1e-5)
+
+
+def test_a_score_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"training: takes a loss.*Negative\(Logit"):
+        train(
+            CONFIG, TASK, Training(**SHORT), str(tmp_path), objective=LogitDifference()
+        )
+    with pytest.raises(ValueError, match="CrossEntropy is a loss already"):
+        Negative(CrossEntropy())
 
 
 def test_memory_is_counted_without_running():

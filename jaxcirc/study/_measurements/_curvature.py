@@ -7,7 +7,6 @@ from jaxtyping import Array, Key
 
 from ..._core import fold_name, widened
 from ...metrics import (
-    cross_entropy,
     empirical_fisher_trace,
     empirical_ntk,
     fisher_trace,
@@ -17,8 +16,8 @@ from ...metrics import (
     kernel_velocity,
 )
 from ...models import Transformer
+from ...objectives import CrossEntropy
 from ...tasks import AbstractTask, Batch
-from ._gradients import example_loss
 from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
 from ._quantity import Outcome, Quantity
 
@@ -48,16 +47,14 @@ class Curvature(PerCheckpoint):
             self.n_examples, split="train", key=fold_name(key, "examples")
         )
         few = jax.tree.map(lambda x: x[: self.n_kernel], batch)
-
-        def loss(model: Transformer) -> Array:
-            return cross_entropy(model(batch.tokens), batch.targets, batch.mask)
-
+        objective = CrossEntropy()
         model, previous = widened(snapshot.model), widened(snapshot.previous)
+        loss = (objective, model, batch)
         trace = hessian_trace(
-            loss, model, num_probes=self.num_probes, key=fold_name(key, "probes")
+            *loss, num_probes=self.num_probes, key=fold_name(key, "probes")
         )
         top = hessian_top_eigenvalues(
-            loss, model, num_nodes=self.num_nodes, key=fold_name(key, "lanczos")
+            *loss, num_nodes=self.num_nodes, key=fold_name(key, "lanczos")
         )
         fisher = fisher_trace(
             _answer_logits, model, batch, num_samples=4, key=fold_name(key, "outcomes")
@@ -74,7 +71,7 @@ class Curvature(PerCheckpoint):
                     fisher, (), "nats", "Fisher information, in all"
                 ),
                 "empirical_fisher_trace": Quantity(
-                    empirical_fisher_trace(example_loss, model, batch),
+                    empirical_fisher_trace(*loss),
                     (),
                     "nats",
                     "mean squared norm of the examples' gradients",
@@ -101,8 +98,8 @@ def _last(example: Batch) -> Array:
     return example.mask.shape[-1] - 1 - jnp.argmax(example.mask[..., ::-1], axis=-1)
 
 
-def _answer_logits(model: Transformer, example: Batch) -> Array:
-    return model(example.tokens)[_last(example)]
+def _answer_logits(model: Transformer, batch: Batch) -> Array:
+    return _answers(model, batch)[0]
 
 
 def _answers(model: Transformer, batch: Batch) -> tuple[Array, Array]:

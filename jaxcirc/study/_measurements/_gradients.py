@@ -5,16 +5,12 @@ import jax
 from jaxtyping import Array, Key
 
 from ..._core import fold_name, widened
-from ...metrics import cross_entropy, gradient_cosine, gradient_statistics
+from ...metrics import gradient_cosine, gradient_statistics
 from ...models import Transformer
-from ...tasks import AbstractTask, Batch
+from ...objectives import CrossEntropy
+from ...tasks import AbstractTask
 from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
 from ._quantity import Outcome, Quantity
-
-
-def example_loss(model: Transformer, example: Batch) -> Array:
-    """Mean cross-entropy of one example over its positions that count, in nats."""
-    return cross_entropy(model(example.tokens), example.targets, example.mask)
 
 
 class Gradients(PerCheckpoint):
@@ -35,10 +31,12 @@ class Gradients(PerCheckpoint):
             self.n_examples, split="train", key=fold_name(key, "examples")
         )
         model, previous = widened(snapshot.model), widened(snapshot.previous)
-        found = gradient_statistics(example_loss, model, batch)
+        objective = CrossEntropy()
+        found = gradient_statistics(objective, model, batch)
 
         def loss(model: Transformer) -> Array:
-            return jax.vmap(lambda b: example_loss(model, b))(batch).mean()
+            # Example by example, as the gradient that it is compared with.
+            return jax.vmap(lambda one: objective.mean(model, one))(batch).mean()
 
         before = jax.grad(loss)(previous)
         turned = gradient_cosine(found.mean, before)

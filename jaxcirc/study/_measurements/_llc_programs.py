@@ -13,8 +13,8 @@ from ..._core import find, fold_name
 from ...llc import SAMPLERS, LLCEstimate, propose, sweep
 from ...metrics import rank_0_rate
 from ...models import TransformerConfig
+from ...objectives import CrossEntropy
 from ...tasks import AbstractTask
-from ...training import example_losses
 from ._llc import STATUSES
 from ._measurement import MeasurementSpec, Once
 from ._quantity import Outcome, Quantity
@@ -136,7 +136,7 @@ class ProgramLLCs(Once):
         # A step of a sampler that tests is many gradients on all the data.
         between = 1 if blank.full_batch else max(1, self.num_steps // (draws + burnin))
         sampler = propose(
-            example_losses,
+            CrossEntropy(),
             model,
             examples,
             blank,
@@ -146,7 +146,7 @@ class ProgramLLCs(Once):
             key=fold_name(key, f"pilot/{name}"),
         )
         found = sweep(
-            example_losses,
+            CrossEntropy(),
             model,
             examples,
             sampler,

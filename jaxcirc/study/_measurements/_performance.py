@@ -15,7 +15,7 @@ from ...metrics import (
     rank_0_rate,
 )
 from ...models import TransformerConfig
-from ...tasks import AbstractTask, Batch
+from ...tasks import AbstractTask, answers_differ
 from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
 from ._quantity import Outcome, Quantity
 
@@ -58,7 +58,7 @@ class Performance(PerCheckpoint):
             batch = task.sample(self.n_examples, split=split, key=sample_key)
         wrong = task.corrupt(batch, key=corrupt_key)
         logits = snapshot.model(batch.tokens)
-        compared = _both_differ(batch, wrong)
+        compared = answers_differ(batch, wrong)
         return {
             "loss": cross_entropy(logits, *batch[1:]),
             "rank_0_rate": rank_0_rate(logits, *batch[1:]),
@@ -75,10 +75,6 @@ class Performance(PerCheckpoint):
         """The splits."""
         del config, task, key
         return {"split": list(_SPLITS)}
-
-
-def _both_differ(batch: Batch, wrong: Batch) -> Array:
-    return batch.mask & wrong.mask & (batch.targets != wrong.targets)
 
 
 def performance(n_examples: int = 512) -> Performance:

@@ -14,8 +14,8 @@ from jaxtyping import Array, Key, PyTree
 from ..._core import find, fold_name, widened
 from ...llc import SAMPLERS, AbstractSampler, Schedule, Sweep, make_job, sweep
 from ...models import Transformer, TransformerConfig
+from ...objectives import CrossEntropy
 from ...tasks import AbstractTask, Batch
-from ...training import example_losses
 
 Made = TypeVar("Made")
 # Options of a short run, for tests.
@@ -52,7 +52,7 @@ class Sampling(eqx.Module):
         model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
         examples = train_examples(task, self.n_examples, jr.key(0))
         make_job(
-            example_losses,
+            CrossEntropy(),
             jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), model),
             examples,
             self.sampler,
@@ -93,7 +93,7 @@ class Sampling(eqx.Module):
         lead = jax.tree.leaves(models)[0].shape[:2]
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), widened(models))
         more = {"trivial_loss": trivial, "noise": [*range(lead[1])] * lead[0], **more}
-        found = self.sweep(example_losses, flat, data, key, **more).estimates
+        found = self.sweep(CrossEntropy(), flat, data, key, **more).estimates
         return found.reshape(*lead, *found.shape[1:])
 
     def sweep(

@@ -1,0 +1,33 @@
+"""What a model says where a pair asks for an answer."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from ..tasks import Pairs
+
+
+def logits_at_end(model: Any, pairs: Pairs) -> Float[Array, "*example d_vocab"]:
+    """Logits after the clean sequence of each pair, at its position `end`.
+
+    Args:
+        model: Called as `model(tokens)`.
+        pairs: Prompts, or a single one.
+    """
+    end = pairs.positions["end"][..., None, None]
+    return jnp.take_along_axis(model(pairs.clean), end, axis=-2)[..., 0, :]
+
+
+def over_answers(
+    values: Float[Array, "*example d_vocab"], answers: Int[Array, "*example k"]
+) -> tuple[Float[Array, "*example k"], Bool[Array, "*example k"]]:
+    """The values of some answers, 0 where -1 fills up the list, and which are answers.
+
+    Args:
+        values: Of every outcome.
+        answers: Ids of outcomes; -1 for none.
+    """
+    there = answers >= 0
+    found = jnp.take_along_axis(values, jnp.maximum(answers, 0), axis=-1)
+    return jnp.where(there, found, 0), there

@@ -1,0 +1,86 @@
+"""Text from files and folders, or from Python's own standard library."""
+
+import hashlib
+import itertools
+import pathlib
+import sysconfig
+import warnings
+from collections.abc import Iterator, Sequence
+
+
+def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
+    """The text of files and folders, and how many files it came from.
+
+    Files stand behind each other with a line end between them, in an order that has no
+    meaning but is always the same. Those that are not UTF-8 are left out, with a
+    warning that names them.
+
+    Args:
+        paths: Files or folders; the Python standard library's source if none.
+        max_bytes: Read at most so much.
+
+    Returns:
+        The text as UTF-8, cut off after `max_bytes`, and the number of files.
+
+    Raises:
+        ValueError: a path does not exist, or none holds readable text.
+    """
+    folders = paths or (sysconfig.get_path("stdlib"),)
+    roots = [pathlib.Path(path).expanduser() for path in folders]
+    pattern = "*" if paths else "*.py"
+    found = sorted(
+        itertools.chain.from_iterable(_files(root, pattern) for root in roots),
+        # An order without meaning, so the test split is not the alphabet's end.
+        key=lambda file: hashlib.blake2b(str(file[1]).encode()).digest(),
+    )
+    parts, size, left_out = [], 0, []
+    for file, inside in found:
+        content = _read_text(file)
+        if content is None:
+            left_out.append(str(inside))
+        elif content and size < max_bytes:
+            parts.append(content)
+            size += len(content) + 1
+    if not parts:
+        raise ValueError(
+            f"text: no readable UTF-8 text in {', '.join(map(str, roots))}. "
+            "Give files or folders that hold some."
+        )
+    if left_out and paths:
+        warnings.warn(_left_out(sorted(left_out), len(found)), stacklevel=3)
+    return b"\n".join(parts)[:max_bytes], len(parts)
+
+
+def _files(
+    root: pathlib.Path, pattern: str
+) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
+    """Files below `root`, each with its path inside it; hidden ones are left out."""
+    if not root.exists():
+        raise ValueError(f"text: no such file or folder: {root}.")
+    if root.is_file():
+        yield root, pathlib.Path(root.name)
+        return
+    skipped = {"site-packages", "dist-packages", "__pycache__", "test", "idlelib"}
+    for file in root.rglob(pattern):
+        inside = file.relative_to(root)
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if file.is_file() and not hidden and not skipped.intersection(inside.parts):
+            yield file, inside
+
+
+def _read_text(file: pathlib.Path) -> bytes | None:
+    """The file's bytes if they can be read and are UTF-8."""
+    try:
+        content = file.read_bytes()
+        content.decode()
+    except (UnicodeDecodeError, OSError):
+        return None
+    return content
+
+
+def _left_out(names: list[str], number: int) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return (
+        f"text: {len(names)} of {number} files are not UTF-8 text and are left out: "
+        f"{', '.join(names[:3])}{more}. Convert what is text in another encoding."
+    )
