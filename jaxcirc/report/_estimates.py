@@ -34,7 +34,7 @@ def estimates(name: str, data: xr.Dataset) -> Estimates:
 def with_error(one: xr.Dataset) -> str:
     """A coefficient and two standard errors, or a dash where there is none."""
     value, error = float(one["llc"]), 2 * float(one["standard_error"])
-    return "–" if np.isnan(value) else f"{value:.4g} ± {error:.2g}"
+    return "–" if not np.isfinite(value) else f"{value:.4g} ± {error:.2g}"
 
 
 def trace_figure(data: xr.Dataset) -> Any:

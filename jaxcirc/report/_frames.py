@@ -73,7 +73,9 @@ def _choices(
         leading = [axis for made_of in _leading(array) for axis in made_of]
         for index in np.ndindex(*(array.sizes[axis] for axis in leading)):
             places = dict(zip(leading, index, strict=True))
-            where = places_text({k: array[k].values[i] for k, i in places.items()})
+            where = places_text(
+                {k: array[k].values.tolist()[i] for k, i in places.items()}
+            )
             yield f"{quantity_text(name)} {where}".strip(), array.isel(places)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from ...plots import conformance_scatter
+from .._estimates import with_error
 from .._results import once
 from .._section import Block, SectionSpec, View
 
@@ -46,10 +47,10 @@ def table(data: xr.Dataset) -> tuple[list[str], list[tuple]]:
         cells = [str(case), f"{float(row['exact'].isel(sampler=0)):.4g}"]
         for name in names:
             one = row.sel(sampler=name)
-            value, error = float(one["llc"]), 2 * float(one["standard_error"])
+            off = float(one["error"])
             cells += [
-                f"{value:.4g} ± {error:.2g}",
-                f"{100 * float(one['error']):+.1f}%",
+                with_error(one),
+                f"{100 * off:+.1f}%" if np.isfinite(off) else "–",
             ]
         rows.append(tuple(cells))
     return header, rows
@@ -58,20 +59,26 @@ def table(data: xr.Dataset) -> tuple[list[str], list[tuple]]:
 def sentence(data: xr.Dataset) -> str:
     """How far off each sampler is, in the median and at most."""
     last = once(data)
-    parts = []
-    for name in last["sampler"].values:
-        one = last.sel(sampler=name)
-        off = np.abs(one["error"].values.astype(float))
-        gradients = float(one["gradients"].median())
-        parts.append(
-            f"{str(name).replace('_', ' ')} is off by {100 * np.median(off):.1f}% in "
-            f"the median and {100 * np.max(off):.1f}% at most, with {gradients:,.0f} "
-            "gradients per chain"
-        )
+    told = [_of_sampler(last.sel(sampler=name)) for name in last["sampler"].values]
     return (
         "Losses whose coefficients are known exactly, sampled by the same code: "
-        + "; ".join(parts)
+        + "; ".join(told)
         + "."
+    )
+
+
+def _of_sampler(one: xr.Dataset) -> str:
+    name = str(one["sampler"].item()).replace("_", " ")
+    errors = np.abs(one["error"].values.astype(float))
+    off = errors[np.isfinite(errors)]
+    if not len(off):
+        return f"{name} gave no coefficient"
+    # A case that diverged has no error, and must not hide those of the others.
+    of = "" if len(off) == len(errors) else f" of {len(off)} of {len(errors)} cases"
+    return (
+        f"{name} is off by {100 * np.median(off):.1f}% in the median{of} and "
+        f"{100 * np.max(off):.1f}% at most, with {float(one['gradients'].median()):,.0f} "
+        "gradients per chain"
     )
 
 

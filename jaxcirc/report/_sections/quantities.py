@@ -152,7 +152,7 @@ def _fixed_table(fixed: Arrays) -> list[Block]:
         units = str(array.attrs.get("units", ""))
         for index in np.ndindex(array.shape):
             pairs = zip(array.dims, index, strict=True)
-            places = {str(dim): array[dim].values[i] for dim, i in pairs}
+            places = {str(dim): array[dim].values.tolist()[i] for dim, i in pairs}
             number = f"{float(array.values[index]):.4g} {units}".strip()
             rows.append((quantity_text(name), places_text(places), number))
     header = ["quantity", "where", "value"]
