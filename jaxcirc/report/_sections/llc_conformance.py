@@ -75,10 +75,10 @@ def _of_sampler(one: xr.Dataset) -> str:
         return f"{name} gave no coefficient"
     # A case that diverged has no error, and must not hide those of the others.
     of = "" if len(off) == len(errors) else f" of {len(off)} of {len(errors)} cases"
+    gradients = float(one["gradients"].median())
     return (
         f"{name} is off by {100 * np.median(off):.1f}% in the median{of} and "
-        f"{100 * np.max(off):.1f}% at most, with {float(one['gradients'].median()):,.0f} "
-        "gradients per chain"
+        f"{100 * np.max(off):.1f}% at most, with {gradients:,.0f} gradients per chain"
     )
 
 
