@@ -57,7 +57,7 @@ def with_heads(array: xr.DataArray) -> xr.DataArray:
         *leading, *(a for made_of in axes.values() for a in made_of)
     )
     shape = [array.sizes[d] for d in leading] + list(sizes_of(array).values())
-    coords = {dim: array[dim].values for dim in leading}
+    coords: dict[str, Any] = {str(dim): array[dim].values for dim in leading}
     for name, made_of in axes.items():
         sizes = [array.sizes[axis] for axis in made_of]
         heads = (
