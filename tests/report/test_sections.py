@@ -26,6 +26,7 @@ from .test_state import run_of
 NAMES = [row.name for row in SECTIONS]
 # Neither draws a block of its own: their numbers are in the overview and in the CSV.
 WITHOUT_BLOCKS = ("training", "performance")
+MODULES = sorted(ASSETS.parent.glob("*.py"))
 SHAPES = {
     "one step": {"steps": 1},
     "one seed": {"steps": 3},
@@ -107,6 +108,15 @@ def test_codes_and_results_are_told_apart_by_what_arrays_say(kind):
 def test_the_page_knows_no_measurement(name):
     text = (ASSETS / name).read_text()
     assert not [n for n in NAMES if re.search(rf"\b{n}s?\b", text) and n != "training"]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda p: p.name)
+def test_only_sections_know_measurements_by_name(module):
+    # `training` is also an entry of a study, with its steps and its batch size.
+    names = [name for name in NAMES if name != "training"]
+    # An array, which stands between brackets, may be called like its measurement.
+    text = module.read_text()
+    assert not [name for name in names if re.search(rf'(?<!\[)"{name}"', text)]
 
 
 def test_explorers_have_controls_and_a_script_that_answers_to_them():
