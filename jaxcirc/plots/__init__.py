@@ -13,6 +13,7 @@ from ._llc import (
     coefficient_rows as coefficient_rows,
     conformance_scatter as conformance_scatter,
 )
+from ._matrix import colour_scale as colour_scale, matrix_heatmap as matrix_heatmap
 from ._pattern import attention_pattern as attention_pattern
 from ._script import plotly_script as plotly_script
 from ._style import plain as plain

@@ -2,3 +2,9 @@
 
 from ._findings import findings as findings
 from ._page import render as render
+from ._section import (
+    Block as Block,
+    Node as Node,
+    SectionSpec as SectionSpec,
+    View as View,
+)

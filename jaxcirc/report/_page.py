@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -11,27 +10,36 @@ import xarray as xr
 import yaml
 
 from ..plots import plotly_script
+from ._budget import Part
+from ._csv import to_csv
 from ._findings import findings
-from ._panels import Section, sections
+from ._nodes import measured, nodes_of
+from ._parts import parts
 from ._provenance import origin_rows, sitting_table
-from ._results import results, step_text
-from ._series import LONG_HEADER, long_rows, numbers_table, to_csv
+from ._results import join_words, step_text
+from ._series import LONG_HEADER, Listing, listing, long_rows, numbers_table
 from ._state import mixed_sentences, run_state, trained_steps
+from ._templates import asset, script, template
 
-_FOLDER = Path(__file__).parent / "assets"
 # Anchors of the page's own parts, which no measurement may take.
 _OWN_ANCHORS = ("findings", "table", "provenance", "table-csv", "long-csv")
 # What could end a script element, or begin a comment in it; JSON has other words.
 _IN_SCRIPT = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+# Quantities that are left out are named one by one, up to so many.
+_MOST_NAMED = 4
 
 
 def render(tree: xr.DataTree) -> str:
     """A study's results as one self-contained HTML page.
 
-    A part that cannot be drawn is replaced by the reason, and warned of.
+    Each row of the study is shown by its section: a file in `report/_sections`, or a
+    drawing by the axes of its arrays. A part that cannot be drawn is replaced by the
+    reason, and warned of. Figures, sliders and CSV together stay below 16 MB whatever
+    has been measured; what is thinned or left out for that is said in its place.
 
     Args:
-        tree: What `jaxcirc.study.Study.open` returns.
+        tree: What `jaxcirc.study.Study.open` returns. Arrays are read when they are
+            drawn or listed.
 
     Returns:
         The page. It loads nothing from anywhere and prints on paper.
@@ -40,27 +48,26 @@ def render(tree: xr.DataTree) -> str:
         ValueError: the tree does not say which study it is of.
     """
     about = _attributes(tree)
-    study, identity = about["study"], about["identity"]
-    drawn = _anchored(sections(tree))
-    table = numbers_table(tree)
-    return _template().render(
-        study=study,
+    drawn = _anchored(parts(tree))
+    table, listed = numbers_table(tree), listing(tree)
+    return template("page.html").render(
+        study=about["study"],
         state=run_state(tree),
         warnings=mixed_sentences(tree),
         facts=_facts(tree, about),
         findings=findings(tree),
-        sections=drawn,
+        parts=drawn,
         in_script=_inline,
-        table=table,
+        table=table._replace(text=table.text + _left_out(listed)),
         table_csv=_inline(json.dumps(to_csv(table.header, table.rows))),
-        long_csv=_inline(json.dumps(to_csv(LONG_HEADER, long_rows(tree)))),
-        config=yaml.safe_dump(study, sort_keys=False, allow_unicode=True),
+        long_csv=_inline(json.dumps(to_csv(LONG_HEADER, long_rows(listed)))),
+        config=yaml.safe_dump(about["study"], sort_keys=False, allow_unicode=True),
         origin=origin_rows(tree),
         sittings=sitting_table(tree),
-        model=identity.get("model", {}),
+        model=about["identity"].get("model", {}),
         plotly=plotly_script(),
-        script=(_FOLDER / "page.js").read_text(encoding="utf-8"),
-        style=(_FOLDER / "page.css").read_text(encoding="utf-8"),
+        scripts=[asset("page.js"), *_scripts(drawn)],
+        style=asset("page.css"),
     )
 
 
@@ -76,35 +83,44 @@ def _attributes(tree: xr.DataTree) -> dict[str, Any]:
     }
 
 
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["json"] = json.dumps
-    return environment.get_template("page.html")
-
-
-def _anchored(drawn: Sequence[Section]) -> list[Section]:
-    """Sections with ids that are plain words and differ from each other."""
+def _anchored(drawn: Sequence[Part]) -> list[Part]:
+    """Parts with ids that are plain words and differ from each other."""
     taken: set[str] = set(_OWN_ANCHORS)
     made = []
-    for section in drawn:
-        word = re.sub(r"[^A-Za-z0-9_-]+", "-", section.id).strip("-") or "section"
+    for part in drawn:
+        word = re.sub(r"[^A-Za-z0-9_-]+", "-", part.id).strip("-") or "section"
         free = (word if i == 1 else f"{word}-{i}" for i in range(1, len(drawn) + 9))
         anchor = next(name for name in free if name not in taken)
         taken.add(anchor)
-        made.append(section._replace(id=anchor))
+        made.append(part._replace(id=anchor))
     return made
+
+
+def _scripts(drawn: Sequence[Part]) -> list[str]:
+    """Those of all explorers on the page, each once."""
+    files = [part.source for part in drawn if part.explorer and part.source]
+    return [script(file) for file in dict.fromkeys(files)]
+
+
+def _left_out(listed: Listing) -> str:
+    """A sentence on what the CSV lacks, with a blank before it."""
+    names = listed.left_out
+    if not names:
+        return ""
+    more = len(names) - _MOST_NAMED
+    some = names if more <= 0 else [*names[:_MOST_NAMED], f"{more} more"]
+    return (
+        f" The CSV of every number is without {join_words(some)}, which would make "
+        "the page too heavy; the run's folder has all."
+    )
 
 
 def _facts(tree: xr.DataTree, about: dict[str, Any]) -> list[tuple[str, str]]:
     identity, model = about["identity"], about["identity"].get("model", {})
-    nodes = results(tree).items()
-    steps = [data.sizes.get("step", 0) for k, data in nodes if k != "training"]
+    nodes = measured(nodes_of(tree)).values()
+    steps = max((node.data.sizes.get("step", 0) for node in nodes), default=0)
     task = list(about["task"].items())
-    checkpoints = ("checkpoints", f"{max(steps, default=0):,} measured")
+    checkpoints = ("checkpoints", f"{steps:,} measured")
     if "training" not in identity:
         source = identity["trajectory"]["source"]
         names = [source] if isinstance(source, str) else source

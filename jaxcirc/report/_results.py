@@ -1,13 +1,16 @@
 """Results as the page reads them, and names of heads and steps."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
 
 def results(tree: xr.DataTree) -> dict[str, xr.Dataset]:
-    """The nodes by name, with an axis `seed` where they have steps but no seeds."""
+    """The nodes by name, with an axis `seed` where they have steps but no seeds.
+
+    A node without steps was measured once, and stays as it is.
+    """
     found = {}
     for name, node in tree.children.items():
         data = node.to_dataset()
@@ -21,72 +24,65 @@ def results(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 
 
 def kind_of(name: str, data: xr.Dataset) -> str:
-    """Which measurement a node is of."""
+    """Which measurement a node is of; its own name, where it does not say."""
     return str(data.attrs.get("measurement", name))
 
 
+def once(data: xr.Dataset) -> xr.Dataset:
+    """Results that say one thing, without the axes `step` and `seed`.
+
+    What was measured once has neither. Where there are both, as in older runs and in
+    a section that shows the end of training, it is the last step and the first seed.
+    No values are read.
+
+    Example:
+        >>> data = xr.Dataset({"a": (("step", "seed"), [[1, 2], [3, 4]])})
+        >>> int(once(data)["a"]), int(once(once(data))["a"])
+        (3, 3)
+    """
+    places = {dim: at for dim, at in (("step", -1), ("seed", 0)) if dim in data.dims}
+    return data.isel(places, drop=True)
+
+
+def is_numeric(array: xr.DataArray) -> bool:
+    """Whether its values are numbers or truth values."""
+    return array.dtype.kind in "fiub"
+
+
+def role_of(array: xr.DataArray) -> str:
+    """Who reads it: `series`, `diagnostic` or `detail`."""
+    return str(array.attrs.get("role", "series"))
+
+
 def is_listed(array: xr.DataArray) -> bool:
-    """Whether it is numbers over steps, and not so many that nobody reads them."""
-    numbers = array.dtype.kind in "fiub" and "step" in array.dims
-    return numbers and array.attrs.get("role") != "detail"
+    """Whether it is numbers, and not so many that nobody reads them."""
+    return is_numeric(array) and role_of(array) != "detail"
 
 
 def is_series(array: xr.DataArray) -> bool:
-    """Whether it is a result over steps, and not what judges other results."""
-    return is_listed(array) and array.attrs.get("role", "series") == "series"
+    """Whether it is a result, and not what judges other results."""
+    return is_numeric(array) and role_of(array) == "series"
 
 
-def head_label(layer: int, head: int) -> str:
-    """A head's short name, counted from 0: layer 1, head 2 is `L1H2`."""
-    return f"L{layer}H{head}"
+def own_axes(array: xr.DataArray) -> tuple[str, ...]:
+    """Its axes besides `step` and `seed`."""
+    return tuple(str(dim) for dim in array.dims if dim not in ("step", "seed"))
 
 
-class ProminentHead(NamedTuple):
-    """The head that findings and figures are about.
-
-    Args:
-        layer: Of the head, counted from 0.
-        head: Its number in the layer.
-        place: Index of the step at which its score is told.
-        score: The score there, the mean over seeds; NaN if no score is finite.
-        lost: Whether that is not the end, since no head there is half as strong.
-    """
-
-    layer: int
-    head: int
-    place: int
-    score: float
-    lost: bool
-
-
-def prominent_head(score: xr.DataArray) -> ProminentHead:
-    """The strongest head at the end, or the strongest ever if none is left like it.
-
-    At the end means at the last checkpoint with finite scores.
-
-    Args:
-        score: With axes `step`, `seed`, `layer` and `head`.
-    """
-    mean = score.mean("seed").transpose("step", "layer", "head").values.astype(float)
-    known = np.where(np.isfinite(mean), mean, -np.inf)
-    finite = np.flatnonzero(np.isfinite(mean).any(axis=(1, 2)))
-    if not len(finite):
-        return ProminentHead(0, 0, len(mean) - 1, float("nan"), False)
-    end, layer, head = int(finite[-1]), *_argmax(known[finite[-1]])
-    ever, *best = _argmax(known)
-    if known[end, layer, head] > known.max() / 2:
-        return ProminentHead(layer, head, end, float(known[end, layer, head]), False)
-    return ProminentHead(best[0], best[1], ever, float(known.max()), True)
-
-
-def _argmax(values: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.unravel_index(values.argmax(), values.shape))
+def by_seed(array: xr.DataArray) -> np.ndarray:
+    """A series as one row per seed."""
+    return array.transpose("seed", "step").values
 
 
 def last_finite(series: xr.DataArray) -> int | None:
     """Index of the last step at which a series is finite; None if there is none."""
     places = np.flatnonzero(np.isfinite(series.transpose("step").values))
     return int(places[-1]) if len(places) else None
+
+
+def head_label(layer: int, head: int) -> str:
+    """A head's short name, counted from 0: layer 1, head 2 is `L1H2`."""
+    return f"L{layer}H{head}"
 
 
 def step_text(step: int) -> str:
@@ -100,6 +96,7 @@ def quantity_text(name: str) -> str:
     return metric.replace("_", " ") + (f" of {component}" if colon else "")
 
 
-def join_words(words: list[str]) -> str:
+def join_words(words: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
+    words = list(words)
     return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), *words[-1:]])

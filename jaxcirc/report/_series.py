@@ -1,28 +1,32 @@
 """Series as flat rows: the table of the page, and what its buttons save."""
 
-import csv
-import io
 import itertools
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from ._results import head_label, is_listed, is_series, kind_of, quantity_text, results
+from ._axes import places_text
+from ._budget import CSV_BYTES
+from ._nodes import measured, nodes_of
+from ._results import is_listed, is_numeric, is_series, own_axes, quantity_text
+from ._section import Node
 
 LONG_HEADER = ["measurement", "quantity", "step", "seed", "where", "value"]
 # Wider tables are not read on a screen; the CSV has the rest.
 MOST_COLUMNS = 24
-# What spreadsheets take for the beginning of a formula, in both widths.
-_FORMULA = tuple("=+@\t\r\n＝＋－＠")
+# Longer ones of numbers without steps neither.
+MOST_ROWS = 200
+
+Arrays = Sequence[tuple[str, str, xr.DataArray]]
 
 
 class Table(NamedTuple):
-    """Columns over steps.
+    """Columns over steps, or numbers that have none one below the other.
 
     Args:
-        header: Name of each column, the step first.
+        header: Name of each column, the step first where there are steps.
         rows: One for each step; empty text where nothing was measured.
         text: What is in it, and what is not.
     """
@@ -32,119 +36,183 @@ class Table(NamedTuple):
     text: str
 
 
-def numbers_table(tree: xr.DataTree) -> Table:
-    """How well the task is done, over steps, or else whatever was measured.
+class Listing(NamedTuple):
+    """What of a study is in its CSV.
 
-    Means over seeds; a row for each step. Without any number, it has no rows.
+    Args:
+        arrays: (row of the study, quantity, array) of what is.
+        left_out: Names of what would make the page too heavy.
     """
-    nodes = {k: d for k, d in results(tree).items() if k not in ("training", "changes")}
-    chosen = {k: d for k, d in nodes.items() if kind_of(k, d) == "performance"}
-    if not any(data.data_vars for data in chosen.values()):
-        chosen = nodes
-    series = list(itertools.islice(_columns(chosen), MOST_COLUMNS))
+
+    arrays: Arrays
+    left_out: list[str]
+
+
+def numbers_table(tree: xr.DataTree) -> Table:
+    """What the study is about, over steps: its headline, or else what was measured.
+
+    Means over seeds; a row for each step. A study in which nothing has a step has a
+    row for each number instead, and one of details alone what they are on average.
+
+    Args:
+        tree: A study's results. Of wide quantities, only what is shown is read.
+    """
+    every = measured(nodes_of(tree))
+    headlines = {k: node for k, node in every.items() if node.section.headline}
+    told = any(node.data.data_vars for node in headlines.values())
+    chosen = {k: n.data for k, n in (headlines if told else every).items()}
+    arrays = _most_telling(chosen)
+    over = [item for item in arrays if "step" in item[2].dims]
+    several = len(chosen) > 1
+    return _over_steps(over, several=several) if over else _one_by_one(arrays)
+
+
+def listing(tree: xr.DataTree, budget: int = CSV_BYTES) -> Listing:
+    """Every quantity but details, as long as the page does not become too heavy.
+
+    Args:
+        tree: A study's results. Nothing is read.
+        budget: Bytes of CSV. Of too many numbers, the largest arrays are left out.
+    """
+    nodes = nodes_of(tree)
+    every = {k: n.data for k, n in nodes.items() if n.section.measured or _steps(n)}
+    arrays = _arrays(every, is_listed) or _arrays(_summaries(every), is_numeric)
+    # A tree's names hold no slashes; what the study calls a row may.
+    named = {name: str(data.attrs.get("id", name)) for name, data in every.items()}
+    arrays = [(named[name], quantity, array) for name, quantity, array in arrays]
+    sizes = [_bytes(*item) for item in arrays]
+    kept, room = set(), budget
+    for place in np.argsort(sizes, kind="stable"):
+        if sizes[place] <= room:
+            kept.add(int(place))
+            room -= sizes[place]
+    left_out = [
+        f"{quantity_text(quantity)} of {name}"
+        for i, (name, quantity, _) in enumerate(arrays)
+        if i not in kept
+    ]
+    return Listing([item for i, item in enumerate(arrays) if i in kept], left_out)
+
+
+def _steps(node: Node) -> bool:
+    # What is derived of others, such as a table of changes, is listed in its section.
+    return "step" in node.data.dims
+
+
+def long_rows(listed: Listing) -> Iterator[tuple]:
+    """Every number as a row.
+
+    Args:
+        listed: What is in the CSV; each array is read when its turn comes.
+
+    Yields:
+        measurement, quantity, step, seed, where (`layer=0 head=1`), value. What was
+        measured once has an empty step and seed.
+    """
+    for name, quantity, array in listed.arrays:
+        leading = [dim for dim in ("step", "seed") if dim in array.dims]
+        rest = own_axes(array)
+        array = array.transpose(*leading, *rest)
+        values = array.values
+        labels = {str(dim): array[dim].values for dim in array.dims}
+        for index in np.ndindex(values.shape):
+            at = {dim: labels[dim][i] for dim, i in zip(labels, index, strict=True)}
+            where = " ".join(f"{dim}={at[dim]}" for dim in rest)
+            value = f"{float(values[index]):.7g}"
+            yield name, quantity, at.get("step", ""), at.get("seed", ""), where, value
+
+
+def _most_telling(nodes: Mapping[str, xr.Dataset]) -> Arrays:
+    """Series; where there are none what is listed, and at last what is drawn."""
+    return (
+        _arrays(nodes, is_series)
+        or _arrays(nodes, is_listed)
+        or _arrays(_summaries(nodes), is_numeric)
+    )
+
+
+def _arrays(nodes: Mapping[str, xr.Dataset], fits) -> Arrays:
+    return [
+        (name, str(quantity), array)
+        for name, data in nodes.items()
+        for quantity, array in data.data_vars.items()
+        if fits(array)
+    ]
+
+
+def _summaries(nodes: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Least, mean and greatest of details, which are too many to be listed."""
+    made = {}
+    for name, data in nodes.items():
+        columns = {}
+        for quantity, array in data.data_vars.items():
+            if is_numeric(array) and array.size:
+                axes = own_axes(array)
+                columns[f"{quantity} (least)"] = array.min(axes)
+                columns[f"{quantity} (mean)"] = array.astype(float).mean(axes)
+                columns[f"{quantity} (greatest)"] = array.max(axes)
+        made[name] = xr.Dataset(columns)
+    return made
+
+
+def _over_steps(arrays: Arrays, *, several: bool) -> Table:
+    columns = _columns(arrays, several=several)
+    series = list(itertools.islice(columns, MOST_COLUMNS))
     steps = sorted({step for _, values in series for step in values})
     rows = [
         (step, *(f"{v[step]:.4g}" if step in v else "" for _, v in series))
         for step in steps
     ]
-    number = sum(_width(array) for _, _, array in _series(chosen))
+    number = sum(_width(array) for _, _, array in arrays)
     text = "Means over seeds."
     if number > len(series):
         text += f" The first {len(series)} of {number:,} series; the CSV has all."
     return Table(["step", *(label for label, _ in series)], rows, text)
 
 
-def long_rows(tree: xr.DataTree) -> Iterator[tuple]:
-    """Every number but details, such as patterns and draws.
-
-    Yields:
-        measurement, quantity, step, seed, where (`layer=0 head=1`), value.
-    """
-    for name, data in results(tree).items():
-        for variable, array in data.data_vars.items():
-            if not is_listed(array):
-                continue
-            array = array.transpose("step", "seed", ...)
-            rest = array.dims[2:]
-            steps, seeds = array["step"].values, array["seed"].values
-            labels = [array[dim].values for dim in rest]
-            for index in np.ndindex(array.shape):
-                where = " ".join(
-                    f"{dim}={values[i]}"
-                    for dim, values, i in zip(rest, labels, index[2:], strict=True)
-                )
-                value = f"{float(array.values[index]):.7g}"
-                own = data.attrs.get("id", name)
-                yield own, variable, steps[index[0]], seeds[index[1]], where, value
-
-
-def to_csv(header: list[str], rows: list[tuple] | Iterator[tuple]) -> str:
-    """Rows as the text of a CSV file, in which no cell is a formula.
-
-    Example:
-        >>> print(to_csv(["a", "b"], [("=1+1", "-0.5")]), end="")
-        a,b
-        '=1+1,-0.5
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_inert(cell) for cell in header)
-    writer.writerows([_inert(cell) for cell in row] for row in rows)
-    return text.getvalue()
-
-
-def _inert(cell: Any) -> Any:
-    """A cell which no spreadsheet runs: an apostrophe marks text as text."""
-    if not isinstance(cell, str):
-        return cell
-    runs = cell.startswith(_FORMULA) or (cell.startswith("-") and not _is_number(cell))
-    return f"'{cell}" if runs else cell
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _series(nodes: Mapping[str, xr.Dataset]) -> Iterator[tuple[str, str, xr.DataArray]]:
-    """(node, quantity, array) of what is followed over steps."""
-    for name, data in nodes.items():
-        for quantity, array in data.data_vars.items():
-            if is_series(array):
-                yield name, str(quantity), array
-
-
 def _columns(
-    nodes: Mapping[str, xr.Dataset],
+    arrays: Arrays, *, several: bool
 ) -> Iterator[tuple[str, dict[int, float]]]:
     """(name, step -> mean over seeds) of every series."""
-    for name, quantity, array in _series(nodes):
-        mean = array.astype(float).mean("seed")
-        rest = [str(dim) for dim in mean.dims if dim != "step"]
-        mean = mean.transpose("step", *rest)
-        steps = mean["step"].values.tolist()
+    for name, quantity, array in arrays:
+        rest = own_axes(array)
+        # The table ends after so many columns, so that more would be read in vain.
+        some = array.isel({dim: slice(MOST_COLUMNS) for dim in rest})
+        mean = some.astype(float).mean("seed").transpose("step", *rest)
+        steps, values = mean["step"].values.tolist(), mean.values
+        labels = {dim: mean[dim].values.tolist() for dim in rest}
         for index in np.ndindex(mean.shape[1:]):
-            labels = [
-                mean[dim].values.tolist()[i] for dim, i in zip(rest, index, strict=True)
-            ]
-            places = dict(zip(rest, labels, strict=True))
-            label = f"{_where(places)} {quantity_text(quantity)}".strip()
-            values = mean.values[(slice(None), *index)].tolist()
-            of = f"{name}: " if len(nodes) > 1 else ""
-            yield of + label, dict(zip(steps, values, strict=True))
+            at = {dim: labels[dim][i] for dim, i in zip(rest, index, strict=True)}
+            label = f"{places_text(at)} {quantity_text(quantity)}".strip()
+            of = f"{name}: " if several else ""
+            column = values[(slice(None), *index)].tolist()
+            yield of + label, dict(zip(steps, column, strict=True))
+
+
+def _one_by_one(arrays: Arrays) -> Table:
+    every = long_rows(Listing(arrays, []))
+    rows = [
+        (name, quantity_text(quantity), where.replace("=", " "), f"{float(value):.4g}")
+        for name, quantity, _, _, where, value in itertools.islice(every, MOST_ROWS)
+    ]
+    number = sum(array.size for _, _, array in arrays)
+    text = "What was measured once."
+    if number > len(rows):
+        text += f" The first {len(rows)} of {number:,} numbers; the CSV has all."
+    return Table(["measurement", "quantity", "where", "value"], rows, text)
 
 
 def _width(array: xr.DataArray) -> int:
-    sizes = [size for dim, size in array.sizes.items() if dim not in ("step", "seed")]
-    return int(np.prod(sizes)) if sizes else 1
+    return int(np.prod([array.sizes[dim] for dim in own_axes(array)]))
 
 
-def _where(places: Mapping[str, Any]) -> str:
-    if list(places)[:2] == ["layer", "head"]:
-        own = {k: v for k, v in places.items() if k not in ("layer", "head")}
-        return f"{head_label(places['layer'], places['head'])} {_where(own)}".strip()
-    plain = ("split", "part")
-    return " ".join(f"{v}" if k in plain else f"{k} {v}" for k, v in places.items())
+def _bytes(name: str, quantity: str, array: xr.DataArray) -> int:
+    """What an array takes as CSV, at most: every row as long as the longest."""
+    longest = {
+        str(dim): max((len(str(label)) for label in array[dim].values), default=0)
+        for dim in array.dims
+    }
+    axes = sum(longest[dim] + len(dim) + 2 for dim in own_axes(array))
+    steps = longest.get("step", 0) + longest.get("seed", 0)
+    # Seven digits, sign, point and exponent; five commas, and the end of a line.
+    return array.size * (len(name) + len(quantity) + axes + steps + 14 + 7)

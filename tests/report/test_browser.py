@@ -13,6 +13,7 @@ from jaxcirc.report import render
 from jaxcirc.study import prepare, run
 
 from ..study.conftest import tiny, tiny_file  # noqa: F401
+from .test_state import run_of
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
@@ -164,6 +165,37 @@ def test_odd_names_are_shown_and_not_run(browser, tmp_path):
     assert bold in browser.execute_script(text % 1)
     links = "return document.querySelectorAll('.figure svg a[href]').length"
     assert browser.execute_script(links) == 0
+
+
+def test_sliders_over_matrices_show_what_was_measured(browser, tmp_path):
+    values = np.arange(48, dtype=np.float32).reshape(2, 2, 1, 3, 4)
+    dims = ("step", "seed", "reader", "writer")
+    scores = {k: (dims, v, {"units": k}) for k, v in zip("ab", values, strict=True)}
+    coords = {"step": [0, 5], "seed": [0]}
+    path = tmp_path / "maps.html"
+    path.write_text(render(run_of({"edges": xr.Dataset(scores, coords)})))
+    browser.get(path.as_uri())
+    drawn = "return document.querySelectorAll('.figure .main-svg').length"
+    wait_for(lambda: browser.execute_script(drawn) >= 1)
+    move = """
+        const places = { step: arguments[0], choice: arguments[1] };
+        for (const [name, place] of Object.entries(places)) {
+          const slider = document.querySelector(`#edges-reader-writer input.${name}`);
+          slider.value = place;
+          slider.dispatchEvent(new Event('input'));
+        }
+        return document.querySelector('.figure').data[0].z;
+    """
+    for choice in (0, 1):
+        for step in (0, 1):
+            shown = browser.execute_script(move, step, choice)
+            exact = values[choice, step, 0]
+            # A step of the sixteen bits between the ends of a choice.
+            level = np.ptp(values[choice]) / (2**16 - 2)
+            np.testing.assert_allclose(shown, exact, atol=level)
+    said = "return document.querySelector('.figure').data[0].colorbar.title.text"
+    assert browser.execute_script(said) == "b"
+    assert not [e for e in browser.get_log("browser") if e["level"] == "SEVERE"]
 
 
 def wait_for(condition, seconds: float = 20.0):

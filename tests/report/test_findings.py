@@ -7,11 +7,12 @@ import pytest
 import xarray as xr
 
 from jaxcirc.report import findings, render
-from jaxcirc.report._panels import _moved, sections
-from jaxcirc.report._results import prominent_head
+from jaxcirc.report._heads import prominent_head
+from jaxcirc.report._parts import parts
+from jaxcirc.report._sections.weights import moved
 from jaxcirc.study import with_changes
 
-from .test_report import performance
+from .test_report import STATUSES, performance
 from .test_state import run_of, status
 
 
@@ -44,7 +45,7 @@ def test_findings_and_figure_are_about_one_head(scores, head, said):
     assert prominent_head(heads(scores)["induction"]).head == head
     sentence = next(s for s in findings(tree) if "strongest induction head" in s)
     assert said in sentence
-    figure = json.loads(sections(tree)[0].figure or "")
+    figure = json.loads(parts(tree)[0].figure or "")
     named = [t["name"] for t in figure["data"] if t["name"].startswith("L0H")]
     assert set(named) == {f"L0H{head}"}
     assert f"L0H{head}" in sentence
@@ -65,7 +66,7 @@ def llc_node(llc, status_codes):
     }
     trace = np.repeat(llc[..., None, None], 3, axis=-1)
     variables |= {
-        "status": (dims, codes),
+        "status": (dims, codes, {"long_name": STATUSES}),
         "trace": (("step", "seed", "chain", "draw"), trace, {"role": "detail"}),
     }
     coords = {"step": 10 * np.arange(len(llc)), "seed": range(llc.shape[1])}
@@ -136,16 +137,16 @@ def test_checkpoints_are_called_uneven_only_where_they_are(steps, uneven):
         {"step": steps, "seed": [0], "part": ["W_E"]},
         {"measurement": "weights", "id": "weights"},
     )
-    (section,) = [s for s in sections(run_of({"weights": data})) if s.id == "weights"]
+    (section,) = [s for s in parts(run_of({"weights": data})) if s.id == "weights"]
     assert ("not evenly spaced" in section.text) is uneven
 
 
 def test_a_bias_that_leaves_zero_is_part_of_how_far_its_group_moved():
     dims = ("step", "seed", "part")
-    parts = xr.Dataset(
+    groups = xr.Dataset(
         {
             "norm": (dims, np.array([[[3.0, 4.0]]])),
             "update_ratio": (dims, np.array([[[1.0, np.inf]]])),
         }
     )
-    assert _moved(parts).item() == pytest.approx(5.0)
+    assert moved(groups).item() == pytest.approx(5.0)

@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 from jaxcirc.report import render
-from jaxcirc.report._series import MOST_COLUMNS, long_rows, numbers_table, to_csv
+from jaxcirc.report._csv import to_csv
+from jaxcirc.report._series import MOST_COLUMNS, listing, long_rows, numbers_table
 
 from .test_report import performance
 from .test_state import run_of
@@ -54,7 +55,7 @@ def test_no_cell_is_a_formula():
     assert [row[0] for row in rows] == ["'=h", *(f"'{t}" for t in texts)]
     numbers = [("-0.5", -1, "1e-05", "nan", "a=b", "")]
     assert to_csv([], numbers).splitlines()[1] == "-0.5,-1,1e-05,nan,a=b,"
-    first = {row[0] for row in long_rows(run_of(named(["=1+1"])))}
+    first = {row[0] for row in long_rows(listing(run_of(named(["=1+1"]))))}
     assert first == {"=1+1"}
 
 
@@ -97,7 +98,7 @@ def test_steps_that_were_not_measured_are_empty():
 def test_results_without_seeds_are_drawn_and_listed():
     tree = run_of({"a": own().isel(seed=0, drop=True)})
     assert "rank" in render(tree)
-    assert [row[3] for row in long_rows(tree)] == [0, 0]
+    assert [row[3] for row in long_rows(listing(tree))] == [0, 0]
 
 
 def test_a_row_that_failed_everywhere_leaves_the_others():

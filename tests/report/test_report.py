@@ -8,10 +8,21 @@ import pytest
 import xarray as xr
 
 from jaxcirc.plots import Curve, CurvePanel, developmental_curves, step_heatmap
-from jaxcirc.report import _llc, findings, render
-from jaxcirc.report._panels import sections
+from jaxcirc.report import findings, render
+from jaxcirc.report._csv import to_csv
+from jaxcirc.report._parts import parts
 from jaxcirc.report._results import step_text
-from jaxcirc.report._series import long_rows, to_csv
+from jaxcirc.report._sections import (
+    llc,
+    llc_ablations,
+    llc_grid,
+    llc_programs,
+    llc_solution,
+)
+from jaxcirc.report._series import listing, long_rows
+
+# As cells of older runs say it; newer ones have flags.
+STATUSES = "0 converged, 1 transient, 2 non_local, 3 diverged, 4 below_initial_loss"
 
 
 def performance(rates, seeds=1):
@@ -139,7 +150,7 @@ def test_the_page_is_whole_and_escapes_what_it_shows(tree):
 
 
 def test_every_number_is_in_the_long_table(tree):
-    rows = list(long_rows(tree))
+    rows = list(long_rows(listing(tree)))
     kinds = {row[0] for row in rows}
     assert kinds == {"p", "attention", "something_new"}
     found = [row for row in rows if row[1:5] == ("induction", 30, 0, "layer=0 head=1")]
@@ -212,11 +223,12 @@ def llc_nodes():
     llc = np.array([[1.0, 2], [5, 6], [3, np.nan]])
     status = np.array([[4, 1], [0, 0], [0, 3]], float)
     names = ("standard_error", "rhat", "ess", "initial_loss", "sampled_loss")
+    codes = {"long_name": STATUSES}
     trace = rng.normal(size=(*shape, chains, draws))
     trace[2, 1] = np.nan
     variables = {
         "llc": (("step", "seed"), llc, {"units": ""}),
-        "status": (("step", "seed"), status, {"units": ""}),
+        "status": (("step", "seed"), status, codes),
         "trace": (("step", "seed", "chain", "draw"), trace, {"units": ""}),
         **{n: (("step", "seed"), np.full(shape, 0.5), {"units": ""}) for n in names},
     }
@@ -227,7 +239,7 @@ def llc_nodes():
     grid = xr.Dataset(
         {
             "llc": (dims, values),
-            "status": (dims, np.array([[0, 0.0], [0, 3]])[None, None]),
+            "status": (dims, np.array([[0, 0.0], [0, 3]])[None, None], codes),
             "inside": (dims, np.array([[1.0, 1], [0, 0]])[None, None]),
             "beta_slope": (("step", "seed"), np.array([[0.02]])),
         },
@@ -239,7 +251,7 @@ def llc_nodes():
 
 
 def test_llc_estimates_are_drawn_with_error_bars_and_marks(llc_nodes):
-    panel = _llc.llc_panel(llc_nodes["llc"], None)
+    panel = llc.panel(llc_nodes["llc"], None)
     (curve,) = panel.curves
     assert curve.notes[0] == ["below initial loss", "", ""]
     assert curve.notes[1] == ["transient", "", "diverged"]
@@ -247,7 +259,7 @@ def test_llc_estimates_are_drawn_with_error_bars_and_marks(llc_nodes):
     one, two = figure.data
     assert list(one.error_y.array) == [1.0, 1.0, 1.0]
     assert [s == "x-thin-open" for s in two.marker.symbol] == [True, False, True]
-    explorer = _llc.trace_explorer(llc_nodes["llc"])
+    explorer = llc.traces(llc_nodes["llc"])
     assert explorer["steps"] == [0, 10, 100]
     assert np.shape(explorer["values"]) == (3, 2, 5)
     assert "LLC 5 ± 1, converged" in explorer["sentences"][1]
@@ -255,12 +267,12 @@ def test_llc_estimates_are_drawn_with_error_bars_and_marks(llc_nodes):
 
 
 def test_a_plateau_is_outlined_and_said(llc_nodes):
-    figure = _llc.grid_figure(llc_nodes["llc_grid"])
+    figure = llc_grid.figure(llc_nodes["llc_grid"])
     assert len(figure.layout.shapes) == 2
     assert figure.data[0].text[1][1] == "–<br>diverged"
-    assert "near 3.05, over 2 of 4" in _llc.grid_sentence(llc_nodes["llc_grid"])
+    assert "near 3.05, over 2 of 4" in llc_grid.sentence(llc_nodes["llc_grid"])
     none = llc_nodes["llc_grid"].assign(inside=0 * llc_nodes["llc_grid"]["inside"])
-    assert "no plateau" in _llc.grid_sentence(none)
+    assert "no plateau" in llc_grid.sentence(none)
     said = " ".join(findings(xr.DataTree.from_dict(llc_nodes)))
     assert "highest at step 10, with 5.5" in said
     assert "3 of 6 LLC estimates are converged" in said
@@ -270,16 +282,16 @@ def test_a_plateau_is_outlined_and_said(llc_nodes):
 def test_a_known_solution_is_a_level_beside_the_curve(llc_nodes):
     solution = llc_nodes["llc"].sel(step=[100])
     solution = solution.assign(n_beta=0 * solution["llc"] + 80).isel(seed=[0])
-    panel = _llc.llc_panel(llc_nodes["llc"], solution)
+    panel = llc.panel(llc_nodes["llc"], solution)
     level = panel.curves[1]
     assert (level.name, level.dashed) == ("known solution", True)
     np.testing.assert_array_equal(level.values, [[3.0, 3.0]])
     np.testing.assert_array_equal(level.steps, [0, 100])
-    said = _llc.solution_sentence(solution)
+    said = llc_solution.sentence(solution)
     assert "coefficient 3 ± 1 (converged), at n_beta 80" in said
     diverged = solution.assign(llc=solution["llc"] * np.nan)
-    assert "diverged" in _llc.solution_sentence(diverged)
-    assert len(_llc.llc_panel(llc_nodes["llc"], diverged).curves) == 1
+    assert "diverged" in llc_solution.sentence(diverged)
+    assert len(llc.panel(llc_nodes["llc"], diverged).curves) == 1
 
 
 def test_ablations_and_programs_are_tables_with_open_marks():
@@ -299,11 +311,12 @@ def test_ablations_and_programs_are_tables_with_open_marks():
         ),
         {"step": [5], "seed": [0], "ablation": ["nothing", "L0H0"]},
     )
-    header, rows = _llc.ablation_table(ablations)
+    ablations["status"].attrs["long_name"] = STATUSES
+    header, rows = llc_ablations.table(ablations)
     assert rows[0] == ("nothing", "100.0%", "0.001", "30 ± 2", "converged")
     assert rows[1] == ("L0H0", "25.0%", "2.5", "–", "diverged")
     assert len(header) == 5
-    figure = _llc.ablation_figure(ablations)
+    figure = llc_ablations.figure(ablations)
     assert list(figure.data[0].marker.symbol) == ["circle", "circle-open"]
     assert figure.data[0].text == (
         "intact, LLC: 30 ± 2 ",
@@ -326,16 +339,17 @@ def test_ablations_and_programs_are_tables_with_open_marks():
         ),
         {"step": [5], "seed": [0], "program": ["peak"], "sampler": ["sgld", "hmc"]},
     )
-    _, ((*cells,),) = _llc.programs_table(programs)
+    programs["status"].attrs["long_name"] = f"-1 not run, {STATUSES}"
+    _, ((*cells,),) = llc_programs.table(programs)
     assert cells[:5] == ["peak", "100", "100.0%", "8.4, another function", "8.1 ± 0.4"]
     assert cells[5:] == ["20 ± 1", "transient", "31 ± 2", "converged"]
-    said = _llc.programs_sentence(programs)
+    said = llc_programs.sentence(programs)
     assert "within twice the spread of both, for 1" in said
     assert "0 of 1 by sgld, 1 of 1 by hmc are converged" in said
-    assert len(_llc.programs_figure(programs).data) == 2
+    assert len(llc_programs.figure(programs).data) == 2
     rows = programs.assign_attrs(measurement="llc_programs")
     other = rows.assign_coords(program=["palindrome"])
-    (section,) = sections(xr.DataTree.from_dict({"one": rows, "two": other}))
+    (section,) = parts(xr.DataTree.from_dict({"one": rows, "two": other}))
     assert section.title == "LLC of compiled programs"
     assert section.table is not None
     assert len(section.table[1]) == 2

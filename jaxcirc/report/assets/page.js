@@ -8,60 +8,44 @@ for (const data of document.querySelectorAll(".figure-data")) {
   Plotly.newPlot(data.previousElementSibling, figure.data, figure.layout, config);
 }
 
-// What sliders show lies in the section of its figure.
-const explorers = [...document.querySelectorAll(".explorer-data")].map((data) => {
-  const section = data.closest("section");
-  return { section, figure: section.querySelector(".figure"), data: parse(data) };
-});
-const ofKind = (kind) => explorers.filter(({ data }) => data.kind === kind);
-
-// Attention patterns: [step][head][query][key], a byte each.
-for (const { section, figure, data } of ofKind("patterns")) {
-  const bytes = Uint8Array.from(atob(data.values), (c) => c.charCodeAt(0));
-  const [step, head] = ["step", "head"].map((name) => section.querySelector(`input.${name}`));
-  const n = data.size;
-  const show = () => {
-    const [s, h] = [Number(step.value), Number(head.value)];
-    const start = (s * data.heads.length + h) * n * n;
-    const rows = [];
-    for (let q = 0; q < n; q++) {
-      rows.push(Array.from(bytes.subarray(start + q * n, start + (q + 1) * n), (b) => b / 255));
+// What a section's own script may use. Scripts follow this one, when figures are drawn.
+const page = {
+  // Calls show({section, figure, data}) for every explorer of a kind on the page.
+  explorer(kind, show) {
+    for (const element of document.querySelectorAll(".explorer-data")) {
+      if (element.dataset.kind !== kind) continue;
+      const section = element.closest("section");
+      show({ section, figure: section.querySelector(".figure"), data: parse(element) });
     }
-    step.previousElementSibling.textContent = data.steps[s].toLocaleString("en");
-    head.previousElementSibling.textContent = data.heads[h];
-    Plotly.restyle(figure, { z: [rows] });
-  };
-  step.addEventListener("input", show);
-  head.addEventListener("input", show);
-  show();
-}
+  },
 
-// Chains: [step][chain][draw]. The slider and a click on the curves choose the step.
-for (const { section, figure, data } of ofKind("traces")) {
-  const step = section.querySelector("input.step");
-  const chains = data.values[0].length;
-  const show = () => {
-    const s = Number(step.value);
-    const mean = [data.means[s], data.means[s]];
-    const every = Array.from({ length: chains + 1 }, (_, i) => i);
-    step.previousElementSibling.textContent = data.steps[s].toLocaleString("en");
-    section.querySelector(".sentence").textContent = data.sentences[s];
-    Plotly.restyle(figure, { y: [...data.values[s], mean] }, every);
-  };
-  step.addEventListener("input", show);
-  const curves = document.querySelector("#development .figure");
-  if (curves) {
-    curves.on("plotly_click", (event) => {
-      // Step 0 has a place of its own on a logarithmic axis.
-      const at = event.points[0].x < 1 ? 0 : event.points[0].x;
-      const nearest = data.steps.reduce((best, s, i) =>
-        Math.abs(s - at) < Math.abs(data.steps[best] - at) ? i : best, 0);
-      step.value = nearest;
-      show();
-    });
-  }
-  show();
-}
+  // A slider over labels; one that is not in the section stays at its first place.
+  slider(section, name, labels, moved) {
+    const input = section.querySelector(`input.${name}`);
+    if (!input) return { place: () => 0, move: () => {} };
+    const tell = () => {
+      input.previousElementSibling.textContent = labels[Number(input.value)];
+    };
+    input.addEventListener("input", () => { tell(); moved(); });
+    tell();
+    const move = (place) => { input.value = place; tell(); moved(); };
+    return { place: () => Number(input.value), move };
+  },
+
+  // Calls moved(step) when a point of the curves of the whole study is clicked.
+  onStep(moved) {
+    const curves = document.querySelector("#development .figure");
+    // Step 0 has a place of its own on a logarithmic axis.
+    if (curves) curves.on("plotly_click", ({ points: [{ x }] }) => moved(x < 1 ? 0 : x));
+  },
+
+  // The place of the step that is nearest to another.
+  nearest: (steps, at) => steps.reduce((best, step, i) =>
+    Math.abs(step - at) < Math.abs(steps[best] - at) ? i : best, 0),
+
+  bytes: (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)),
+  number: (value) => value.toLocaleString("en"),
+};
 
 // Tables.
 for (const button of document.querySelectorAll("button[data-csv]")) {

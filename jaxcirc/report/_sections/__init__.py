@@ -1,0 +1,68 @@
+"""The catalogue of sections: one file and one row each.
+
+A measurement without a row is drawn by its axes (`quantities`).
+"""
+
+from collections.abc import Sequence
+
+from .._section import SectionSpec
+from . import (
+    attention,
+    changes,
+    llc,
+    llc_ablations,
+    llc_conformance,
+    llc_grid,
+    llc_programs,
+    llc_solution,
+    patterns,
+    performance,
+    quantities,
+    training,
+    weights,
+)
+
+SECTIONS = (
+    training.SECTION,
+    changes.SECTION,
+    performance.SECTION,
+    attention.SECTION,
+    patterns.SECTION,
+    weights.SECTION,
+    llc.SECTION,
+    llc_grid.SECTION,
+    llc_solution.SECTION,
+    llc_ablations.SECTION,
+    llc_programs.SECTION,
+    llc_conformance.SECTION,
+)
+FALLBACK = quantities.SECTION
+
+
+def catalogue() -> Sequence[SectionSpec]:
+    """All rows that the page looks a measurement up in.
+
+    This is the one place at which rows of other packages join ours.
+    """
+    return SECTIONS
+
+
+def section_of(kind: str) -> SectionSpec:
+    """How a kind of measurement is shown.
+
+    Args:
+        kind: Name of the measurement.
+
+    Returns:
+        Its row, with the fallback's drawing if it has none of its own; the fallback
+        itself for a measurement that the catalogue does not know.
+    """
+    for row in catalogue():
+        if row.name == kind:
+            return row if row.draw else _drawn_by_axes(row)
+    return FALLBACK
+
+
+def _drawn_by_axes(row: SectionSpec) -> SectionSpec:
+    # The controls belong to what draws them, so they come with the drawing.
+    return row._replace(draw=FALLBACK.draw, explorer=FALLBACK.explorer)

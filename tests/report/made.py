@@ -1,0 +1,151 @@
+"""Tiny results of every kind that has a section, and of kinds that have none."""
+
+import numpy as np
+import xarray as xr
+
+STATUS = {
+    "role": "diagnostic",
+    "flag_values": [-1, 0, 1, 2, 3, 4],
+    "flag_meanings": "not_run converged transient non_local diverged below_loss",
+}
+DIAGNOSTIC = {"role": "diagnostic"}
+
+
+class Maker:
+    """Random arrays over steps and seeds, or over neither."""
+
+    def __init__(self, steps=3, seeds=1, *, over=True, bad=False):
+        self.rng = np.random.default_rng(0)
+        self.bad, self.over = bad, over
+        self.lead = (steps, seeds) if over else ()
+        self.coords = {"step": 10 * np.arange(steps), "seed": range(seeds)}
+
+    def array(self, *dims, sizes=(), attrs=None, values=None):
+        shape = (*self.lead, *sizes)
+        made = self.rng.uniform(0.1, 1.0, shape) if values is None else values
+        made = np.broadcast_to(np.asarray(made, float), shape).copy()
+        if self.bad:
+            # Some of each kind that is no number, and every value of the last step.
+            flat = made.reshape(-1)
+            flat[::3], flat[1::5] = np.nan, np.inf
+            made = made * (np.nan if not self.over else 1.0)
+            if self.over:
+                made[-1] = np.nan
+        lead = ("step", "seed") if self.over else ()
+        return ((*lead, *dims), made, attrs or {})
+
+    def node(self, kind, variables, **coords):
+        coords |= self.coords if self.over else {}
+        return xr.Dataset(variables, coords, {"measurement": kind, "id": kind})
+
+
+def performance(m):
+    names = ("loss", "rank_0_rate", "accuracy", "logit_difference")
+    made = {k: m.array("split", sizes=(2,), attrs={"chance": 0.5}) for k in names}
+    return m.node("performance", made, split=["train", "test"])
+
+
+def attention(m):
+    attrs = {"units": "attention", "chance": 0.05}
+    sizes = {"sizes": (2, 2), "attrs": attrs}
+    names = ("induction", "previous_token", "entropy")
+    return m.node("attention", {k: m.array("layer", "head", **sizes) for k in names})
+
+
+def patterns(m):
+    dims = ("layer", "head", "query_pos", "key_pos")
+    made = m.array(*dims, sizes=(2, 2, 3, 3), attrs={"role": "detail"})
+    tokens = ["0 a", "1 <b>", "2 </script>"]
+    return m.node("patterns", {"pattern": made}, query_pos=tokens, key_pos=tokens)
+
+
+def weights(m):
+    parts = ["W_E", "blocks.0.attn.W_Q", "blocks.0.mlp.W_in", "ln_f.weight", "W_U"]
+    names = ("norm", "update_ratio")
+    return m.node(
+        "weights", {k: m.array("part", sizes=(5,)) for k in names}, part=parts
+    )
+
+
+def _estimate(m, *dims, sizes=()):
+    names = ("standard_error", "rhat", "ess", "initial_loss", "sampled_loss", "n_beta")
+    others = {k: m.array(*dims, sizes=sizes, attrs=DIAGNOSTIC) for k in names}
+    status = m.array(*dims, sizes=sizes, attrs=STATUS, values=1.0)
+    return others | {"llc": m.array(*dims, sizes=sizes), "status": status}
+
+
+def _chains(m, kind):
+    trace = m.array("chain", "draw", sizes=(2, 4), attrs={"role": "detail"})
+    return m.node(kind, _estimate(m) | {"trace": trace})
+
+
+def llc_grid(m):
+    dims, sizes = ("step_size", "n_beta"), (2, 2)
+    made = _estimate(m, *dims, sizes=sizes)
+    made["inside"] = m.array(*dims, sizes=sizes, values=1.0, attrs=DIAGNOSTIC)
+    # The temperature is an axis here.
+    made = {k: v for k, v in made.items() if k != "n_beta"}
+    made["beta_slope"] = m.array(attrs=DIAGNOSTIC)
+    settings = {"step_size": ["1e-5", "1e-4"], "n_beta": ["10", "30"]}
+    return m.node("llc_grid", made, **settings)
+
+
+def llc_ablations(m):
+    made = _estimate(m, "ablation", sizes=(2,))
+    made |= {k: m.array("ablation", sizes=(2,)) for k in ("loss", "rank_0_rate")}
+    return m.node("llc_ablations", made, ablation=["nothing", "L0H0"])
+
+
+def llc_programs(m):
+    names = ("parameters", "accuracy", "published", "published_spread", "repeated")
+    names += ("repeated_spread", "same_function")
+    made = {k: m.array("program", sizes=(1,), attrs=DIAGNOSTIC) for k in names}
+    made |= _estimate(m, "program", "sampler", sizes=(1, 2))
+    labels = {"program": ["peak"], "sampler": ["sgld", "hmc"]}
+    return m.node("llc_programs", made, **labels)
+
+
+def llc_conformance(m):
+    made = _estimate(m, "case", "sampler", sizes=(2, 2))
+    for name in ("exact", "error", "gradients"):
+        made[name] = m.array("case", "sampler", sizes=(2, 2), attrs=DIAGNOSTIC)
+    return m.node("llc_conformance", made, case=["a", "b"], sampler=["sgld", "hmc"])
+
+
+def training(m):
+    return m.node("training", {"loss": m.array()})
+
+
+def changes(m):
+    del m
+    columns = {
+        "measurement": ["weights", "performance"],
+        "quantity": ["norm", "loss"],
+        "where": ["W_E", ""],
+        "from_step": [0, 10],
+        "to_step": [10, 20],
+        "before": [0.5, 1.0],
+        "after": [1.0, 0.5],
+        "strength": [2.0, 3.0],
+        "share": [0.5, 1.0],
+    }
+    made = {name: ("change", values) for name, values in columns.items()}
+    return xr.Dataset(made, attrs={"measurement": "changes", "tested": 9})
+
+
+KINDS = {
+    "training": training,
+    "changes": changes,
+    "performance": performance,
+    "attention": attention,
+    "patterns": patterns,
+    "weights": weights,
+    "llc": lambda m: _chains(m, "llc"),
+    "llc_grid": llc_grid,
+    "llc_solution": lambda m: _chains(m, "llc_solution"),
+    "llc_ablations": llc_ablations,
+    "llc_programs": llc_programs,
+    "llc_conformance": llc_conformance,
+}
+# Measured of the task or of known programs, and not at every checkpoint.
+ONCE = ("llc_grid", "llc_solution", "llc_ablations", "llc_programs", "llc_conformance")
