@@ -56,15 +56,18 @@ def _told(name: str, nodes: Mapping[str, Node]) -> list[str]:
 
 
 def _failures(name: str, data: xr.Dataset) -> list[str]:
-    known = set(non_finite_steps(data.attrs))
-    failed = {int(k): v for k, v in json.loads(data.attrs.get("failed", "{}")).items()}
+    known = {str(step) for step in non_finite_steps(data.attrs)}
     # Weights that are not finite are told once, and not of every row.
-    failed = {step: reason for step, reason in failed.items() if step not in known}
+    failed = [
+        (step, reason)
+        for step, reason in json.loads(data.attrs.get("failed", "{}")).items()
+        if step not in known
+    ]
     if not failed:
         return []
-    first, reason = next(iter(failed.items()))
+    first, reason = failed[0]
     number = f"{len(failed)} checkpoint{'s' if len(failed) > 1 else ''}"
-    return [
-        f"{data.attrs.get('id', name)} failed at {number}, first at step "
-        f"{step_text(first)}: {reason.rstrip('.')}."
-    ]
+    # What is measured once, for no checkpoint, has a word in the place of a step.
+    where = f" at {number}, first at step {step_text(int(first))}"
+    row = data.attrs.get("id", name)
+    return [f"{row} failed{where if first.isdecimal() else ''}: {reason.rstrip('.')}."]

@@ -121,29 +121,34 @@ def _facts(tree: xr.DataTree, about: dict[str, Any]) -> list[tuple[str, str]]:
     steps = max((node.data.sizes.get("step", 0) for node in nodes), default=0)
     task = list(about["task"].items())
     checkpoints = ("checkpoints", f"{steps:,} measured")
+    size = f"{model['n_layers']} layers of {model['d_model']}" if model else ""
     if "training" not in identity:
-        source = identity["trajectory"]["source"]
-        names = [source] if isinstance(source, str) else source
-        size = f"{model['n_layers']} layers of {model['d_model']}"
-        return [
-            ("trajectory", ", ".join(names)),
-            ("model", size),
-            *task,
-            checkpoints,
-        ]
+        return [*_origin_of(identity), ("model", size), *task, checkpoints]
     training = identity["training"]
     batch = training["batch_size"]
-    size = "the whole train split" if batch is None else f"{batch:,} examples"
+    examples = "the whole train split" if batch is None else f"{batch:,} examples"
+    family = about["study"].get("model", {}).get("family")
+    start = identity.get("start")
     done, planned = trained_steps(tree)
     of = step_text(planned) if done >= planned else f"{step_text(done)} of {planned:,}"
     return [
-        ("model", str(about["study"]["model"]["family"]).replace("_", " ")),
+        ("model", str(family).replace("_", " ") if family else size),
+        *([("start", start["name"])] if start else []),
         *task,
-        ("training", f"{of} steps on {size}"),
+        ("training", f"{of} steps on {examples}"),
         ("optimiser", f"{training['optimizer']}, rate {training['learning_rate']:g}"),
         checkpoints,
         ("seeds", f"{training['seeds']}, from {training['seed']}"),
     ]
+
+
+def _origin_of(identity: dict[str, Any]) -> list[tuple[str, str]]:
+    """Which checkpoints are measured, where the study trains none."""
+    if "run" in identity:
+        return [("run", str(identity["run"]["folder"]))]
+    source = identity["trajectory"]["source"]
+    names = [source] if isinstance(source, str) else source
+    return [("trajectory", ", ".join(names))]
 
 
 def _inline(text: str) -> jinja2.utils.markupsafe.Markup:  # pyright: ignore
