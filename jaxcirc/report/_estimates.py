@@ -34,7 +34,10 @@ def estimates(name: str, data: xr.Dataset) -> Estimates:
 def with_error(one: xr.Dataset) -> str:
     """A coefficient and two standard errors, or a dash where there is none."""
     value, error = float(one["llc"]), 2 * float(one["standard_error"])
-    return "–" if not np.isfinite(value) else f"{value:.4g} ± {error:.2g}"
+    if not np.isfinite(value):
+        return "–"
+    # A single chain, or one that stands still, has no error bar.
+    return f"{value:.4g}" + (f" ± {error:.2g}" if np.isfinite(error) else "")
 
 
 def trace_figure(data: xr.Dataset) -> Any:

@@ -121,7 +121,8 @@ def _facts(tree: xr.DataTree, about: dict[str, Any]) -> list[tuple[str, str]]:
     steps = max((node.data.sizes.get("step", 0) for node in nodes), default=0)
     task = list(about["task"].items())
     checkpoints = ("checkpoints", f"{steps:,} measured")
-    size = f"{model['n_layers']} layers of {model['d_model']}" if model else ""
+    shape = (model.get("n_layers", "?"), model.get("d_model", "?"))
+    size = "{} layers of {}".format(*shape)
     if "training" not in identity:
         return [*_origin_of(identity), ("model", size), *task, checkpoints]
     training = identity["training"]
