@@ -1,6 +1,6 @@
 """Helpers without a home in the field: trees, names, keys, files."""
 
-from ._catalogue import find as find
+from ._catalogue import Catalogue as Catalogue, find as find
 from ._draws import normal as normal
 from ._dtypes import at_least_float32 as at_least_float32, widened as widened
 from ._files import (
@@ -20,6 +20,7 @@ from ._lock import (
 )
 from ._memory import device_memory as device_memory
 from ._names import nearest as nearest, unknown as unknown
+from ._plugins import LeftOut as LeftOut, PluginWarning as PluginWarning
 from ._rows import rows_of as rows_of
 from ._safe import (
     entropy_terms as entropy_terms,

@@ -1,6 +1,5 @@
 """Studies: one YAML file -> a trained trajectory, measured at every checkpoint."""
 
-from ._catalogues import MODELS as MODELS, TASKS as TASKS
 from ._changes import (
     Change as Change,
     change_table as change_table,
@@ -15,7 +14,14 @@ from ._config import (
     load_config as load_config,
     prepare as prepare,
 )
-from ._measurements import MEASUREMENTS as MEASUREMENTS
+from ._listing import LISTINGS as LISTINGS, Listing as Listing
+from ._measurements import (
+    MEASUREMENTS as MEASUREMENTS,
+    AbstractMeasurement as AbstractMeasurement,
+    MeasurementSpec as MeasurementSpec,
+    Quantity as Quantity,
+    Snapshot as Snapshot,
+)
 from ._packaged import PACKAGED as PACKAGED, new_study as new_study
 from ._pico_config import Converted as Converted, convert_pico as convert_pico
 from ._plan import Plan as Plan, check_memory as check_memory, plan as plan

@@ -16,16 +16,16 @@ import yaml
 from omegaconf import OmegaConf
 
 from .._core import find, named_leaves, unknown
-from ..models import TransformerConfig
-from ..tasks import AbstractTask
+from ..checkpoints import READERS
+from ..models import MODELS, TransformerConfig
+from ..tasks import TASKS, AbstractTask
 from ..training import Training
-from ._catalogues import MODELS, TASKS
 from ._measurements import MEASUREMENTS, AbstractMeasurement
 from ._metrics_section import gather_metrics
 from ._options import check_options, explain
 from ._packaged import packaged_path
 from ._plain import check_interpolations, check_yaml
-from ._published import Published, published
+from ._published import Published
 from ._reference import check_reference
 
 
@@ -208,11 +208,11 @@ def _write_out(plain: dict[str, Any]) -> dict[str, Any]:
     plain = dict(plain)
     if isinstance(plain.get("task"), str):
         plain["task"] = {"name": plain["task"]}
-    for spec in TASKS:
-        task, own = plain.get("task"), plain.get(spec.name)
-        named = isinstance(task, dict) and task.get("name") == spec.name
+    for name in TASKS.names:
+        task, own = plain.get("task"), plain.get(name)
+        named = isinstance(task, dict) and task.get("name") == name
         if named and isinstance(own, dict):
-            plain["task"] = task | plain.pop(spec.name)
+            plain["task"] = task | plain.pop(name)
     if isinstance(plain.get("measure"), list):
         rows = plain["measure"]
         plain["measure"] = [{"name": r} if isinstance(r, str) else r for r in rows]
@@ -269,9 +269,10 @@ def _build_published(config: StudyConfig, faults: list[str]) -> Published | None
             faults.append(
                 f"{other}: a study of a `trajectory` trains nothing; leave this out"
             )
-    checked, wrong = check_options(published, config.trajectory, where="trajectory")
+    build = find(READERS, "published", kind="reader of checkpoints").build
+    checked, wrong = check_options(build, config.trajectory, where="trajectory")
     faults += wrong
-    found = None if wrong else _try(lambda: published(**checked), faults)
+    found = None if wrong else _try(lambda: build(**checked), faults)
     return None if found is None else Published(found, checked)
 
 
@@ -347,7 +348,9 @@ def _build_measurements(
         try:
             spec = find(MEASUREMENTS, row.name, kind="measurement")
         except ValueError as error:
-            faults.append(f"{where}: {error}")
+            now = _RENAMED.get(row.name)
+            told = f"{row.name!r} is called {now!r} now; write that" if now else error
+            faults.append(f"{where}: {told}")
             continue
         own_id = row.id or row.name
         if own_id in taken:
@@ -383,6 +386,10 @@ def _build_measurements(
             )
             measurements.append(Measurement(own_id, row.name, checked, steps, measure))
     return measurements
+
+
+# Measurements that study files of earlier versions know by another name.
+_RENAMED = {"circuits": "ov_qk"}
 
 
 def _select(

@@ -1,5 +1,6 @@
 """Tasks: data with right answers, wrong counterparts and names for the tokens."""
 
+from .._core import Catalogue
 from . import _induction, _mod_add, _text, _tokens
 from ._induction import Induction as Induction
 from ._mod_add import ModAdd as ModAdd
@@ -12,4 +13,5 @@ from ._task import (
 from ._text import Text as Text
 from ._tokens import Tokens as Tokens, Vocabulary as Vocabulary
 
-TASKS = (_induction.SPEC, _mod_add.SPEC, _text.SPEC, _tokens.SPEC)
+_OWN = (_induction.SPEC, _mod_add.SPEC, _text.SPEC, _tokens.SPEC)
+TASKS = Catalogue("jaxcirc.tasks", _OWN, of=TaskSpec)

@@ -3,7 +3,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from jaxcirc.study import TASKS
+from jaxcirc.tasks import TASKS
 
 SPLITS = ("train", "test")
 
