@@ -1,49 +1,48 @@
-"""RASP programs and published checkpoints as transformers that can be measured."""
+"""RASP programs and published checkpoints as transformers that can be measured.
 
-from . import programs as programs, published as published
-from ._classifier import classifier as classifier
-from ._compile import compile as compile  # noqa: A004
-from ._compiled import (
-    CompiledModel as CompiledModel,
-    Exactness as Exactness,
-    Output as Output,
-)
-from ._compress import (
-    Compression as Compression,
-    compress as compress,
-    project as project,
-)
-from ._hub import revisions as revisions
-from ._load import (
+Two rooms: `rasp` compiles programs, makes tasks and students of them and knows their
+published coefficients; `checkpoints` reads and writes other people's weights.
+"""
+
+from .checkpoints import (
+    FAMILIES as FAMILIES,
+    Difference as Difference,
+    Family as Family,
+    Parity as Parity,
+    PicoDynamics as PicoDynamics,
+    Rule as Rule,
+    UnsupportedOption as UnsupportedOption,
+    check_parity as check_parity,
     from_tensors as from_tensors,
+    from_torch as from_torch,
     from_transformer_lens as from_transformer_lens,
     load as load,
     load_llama2c as load_llama2c,
     open_tensors as open_tensors,
+    pico_dynamics as pico_dynamics,
+    revisions as revisions,
+    rule as rule,
     save as save,
+    to_torch as to_torch,
+    trajectory as trajectory,
 )
-from ._parity import (
-    Difference as Difference,
-    Parity as Parity,
-    check_parity as check_parity,
-)
-from ._pico_run import PicoDynamics as PicoDynamics, pico_dynamics as pico_dynamics
-from ._students import (
+from .rasp import (
+    CompiledModel as CompiledModel,
+    Compression as Compression,
+    Exactness as Exactness,
+    Output as Output,
+    ProgramTask as ProgramTask,
+    classifier as classifier,
+    compile as compile,  # noqa: A004
+    compile_named as compile_named,
+    compress as compress,
     disturbed as disturbed,
     extended as extended,
-    with_head as with_head,
-)
-from ._task import (
-    ProgramTask as ProgramTask,
-    compile_named as compile_named,
+    load_program as load_program,
     program_task as program_task,
-)
-from ._torch import from_torch as from_torch, to_torch as to_torch
-from ._trajectories import trajectory as trajectory
-from .families import (
-    FAMILIES as FAMILIES,
-    Family as Family,
-    Rule as Rule,
-    UnsupportedOption as UnsupportedOption,
-    rule as rule,
+    programs as programs,
+    project as project,
+    published_llcs as published_llcs,
+    save_program as save_program,
+    with_head as with_head,
 )

@@ -1,6 +1,6 @@
 """Helpers without a home in the field: trees, names, keys, files."""
 
-from ._catalogue import find as find
+from ._catalogue import Catalogue as Catalogue, find as find
 from ._draws import normal as normal
 from ._dtypes import at_least_float32 as at_least_float32, widened as widened
 from ._files import (
@@ -28,6 +28,7 @@ from ._objective import (
     require_loss as require_loss,
     value_of_one as value_of_one,
 )
+from ._plugins import LeftOut as LeftOut, PluginWarning as PluginWarning
 from ._rows import rows_of as rows_of
 from ._safe import (
     entropy_terms as entropy_terms,

@@ -121,30 +121,22 @@ def check(
 
 @app.command("list")
 def list_all():
-    """List studies, tasks, models, measurements, metrics and RASP programs.
+    """List everything that a study can name, of this library and of other packages.
 
     Example: `jaxcirc list`
     """
-    from tracr_bridge.programs import PROGRAMS
+    from ._listing import listing
 
-    from ..metrics import METRICS
-    from ..study import MEASUREMENTS, MODELS, PACKAGED, TASKS
-
-    groups = {
-        "studies": PACKAGED,
-        "tasks": TASKS,
-        "models": MODELS,
-        "measurements": MEASUREMENTS,
-        "metrics": METRICS,
-        "RASP programs": PROGRAMS,
-    }
+    groups, left_out = listing()
     speak_any_terminal()
     table = Table(box=None, pad_edge=False, show_header=False)
     for title, rows in groups.items():
         table.add_row(f"[bold]{title}[/bold]", "")
         for row in rows:
-            table.add_row(f"  {row.name}", row.summary)
+            table.add_row(f"  {escape(row.name)}", escape(row.summary))
     console.print(table)
+    for one in left_out:
+        console.print(f"• {one.sentence}", highlight=False, markup=False)
 
 
 @app.command()

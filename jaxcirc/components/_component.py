@@ -1,192 +1,183 @@
-"""What a metric may be taken of, as a study names it."""
+"""What a component is: options of its own, what it needs of a model, its matrices."""
 
-import fnmatch
-import re
-from typing import Literal
+import abc
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
-import jax.random as jr
+from jaxtyping import Array, Key
 
-from .._core import named_leaves, unknown
-from ..models import Transformer, TransformerConfig, resolve_site, sites
-from ._heads import check_periods
+from ..models import Transformer, TransformerConfig
+from ..tasks import Batch
+from ._part import Part
 
 Data = Literal["weights", "activations", "gradients"]
-# Compound components, and the data that each has.
-CIRCUITS: dict[str, tuple[Data, ...]] = {
-    "ov": ("weights", "activations", "gradients"),
-    "qk": ("weights",),
-    "ov_velocity": ("weights",),
-    "induction_heads": ("weights", "activations"),
-}
+Position = int | Literal["all"]
 
 
-class Component(eqx.Module):
-    """Weights, activations or gradients of one part of a model, at every layer.
+class Needs(NamedTuple):
+    """What a component needs of a model on a batch.
+
+    `observe` computes the union over all components once: one forward pass for all
+    activations, and one backward pass for each kind of gradient.
 
     Args:
-        name: A site (`resid_post`, `attn.z`, or a TransformerLens name), a path of
-            weights or a pattern of paths (`blocks.attn.W_Q`, `W_Q`, `blocks.mlp.*`), or
-            one of `ov`, `qk`, `ov_velocity` and `induction_heads`.
-        data: Weights, activations (one row per example), or gradients: of weights for
-            the mean loss, at sites for each example's own loss. For `ov` these are
-            W_V W_O, what each head writes, and the true dL/d(W_V W_O).
-        position: Token position of activations, counted from the end if negative; `all`
-            makes every position a row.
-        heads: Take every head by itself where there is an axis of heads.
-        layers: Only these layers; None for all.
-        offset: For `qk`: positions from key to query, which matter with rotary ones.
-        number: For `induction_heads`: how many of the highest score.
-        periods: For `induction_heads`: lengths of the block that repeats, by which
-            heads are found; those of the task, or the longest that fits, if none.
-        pico: For `ov`: what Pico Analyze computes under this name instead.
+        activations: Sites of the forward pass, of the model as it is.
+        wide_activations: The same of the weights in float32 or wider, which gradients
+            belong to.
+        gradients: Sites at which to take each example's gradient of its own loss.
+        weight_gradients: Whether to take gradients of weights, of the mean loss.
+        result_gradients: Whether to take the mean loss's gradient at what heads write.
     """
 
-    name: str = eqx.field(static=True)
-    data: Data = eqx.field(static=True)
-    position: int | Literal["all"] = eqx.field(static=True, default=-1)
-    heads: bool = eqx.field(static=True, default=False)
-    layers: tuple[int, ...] | None = eqx.field(static=True, default=None)
-    offset: int = eqx.field(static=True, default=0)
-    number: int = eqx.field(static=True, default=1)
-    periods: tuple[int, ...] = eqx.field(static=True, default=())
-    pico: bool = eqx.field(static=True, default=False)
+    activations: tuple[str, ...] = ()
+    wide_activations: tuple[str, ...] = ()
+    gradients: tuple[str, ...] = ()
+    weight_gradients: bool = False
+    result_gradients: bool = False
+
+
+class Observed(NamedTuple):
+    """A model on a batch, with what the components asked for.
+
+    Args:
+        model: The model as it is.
+        batch: The examples.
+        activations: Site -> what it holds, as `capture` returns it.
+        wide_activations: The same of the weights in float32 or wider.
+        gradients: Site -> gradients, in the shape of the site.
+        weight_gradients: In the structure of the model; None unless asked for.
+        result_gradients: [layer, *example, pos, d_model]; None unless asked for.
+        key: Of what a component draws at random.
+    """
+
+    model: Transformer
+    batch: Batch
+    activations: Mapping[str, Array]
+    wide_activations: Mapping[str, Array]
+    gradients: Mapping[str, Array]
+    weight_gradients: Transformer | None
+    result_gradients: Array | None
+    key: Key[Array, ""]
+
+
+class AbstractComponent(eqx.Module):
+    """Matrices of one part of a model, at every layer, that metrics can be taken of.
+
+    A component is a module: options are static fields, and one that was learnt from
+    activations, such as a dictionary, holds its arrays as ordinary ones.
+
+    Attributes:
+        name: What a study calls it.
+        data: Whether its matrices are weights, activations or gradients.
+        layers: Only these layers; None for all.
+    """
+
+    name: eqx.AbstractVar[str]
+    data: eqx.AbstractVar[Data]
+    layers: eqx.AbstractVar[tuple[int, ...] | None]
 
     @property
+    @abc.abstractmethod
     def label(self) -> str:
-        """What results call it."""
-        label = self.name
-        if self.name in ("ov", "induction_heads") and self.data != "weights":
-            label += f".{self.data}"
-        elif self.data == "gradients":
-            label += ".gradients"
-        if self.data != "weights" and self.position != -1:
-            label += f"@{self.position}"
-        if self.offset:
-            label += f"-{self.offset}"
-        return label
+        """What results call it; no two components of one measurement share it."""
+
+    @abc.abstractmethod
+    def needs(self, config: TransformerConfig) -> Needs:
+        """What `parts` will ask of the model."""
+
+    @abc.abstractmethod
+    def parts(self, seen: Observed) -> dict[str, Part]:
+        """Its matrices by label; a pattern of weights has several."""
+
+    def check_batch(self, length: int) -> None:
+        """Refuse sequences of a length that it cannot be taken of.
+
+        Raises:
+            ValueError: it needs other sequences; the message says which.
+        """
+        del length
 
 
-def component(
+class ComponentSpec(NamedTuple):
+    """A row of the component catalogue.
+
+    Args:
+        name: What a study calls it.
+        summary: One line for `jaxcirc list`.
+        build: (config, keyword options) -> component. Names, types and defaults of the
+            options are what a study may say. It raises a ValueError where the model
+            has no such thing.
+        tiny: Options for tests.
+    """
+
+    name: str
+    summary: str
+    build: Callable[..., AbstractComponent]
+    tiny: Mapping[str, Any] = {}
+
+
+def label_of(name: str, data: Data, position: Position = -1, *, usual: Data) -> str:
+    """A label that says what is not usual: the kind of data, and the position.
+
+    Args:
+        name: Of the component.
+        data: What its matrices are.
+        position: Whose activations they are.
+        usual: The kind of data that needs no mention.
+    """
+    kind = "" if data == usual else f".{data}"
+    place = "" if data == "weights" or position == -1 else f"@{position}"
+    return f"{name}{kind}{place}"
+
+
+def check_options(
     name: str,
     config: TransformerConfig,
     *,
-    data: Data | None = None,
-    position: int | Literal["all"] = -1,
-    heads: bool = False,
+    data: Data,
+    has: tuple[Data, ...],
     layers: tuple[int, ...] | None = None,
-    offset: int = 0,
-    number: int = 1,
-    periods: tuple[int, ...] = (),
-    pico: bool = False,
-) -> Component:
-    """A component by name, known to be there.
+    position: Position = -1,
+) -> None:
+    """Refuse options that the model or the component has no answer to.
 
-    `data` follows from the name where it is not given: activations for a site, weights
-    for a path and for circuits. See `Component` for the rest.
-
-    Raises:
-        ValueError: the model has nothing of that name (the nearest are listed), or not
-            of that kind, layer or position.
-    """
-    found = Component(
-        name,
-        data or _data(name, config),
-        position,
-        heads,
-        layers,
-        offset,
-        number,
-        periods,
-        pico,
-    )
-    if name in CIRCUITS:
-        if found.data not in CIRCUITS[name]:
-            raise ValueError(
-                f"component {name!r} has no {found.data}, but {_list(CIRCUITS[name])}."
-            )
-    elif site_of(name, config) is not None:
-        if found.data == "weights":
-            raise ValueError(
-                f"component {name!r} is a site, which has activations and gradients "
-                "but no weights. For weights give a path, such as 'blocks.attn.W_Q'."
-            )
-    elif found.data == "activations":
-        raise ValueError(
-            f"component {name!r} is a weight, which has no activations. For those give "
-            "a site, such as 'resid_post'."
-        )
-    _check_numbers(found, config)
-    return found
-
-
-def weight_paths(name: str, config: TransformerConfig) -> list[str]:
-    """Paths of the weights that a name stands for: itself, its ending, or a pattern.
+    Args:
+        name: Of the component.
+        config: Of the model.
+        data: What was asked for.
+        has: The kinds of data that the component has.
+        layers: Layers that were asked for.
+        position: Position that was asked for.
 
     Raises:
-        ValueError: there is none; the message lists sites, weights and circuits.
+        ValueError: the first thing that is wrong.
     """
-    model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
-    paths = list(named_leaves(model))
-    patterns = (name, f"{name}.*", f"*.{name}")
-    found = [p for p in paths if any(fnmatch.fnmatchcase(p, q) for q in patterns)]
-    if not found:
-        known = [*CIRCUITS, *sites(config), *paths]
-        raise ValueError(unknown("component", name, known))
-    return found
-
-
-def site_of(name: str, config: TransformerConfig) -> tuple[str, int | None] | None:
-    """A site's own name, and the layer that a TransformerLens name gives; or None.
-
-    Raises:
-        ValueError: the name gives a layer that the model lacks.
-    """
-    table = sites(config)
-    known = {*table, *(row.transformer_lens for row in table.values())}
-    if re.sub(r"^blocks\.\d+\.", "", name) not in known:
-        return None
-    return resolve_site(name, table)
-
-
-def _data(name: str, config: TransformerConfig) -> Data:
-    if site_of(name, config) is not None:
-        return "activations"
-    if name not in CIRCUITS:
-        weight_paths(name, config)
-    return "weights"
-
-
-def _check_numbers(found: Component, config: TransformerConfig) -> None:
-    bad = [layer for layer in found.layers or () if not 0 <= layer < config.n_layers]
+    if data not in has:
+        raise ValueError(f"component {name!r} has no {data}, but {' and '.join(has)}.")
+    bad = [layer for layer in layers or () if not 0 <= layer < config.n_layers]
     if bad:
         raise ValueError(
-            f"component {found.name!r}: no layers {bad}; the model has layers 0 to "
+            f"component {name!r}: no layers {bad}; the model has layers 0 to "
             f"{config.n_layers - 1}."
         )
-    heads = config.n_layers * config.n_heads
-    if found.name == "induction_heads" and not 1 <= found.number <= heads:
-        raise ValueError(
-            f"component 'induction_heads': `number` must be between 1 and {heads}, all "
-            f"heads of the model; got {found.number}."
-        )
-    if found.periods:
-        check_periods(found.periods, config.n_ctx, who=f"component {found.name!r}")
-    check_position(found, config.n_ctx, "context")
+    check_position(name, position, config.n_ctx, "context")
 
 
-def check_position(found: Component, length: int, what: str) -> None:
+def check_position(name: str, position: Position, length: int, what: str) -> None:
     """Refuse a position that sequences of a length do not have.
+
+    Args:
+        name: Of the component.
+        position: Counted from the end if negative; `all` always fits.
+        length: Of the sequences.
+        what: What has that length, for the message.
 
     Raises:
         ValueError: it is outside; an index on arrays would give another position's.
     """
-    if found.position != "all" and not -length <= found.position < length:
+    if position != "all" and not -length <= position < length:
         raise ValueError(
-            f"component {found.name!r}: position {found.position} is outside the "
-            f"{what} of {length}: positions are {-length} to {length - 1}."
+            f"component {name!r}: position {position} is outside the {what} of "
+            f"{length}: positions are {-length} to {length - 1}."
         )
-
-
-def _list(words: tuple[str, ...]) -> str:
-    return " and ".join(words)

@@ -1,37 +1,126 @@
-"""What Pico Analyze computes under the name `ov_circuit`, for checking its curves."""
+"""Pico Analyze's own definitions, for checking its published curves."""
 
-from typing import Literal
-
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._core import widened
-from ..models import Transformer, capture
-from ..tasks import Batch
-from ._circuits import ov_velocity, weight_gradients
+from ..models import Transformer, TransformerConfig
+from ._component import (
+    AbstractComponent,
+    ComponentSpec,
+    Data,
+    Needs,
+    Observed,
+    Position,
+    check_options,
+    check_position,
+    label_of,
+)
+from ._ov_qk import ov_velocity
+from ._part import Part
+
+# Our name -> the row that computes what Pico Analyze computes under its name for it.
+PICO_METRICS = {"cka": "cka_biased"}
+PICO_COMPONENTS = {"ov": "pico_ov"}
 
 
-def pico_ov(
-    model: Transformer, batch: Batch, data: str, position: int | Literal["all"]
-) -> Array:
-    """Its three products of every head, [layer, head, row, column].
+class PicoOV(AbstractComponent):
+    """The three products that Pico Analyze calls `ov_circuit`, of every head.
 
     Weights: W_O W_V, d_head × d_head, which has the eigenvalues of W_V W_O but not its
     singular values. Activations: the value at one position times W_O, before attention.
     Gradients: W_O dW_V + dW_O W_V, which is no gradient but minus the velocity of
     W_V W_O under gradient flow, transposed (pico-analyze, `ov_circuit`).
+
+    Attributes:
+        data: Weights, activations or gradients.
+        position: Token position of activations, or `all`.
+        layers: Only these layers; None for all.
     """
+
+    data: Data = eqx.field(static=True)
+    position: Position = eqx.field(static=True)
+    layers: tuple[int, ...] | None = eqx.field(static=True)
+    name: str = eqx.field(static=True, default="pico_ov")
+
+    @property
+    def label(self) -> str:
+        """That of `ov`, in whose place a study has it (`pico_compat`)."""
+        return label_of("ov", self.data, self.position, usual="weights")
+
+    def needs(self, config: TransformerConfig) -> Needs:
+        """Values, or gradients of weights."""
+        del config
+        if self.data == "activations":
+            return Needs(activations=("attn.v",))
+        return Needs(weight_gradients=self.data == "gradients")
+
+    def check_batch(self, length: int) -> None:
+        """The position is inside the sequences."""
+        if self.data != "weights":
+            check_position(self.name, self.position, length, "sequences")
+
+    def parts(self, seen: Observed) -> dict[str, Part]:
+        """[layer, head, row, column]."""
+        if self.data == "weights":
+            values = _product(seen.model)
+        elif self.data == "activations":
+            values = _values_out(seen.model, seen.activations["attn.v"], self.position)
+        else:
+            assert seen.weight_gradients is not None
+            moving = ov_velocity(seen.model, seen.weight_gradients)
+            values = -jnp.swapaxes(moving.dense(), -1, -2)
+        return {self.label: Part(values, ("layer", "head"), self.data)}
+
+
+def _product(model: Transformer) -> Array:
     attn = widened(model.blocks.attn)
-    group = model.config.n_heads // model.config.n_kv_heads
-    if data == "weights":
-        W_V = jnp.repeat(jnp.swapaxes(attn.W_V, 1, 2), group, axis=1)
-        product = jnp.matmul(attn.W_O, W_V, precision="highest")
-        return jnp.swapaxes(product, -1, -2)
-    if data == "gradients":
-        moving = ov_velocity(model, weight_gradients(model, batch))
-        return -jnp.swapaxes(moving.dense(), -1, -2)
-    _, acts = capture(model, batch.tokens, ("attn.v",))
-    v = acts["attn.v"]
+    W_V = jnp.repeat(jnp.swapaxes(attn.W_V, 1, 2), _group(model), axis=1)
+    product = jnp.matmul(attn.W_O, W_V, precision="highest")
+    return jnp.swapaxes(product, -1, -2)
+
+
+def _values_out(model: Transformer, v: Array, position: Position) -> Array:
     v = v.reshape(len(v), -1, *v.shape[3:]) if position == "all" else v[:, :, position]
-    v = jnp.repeat(jnp.swapaxes(widened(v), 1, 2), group, axis=1)
-    return jnp.matmul(v, attn.W_O, precision="highest")
+    v = jnp.repeat(jnp.swapaxes(widened(v), 1, 2), _group(model), axis=1)
+    return jnp.matmul(v, widened(model.blocks.attn.W_O), precision="highest")
+
+
+def _group(model: Transformer) -> int:
+    return model.config.n_heads // model.config.n_kv_heads
+
+
+def build(
+    config: TransformerConfig,
+    *,
+    data: Data = "weights",
+    position: Position = -1,
+    heads: bool = True,
+    layers: tuple[int, ...] | None = None,
+) -> PicoOV:
+    """What Pico Analyze computes under the name `ov_circuit`.
+
+    Args:
+        config: Of the model.
+        data: Weights, activations or gradients.
+        position: Token position of activations, or `all`.
+        heads: Has no effect: heads are always taken one by one.
+        layers: Only these layers.
+
+    Raises:
+        ValueError: the model has no such layer or position.
+    """
+    del heads
+    has: tuple[Data, ...] = ("weights", "activations", "gradients")
+    check_options(
+        "pico_ov", config, data=data, has=has, layers=layers, position=position
+    )
+    return PicoOV(data=data, position=position, layers=layers)
+
+
+SPEC = ComponentSpec(
+    name="pico_ov",
+    summary="what Pico Analyze calls `ov_circuit`, for checking its curves",
+    build=build,
+)

@@ -4,6 +4,7 @@ Everything here takes anybody's pytree of weights and a pure loss. `truth` has
 coefficients that are known exactly, `conformance` scores samplers against them.
 """
 
+from .._core import Catalogue
 from . import truth as truth
 from ._calibrate import (
     Calibration as Calibration,
@@ -29,7 +30,7 @@ from ._sweep import Sweep as Sweep, estimate as estimate, sweep as sweep
 
 from . import conformance as conformance  # isort: skip
 
-SAMPLERS = (
+_OWN = (
     SamplerSpec("sgld", "Langevin steps on minibatches", SGLD),
     SamplerSpec("rmsprop_sgld", "SGLD with RMSprop's preconditioner", RMSpropSGLD),
     SamplerSpec("adam_sgld", "SGLD with Adam's preconditioner", AdamSGLD),
@@ -38,3 +39,4 @@ SAMPLERS = (
     SamplerSpec("mala", "SGLD with a Metropolis test, on all data", MALA),
     SamplerSpec("hmc", "Hamiltonian Monte Carlo, on all data", HMC),
 )
+SAMPLERS = Catalogue("jaxcirc.samplers", _OWN, of=SamplerSpec)

@@ -1,5 +1,6 @@
 """Pure functions from arrays to numbers; they know no model."""
 
+from .._core import Catalogue
 from . import (
     _canonical_correlation,
     _change,
@@ -40,11 +41,6 @@ from ._change import (
     sign_flips as sign_flips,
     update_ratio as update_ratio,
     wasserstein as wasserstein,
-)
-from ._circuits import (
-    composition_score as composition_score,
-    copying_score as copying_score,
-    matching_score as matching_score,
 )
 from ._cka import (
     cka as cka,
@@ -103,6 +99,11 @@ from ._norms import (
     operator_inf_norm as operator_inf_norm,
     spectral_norm as spectral_norm,
 )
+from ._ov_qk import (
+    composition_score as composition_score,
+    copying_score as copying_score,
+    matching_score as matching_score,
+)
 from ._participation_ratio import participation_ratio as participation_ratio
 from ._principal_angles import (
     principal_angles as principal_angles,
@@ -127,7 +128,7 @@ from ._tangent_kernel import (
     kernel_velocity as kernel_velocity,
 )
 
-METRICS = (
+_OWN = (
     _effective_rank.SPEC,
     _proportional_effective_rank.SPEC,
     _stable_rank.SPEC,
@@ -163,3 +164,4 @@ METRICS = (
     _rsa.SPEC,
     _principal_angles.SPEC,
 )
+METRICS = Catalogue("jaxcirc.metrics", _OWN, of=MetricSpec)

@@ -1,5 +1,6 @@
 """Transformers with named sites, one stacked block and edits that are data."""
 
+from .._core import Catalogue
 from . import (
     _attention_only,
     _gemma,
@@ -34,7 +35,7 @@ from ._rotary_turn import rotary_turn as rotary_turn
 from ._sites import SiteInfo as SiteInfo, resolve_site as resolve_site, sites as sites
 from ._transformer import Transformer as Transformer, unembed as unembed
 
-MODELS = (
+_OWN = (
     _attention_only.SPEC,
     _grokking.SPEC,
     _gpt2.SPEC,
@@ -49,3 +50,4 @@ MODELS = (
     _gemma3.SPEC,
     _pico.SPEC,
 )
+MODELS = Catalogue("jaxcirc.models", _OWN, of=ModelSpec)

@@ -6,6 +6,7 @@ these, or anybody's function `(params, examples) -> value of each example`.
 
 from .._core import (
     AbstractObjective as AbstractObjective,
+    Catalogue,
     Objective as Objective,
     mean_of as mean_of,
 )
@@ -17,9 +18,10 @@ from ._negative import Negative as Negative
 from ._probability_difference import ProbabilityDifference as ProbabilityDifference
 from ._spec import ObjectiveSpec as ObjectiveSpec
 
-OBJECTIVES = (
+_OWN = (
     _cross_entropy.SPEC,
     _logit_difference.SPEC,
     _kl_to.SPEC,
     _probability_difference.SPEC,
 )
+OBJECTIVES = Catalogue("jaxcirc.objectives", _OWN, of=ObjectiveSpec)

@@ -1,6 +1,5 @@
 """Studies: one YAML file -> a trained trajectory, measured at every checkpoint."""
 
-from ._catalogues import MODELS as MODELS, TASKS as TASKS
 from ._changes import (
     Change as Change,
     change_table as change_table,
@@ -15,8 +14,10 @@ from ._config import (
     load_config as load_config,
     prepare as prepare,
 )
+from ._listing import LISTINGS as LISTINGS, Listing as Listing
 from ._measurements import (
     MEASUREMENTS as MEASUREMENTS,
+    AbstractMeasurement as AbstractMeasurement,
     AlongRun as AlongRun,
     Chunk as Chunk,
     Failure as Failure,

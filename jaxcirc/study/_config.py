@@ -16,9 +16,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from .._core import find, named_leaves, unknown
-from ..models import TransformerConfig
-from ..tasks import AbstractTask
-from ._catalogues import MODELS, TASKS
+from ..models import MODELS, TransformerConfig
+from ..tasks import TASKS, AbstractTask
 from ._measurements import (
     MEASUREMENTS,
     AbstractMeasurement,
@@ -246,7 +245,10 @@ def _write_out(plain: dict[str, Any]) -> dict[str, Any]:
     plain = dict(plain)
     if isinstance(plain.get("task"), str):
         plain["task"] = {"name": plain["task"]}
-    for name in (name for spec in TASKS for name in (spec.name, *spec.formerly)):
+    # Names of installed packages are known without importing them; earlier ones of ours
+    # are read on.
+    earlier = [name for spec in TASKS.own for name in spec.formerly]
+    for name in (*TASKS.names, *earlier):
         task, own = plain.get("task"), plain.get(name)
         named = isinstance(task, dict) and task.get("name") == name
         if named and isinstance(own, dict):
@@ -293,7 +295,7 @@ def _build_source(
             else f"{section}: checkpoints come from `{spec.section}`; leave one out"
         )
     options = getattr(config, spec.section)
-    checked, wrong = check_options(spec.options, options, where=spec.section)
+    checked, wrong = check_options(spec.options(), options, where=spec.section)
     faults += wrong
     built = None if wrong else _try(lambda: spec.build(**checked), faults)
     return None if built is None else (built, checked)
@@ -391,7 +393,9 @@ def _build_measurements(
         try:
             spec = find(MEASUREMENTS, row.name, kind="measurement")
         except ValueError as error:
-            faults.append(f"{where}: {error}")
+            now = _RENAMED.get(row.name)
+            told = f"{row.name!r} is called {now!r} now; write that" if now else error
+            faults.append(f"{where}: {told}")
             continue
         own_id = row.id or row.name
         if own_id in taken:
@@ -463,6 +467,10 @@ def _uses(measure: AbstractMeasurement, row: MeasureConfig) -> dict[str, Use]:
             )
     given = {name: parse_use(text) for name, text in row.uses.items()}
     return {**measure.uses, **given}
+
+
+# Measurements that study files of earlier versions know by another name.
+_RENAMED = {"circuits": "ov_qk"}
 
 
 def _select(

@@ -26,9 +26,13 @@ def check_options(
     """
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(build).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
         missing = None if name in provided else ...
-        empty = parameter.default is inspect.Parameter.empty
-        fields[name] = (parameter.annotation, missing if empty else parameter.default)
+        required = parameter.default is parameter.empty
+        # A function of somebody else's may say no types; its options are then anything.
+        kind = Any if parameter.annotation is parameter.empty else parameter.annotation
+        fields[name] = (kind, missing if required else parameter.default)
     schema = pydantic.create_model(
         "Options", __config__=pydantic.ConfigDict(extra="forbid"), **fields
     )

@@ -1,5 +1,6 @@
 """Tasks: data with right answers, wrong counterparts and names for the tokens."""
 
+from .._core import Catalogue
 from . import _induction, _mod_add, _text
 from ._batch import Batch as Batch, Split as Split
 from ._induction import Induction as Induction
@@ -13,4 +14,5 @@ from ._tokenizer import (
     Tokenizer as Tokenizer,
 )
 
-TASKS = (_induction.SPEC, _mod_add.SPEC, _text.SPEC)
+_OWN = (_induction.SPEC, _mod_add.SPEC, _text.SPEC)
+TASKS = Catalogue("jaxcirc.tasks", _OWN, of=TaskSpec)

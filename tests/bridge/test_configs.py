@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 import tracr_bridge as tb
-from tracr_bridge.families import UnsupportedOption
+from tracr_bridge.checkpoints.families import UnsupportedOption
 
 FAMILY = {row.name: row for row in tb.FAMILIES}
 SIZES = {

@@ -12,7 +12,7 @@ import pytest
 
 import tracr_bridge as tb
 from jaxcirc._core import named_leaves
-from tracr_bridge._weights import disassemble
+from tracr_bridge.checkpoints._weights import disassemble
 
 from .tiny import CONFIGS, live
 
@@ -62,7 +62,7 @@ def test_gradients_of_every_weight_agree(pair):
 
     with jax.default_matmul_precision("highest"):
         ours = jax.grad(loss)(model)
-    family, _ = tb._pretrained.express(model.config)
+    family, _ = tb.checkpoints._pretrained.express(model.config)
     in_memory = {disk: name for name, disk in family.in_memory.items()}
     theirs = dict(module.named_parameters())
     for name, gradient in disassemble(ours, family.rules).items():

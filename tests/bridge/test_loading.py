@@ -137,8 +137,8 @@ def test_every_way_to_write_a_source(tmp_path, monkeypatch):
 
 def test_a_state_dict_holds_more_than_weights():
     model = made.neox()
-    family, raw = tb._pretrained.express(model.config)
-    state = tb._weights.disassemble(model, family.rules)
+    family, raw = tb.checkpoints._pretrained.express(model.config)
+    state = tb.checkpoints._weights.disassemble(model, family.rules)
     beside = {"gpt_neox._extra_state": 3, "nothing": None}
     same(tb.from_torch({**state, **beside}, raw), model)
     array = {"gpt_neox._extra_state": np.zeros(4, np.uint8)}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracr_bridge._steps import step_of, steps_of
+from tracr_bridge.checkpoints._steps import step_of, steps_of
 
 
 @pytest.mark.parametrize(

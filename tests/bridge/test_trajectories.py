@@ -46,7 +46,7 @@ def hub(series, tmp_path, monkeypatch):
 
 def same(a, b):
     for x, y in zip(
-        *(tb._weights.named_leaves(m).values() for m in (a, b)), strict=True
+        *(tb.checkpoints._weights.named_leaves(m).values() for m in (a, b)), strict=True
     ):
         np.testing.assert_array_equal(x, y)
 
@@ -291,7 +291,7 @@ def test_a_series_by_a_name_map_of_ones_own(tmp_path):
 
 
 def lens_rules():
-    return tb._transformer_lens.RULES
+    return tb.checkpoints._transformer_lens.RULES
 
 
 def test_series_of_transformer_lens_files(tmp_path):
@@ -342,7 +342,7 @@ def test_a_name_map_of_ones_own(tmp_path):
     weights = lens_weights(np.random.default_rng(1))
     expected = tb.from_transformer_lens(weights)
     mine = {"emb": weights.pop("embed.W_E").T, "buffer": np.zeros(3)} | weights
-    rules = [r for r in tb._transformer_lens.RULES if r.ours != ("W_E",)]
+    rules = [r for r in tb.checkpoints._transformer_lens.RULES if r.ours != ("W_E",)]
     rules.append(tb.rule("emb", "W_E", "m v -> v m"))
     same(tb.from_tensors(mine, expected.config, rules, ignore=["^buffer$"]), expected)
     np.savez(tmp_path / "mine.npz", **mine)

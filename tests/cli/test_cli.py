@@ -61,11 +61,14 @@ def test_plan_executes_nothing(tmp_path):
 
 
 def test_list_names_every_row_with_a_summary():
-    from jaxcirc.study import MEASUREMENTS, MODELS, PACKAGED, TASKS
-    from tracr_bridge.programs import PROGRAMS
+    from jaxcirc.components import COMPONENTS
+    from jaxcirc.models import MODELS
+    from jaxcirc.study import MEASUREMENTS, PACKAGED
+    from jaxcirc.tasks import TASKS
+    from tracr_bridge.rasp.programs import PROGRAMS
 
     output = call("list").output
-    for row in (*PACKAGED, *TASKS, *MODELS, *MEASUREMENTS, *PROGRAMS):
+    for row in (*PACKAGED, *TASKS, *MODELS, *MEASUREMENTS, *COMPONENTS, *PROGRAMS):
         assert row.name in output
         assert row.summary.split()[0] in output
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxcirc.objectives import LogitDifference, ProbabilityDifference
-from jaxcirc.study import TASKS
+from jaxcirc.tasks import TASKS
 
 SPLITS = ("train", "test")
 

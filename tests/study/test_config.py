@@ -216,3 +216,8 @@ def test_only_hmc_takes_leapfrog_steps():
     row = "{name: llc, sampler: hmc, num_leapfrog: 5, batch_size: null}"
     prepared = prepare(load_config("induction", [f"measure=[{row}]"]))
     assert prepared.measurements[0].measure.sampling.sampler.num_leapfrog == 5
+
+
+def test_a_measurement_that_has_a_new_name_says_so(tiny):
+    with pytest.raises(StudyError, match="'circuits' is called 'ov_qk' now"):
+        prepare(tiny("measure=[circuits]"))

@@ -29,9 +29,9 @@ def test_the_induction_head_forms_within_two_checkpoints_of_the_loss_drop(tmp_pa
     assert layer == 1
     formed = place("attention", "induction", f"L{layer}H{head}")
     assert abs(formed - drop) <= 2
-    assert abs(place("circuits", "copying", "L1H0") - drop) <= 2
+    assert abs(place("ov_qk", "copying", "L1H0") - drop) <= 2
     # The previous-token head feeds the keys of the second layer, above chance.
-    end = tree["circuits"].to_dataset().isel(step=-1, seed=0)
+    end = tree["ov_qk"].to_dataset().isel(step=-1, seed=0)
     previous = tree["attention"]["previous_token"].isel(step=-1, seed=0).sel(layer=0)
     writer = int(previous.values.argmax())
     keys = end["composition_k"].sel(layer=1, from_layer=0)

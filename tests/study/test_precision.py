@@ -12,7 +12,7 @@ from jaxcirc.study import MEASUREMENTS, Chunk, PerChunk, Quantity, Snapshot
 from jaxcirc.tasks import TASKS, AbstractTask
 
 # Of one model alone, and of weights or derivatives: there half precision is no excuse.
-OF_WEIGHTS = ("weights", "circuits", "gradients", "curvature", "llc")
+OF_WEIGHTS = ("weights", "ov_qk", "gradients", "curvature", "llc")
 AS_IT_RUNS = ("performance", "attention", "patterns", "logit_lens", "metrics")
 OPTIONS = {
     "metrics": {

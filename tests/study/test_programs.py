@@ -20,7 +20,7 @@ def test_a_student_is_right_on_held_out_sequences(name, tmp_path):
 def test_every_measurement_takes_a_task_with_fewer_answers_than_tokens(tmp_path):
     """A program has 7 answers and 9 tokens; what needs them alike says so."""
     path = tmp_path / "s.yaml"
-    rows = "[performance, attention, weights, circuits, logit_lens, gradients]"
+    rows = "[performance, attention, weights, ov_qk, logit_lens, gradients]"
     path.write_text(
         "name: s\ntask: {name: rasp, program: sort_unique, n_examples: 200}\n"
         "model: {family: rasp, program: sort_unique}\n"

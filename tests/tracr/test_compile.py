@@ -11,8 +11,8 @@ import pytest
 
 import tracr_bridge as tb
 from jaxcirc.models import Scale, capture, without
-from tracr_bridge._compile import convert, interpret, run_many, sample_inputs
-from tracr_bridge.programs import PROGRAMS
+from tracr_bridge.rasp._compile import convert, interpret, run_many, sample_inputs
+from tracr_bridge.rasp.programs import PROGRAMS
 
 compiling = pytest.importorskip("tracr.compiler.compiling")
 rasp = pytest.importorskip("tracr.rasp.rasp")
@@ -195,9 +195,9 @@ def test_students_have_the_architecture_and_not_the_weights():
 @pytest.mark.parametrize("name", ["palindrome", "pair_balance", "peak"])
 def test_a_saved_program_is_the_same_without_tracr(name, tmp_path, monkeypatch):
     row, model = compiled(name)
-    tb.save(model, str(tmp_path / "program"))
+    tb.save_program(model, str(tmp_path / "program"))
     monkeypatch.setitem(__import__("sys").modules, "tracr", None)
-    again = tb.load(str(tmp_path / "program"))
+    again = tb.load_program(str(tmp_path / "program"))
     assert again.residual_labels == model.residual_labels
     assert (again.heads, again.mlps) == (model.heads, model.mlps)
     assert again.exactness == model.exactness
@@ -205,11 +205,18 @@ def test_a_saved_program_is_the_same_without_tracr(name, tmp_path, monkeypatch):
     assert run_many(again, sequences) == run_many(model, sequences)
 
 
+def test_a_program_and_a_checkpoint_are_read_by_names_of_their_own(tmp_path):
+    _, model = compiled("peak")
+    tb.save_program(model, str(tmp_path / "program"))
+    with pytest.raises(ValueError, match="with `load_program`"):
+        tb.load(str(tmp_path / "program"))
+
+
 def test_true_and_one_are_different_tokens(tmp_path):
     _, model = compiled("palindrome")
     assert model.output_values == (False, True)
-    tb.save(model, str(tmp_path / "p"))
-    assert tb.load(str(tmp_path / "p")).output_values == (False, True)
+    tb.save_program(model, str(tmp_path / "p"))
+    assert tb.load_program(str(tmp_path / "p")).output_values == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 
 import tracr_bridge as tb
-from tracr_bridge._compile import sample_inputs
+from tracr_bridge.rasp._compile import sample_inputs
 
 rasp = pytest.importorskip("tracr.rasp.rasp")
 compiling = pytest.importorskip("tracr.compiler.compiling")

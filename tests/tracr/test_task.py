@@ -14,8 +14,8 @@ from jaxcirc.metrics import rank_0_rate
 from jaxcirc.models import Transformer
 from jaxcirc.study import StudyError, load_config, prepare
 from jaxcirc.training import Training, train
-from tracr_bridge.programs import PROGRAMS
-from tracr_bridge.programs._sequences import sequences
+from tracr_bridge.rasp.programs import PROGRAMS
+from tracr_bridge.rasp.programs._sequences import sequences
 
 NAMES = [row.name for row in PROGRAMS if row.name != "length"]
 

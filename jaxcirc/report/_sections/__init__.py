@@ -3,8 +3,7 @@
 A measurement without a row is drawn by its axes (`quantities`).
 """
 
-from collections.abc import Sequence
-
+from ..._core import Catalogue
 from .._section import SectionSpec
 from . import (
     attention,
@@ -22,7 +21,7 @@ from . import (
     weights,
 )
 
-SECTIONS = (
+_OWN = (
     training.SECTION,
     changes.SECTION,
     performance.SECTION,
@@ -36,15 +35,8 @@ SECTIONS = (
     llc_programs.SECTION,
     llc_conformance.SECTION,
 )
+SECTIONS = Catalogue("jaxcirc.sections", _OWN, of=SectionSpec)
 FALLBACK = quantities.SECTION
-
-
-def catalogue() -> Sequence[SectionSpec]:
-    """All rows that the page looks a measurement up in.
-
-    This is the one place at which rows of other packages join ours.
-    """
-    return SECTIONS
 
 
 def section_of(kind: str) -> SectionSpec:
@@ -57,7 +49,7 @@ def section_of(kind: str) -> SectionSpec:
         Its row, with the fallback's drawing if it has none of its own; the fallback
         itself for a measurement that the catalogue does not know.
     """
-    for row in catalogue():
+    for row in SECTIONS:
         if row.name == kind:
             return row if row.draw else _drawn_by_axes(row)
     return FALLBACK

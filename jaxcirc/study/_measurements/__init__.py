@@ -1,8 +1,8 @@
 """The catalogue of measurements: one file and one row each."""
 
+from ..._core import Catalogue
 from . import (
     _attention,
-    _circuits,
     _curvature,
     _fourier,
     _gradients,
@@ -10,10 +10,10 @@ from . import (
     _llc_ablations,
     _llc_conformance,
     _llc_grid,
-    _llc_programs,
     _llc_solution,
     _logit_lens,
     _metrics,
+    _ov_qk,
     _patterns,
     _performance,
     _weight_path,
@@ -38,14 +38,14 @@ from ._quantity import (
 )
 from ._use import Use as Use, parse_use as parse_use
 
-MEASUREMENTS = (
+_OWN = (
     _performance.SPEC,
     _attention.SPEC,
     _patterns.SPEC,
     _weights.SPEC,
     _weight_path.SPEC,
     _metrics.SPEC,
-    _circuits.SPEC,
+    _ov_qk.SPEC,
     _fourier.SPEC,
     _logit_lens.SPEC,
     _gradients.SPEC,
@@ -54,6 +54,6 @@ MEASUREMENTS = (
     _llc_grid.SPEC,
     _llc_solution.SPEC,
     _llc_ablations.SPEC,
-    _llc_programs.SPEC,
     _llc_conformance.SPEC,
 )
+MEASUREMENTS = Catalogue("jaxcirc.measurements", _OWN, of=MeasurementSpec)

@@ -1,5 +1,6 @@
 """Any metric of the catalogue, of any component, over training."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -10,7 +11,15 @@ import jax.random as jr
 from jaxtyping import Array, Key, PyTree
 
 from ..._core import find, fold_name, unknown
-from ...components import Component, Factored, Part, component, observe
+from ...components import (
+    PICO_COMPONENTS,
+    PICO_METRICS,
+    AbstractComponent,
+    Factored,
+    Part,
+    builder,
+    observe,
+)
 from ...metrics import METRICS, MetricSpec, Similarity, singular_values
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask, Split
@@ -20,7 +29,6 @@ from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
 from ._quantity import Failure, Outcome, Quantity, Role
 from ._use import Use, parse_use
 
-_PICO_NAMES = {"cka": "cka_biased"}
 # A step, one of these words, or another run: `runs/NAME`, `runs/NAME@STEP`.
 Reference = int | str | None
 _WORDS = ("first", "last", "previous", "all", "layers")
@@ -40,7 +48,6 @@ class Metrics(PerCheckpoint):
     split: Split = eqx.field(static=True)
     n_examples: int = eqx.field(static=True)
     compared_with: Reference = eqx.field(static=True)
-    pico_compat: bool = eqx.field(static=True)
 
     @property
     def uses(self) -> Mapping[str, Use]:
@@ -234,18 +241,16 @@ class Metrics(PerCheckpoint):
 
     def _components(
         self, config: TransformerConfig, task: AbstractTask
-    ) -> list[Component]:
+    ) -> list[AbstractComponent]:
         chosen = []
         for entry in self.entries:
             options = {k: v for k, v in entry.items() if k != "component"}
-            if "layers" in options:
-                options["layers"] = tuple(options["layers"])
-            if entry["component"] == "induction_heads":
+            build = builder(entry["component"])
+            if "periods" in inspect.signature(build).parameters:
+                # By default those of the data that the model learnt from.
                 own = tuple(options.get("periods", ())) or periods_of(task, config)
                 options["periods"] = own
-            made = component(
-                entry["component"], config, **options, pico=self.pico_compat
-            )
+            made = build(config, **options)
             if made.label in {c.label for c in chosen}:
                 raise ValueError(
                     f"metrics: two components would be called {made.label!r}; give "
@@ -350,8 +355,8 @@ def metrics(
 
     Args:
         metric: One of `jaxcirc.metrics.METRICS`, or several.
-        components: Names of sites, weights or circuits, or mappings with `component`
-            and the options of `jaxcirc.components.component`.
+        components: Names of sites, of weights or of `jaxcirc.components.COMPONENTS`,
+            or mappings with `component` and its options.
         data_split: Where examples come from; `val` is `test`.
         reference: What comparisons are with: a step, `first`, `last`, `previous`,
             `all`, `layers`, or another run's folder, with `@STEP` unless its last is
@@ -362,7 +367,7 @@ def metrics(
     """
     names = [metric] if isinstance(metric, str) else metric
     if pico_compat:
-        names = [_PICO_NAMES.get(name, name) for name in names]
+        names = [PICO_METRICS.get(name, name) for name in names]
     rows = tuple(find(METRICS, name, kind="metric") for name in names)
     comparing = [row.name for row in rows if row.kind in ("change", "similarity")]
     if comparing and reference is None:
@@ -385,23 +390,26 @@ def metrics(
     entries, faults = [], []
     for i, entry in enumerate(components):
         entry = {"component": entry} if isinstance(entry, str) else dict(entry)
-        options = {("name" if k == "component" else k): v for k, v in entry.items()}
+        name = str(entry.pop("component", ""))
+        if pico_compat:
+            name = PICO_COMPONENTS.get(name, name)
         checked, wrong = check_options(
-            component, options, where=f"components[{i}]", provided=["config"]
+            builder(name), entry, where=f"components[{i}]", provided=["config"]
         )
-        faults += wrong
+        faults += (
+            wrong if name else [f"components[{i}].component: this key is required"]
+        )
         if not wrong:
-            checked["component"] = checked.pop("name")
-            entries.append(checked)
+            entries.append({**checked, "component": name})
     if faults:
         raise ValueError("\n".join(faults))
     split: Split = "train" if data_split == "train" else "test"
-    return Metrics(rows, tuple(entries), split, n_examples, reference, pico_compat)
+    return Metrics(rows, tuple(entries), split, n_examples, reference)
 
 
 SPEC = MeasurementSpec(
     name="metrics",
-    summary="any metrics of weights, activations, gradients and circuits",
+    summary="any metrics of weights, activations, gradients and what heads do",
     build=metrics,
     tiny={
         "metric": ["effective_rank", "gini", "cka"],

@@ -38,6 +38,6 @@ SPEC = SourceSpec(
     section="run",
     summary="measure the checkpoints of another run",
     trains=False,
-    options=build_run,
+    options=lambda: build_run,
     build=build_run,
 )

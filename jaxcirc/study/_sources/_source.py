@@ -119,12 +119,13 @@ class SourceSpec(NamedTuple):
         section: The part of a study that gives its options, which is its name.
         summary: One line on it.
         trains: Whether the study then names a model to train.
-        options: A callable whose parameters are the options, with their types.
+        options: Gives a callable whose parameters are the options, with their types;
+            called when a study names the source.
         build: Keyword options -> source.
     """
 
     section: str
     summary: str
     trains: bool
-    options: Callable[..., Any]
+    options: Callable[[], Callable[..., Any]]
     build: Callable[..., AbstractSource]

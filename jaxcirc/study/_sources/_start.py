@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import fsspec
 
-from ..._core import digest_of
-from ...checkpoints import open_trajectory, tensor_hashes
+from ..._core import digest_of, find
+from ...checkpoints import READERS, open_trajectory, tensor_hashes
 from ...models import Transformer, TransformerConfig
 
 
@@ -74,8 +74,7 @@ def _of_run(text: str, folder: str, step: str) -> Start:
 
 
 def _of_weights(text: str, source: str, revision: str | None) -> Start:
-    from tracr_bridge import load
-
+    load = find(READERS, "weights", kind="reader of checkpoints").build
     try:
         model = load(source, revision=revision)
     except (OSError, ValueError) as error:

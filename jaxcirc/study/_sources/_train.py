@@ -130,6 +130,6 @@ SPEC = SourceSpec(
     section="training",
     summary="train a model, from fresh weights or from a checkpoint",
     trains=True,
-    options=TrainOptions,
+    options=lambda: TrainOptions,
     build=build_train,
 )

@@ -1,4 +1,4 @@
-"""Circuits against weights written out, and gradients against automatic ones."""
+"""Products of heads against weights written out, gradients against automatic ones."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ from jaxcirc.tasks import Batch
 
 # One program each: operation by operation, every one is a compilation of its own.
 capture = eqx.filter_jit(eager_capture)
-ov_gradient = eqx.filter_jit(components.ov_gradient)
+ov_gradient = eqx.filter_jit(lambda *args: components.ov_gradient(*args).dense())
 weight_gradients = eqx.filter_jit(components.weight_gradients)
 induction_scores = eqx.filter_jit(components.induction_scores)
 
@@ -226,7 +226,7 @@ def test_gradients_at_sites_are_each_examples_own(model, batch):
     np.testing.assert_allclose(part.values[1], expected, rtol=1e-3, atol=1e-5)
 
 
-def test_circuits_are_parts_too(model, batch):
+def test_products_of_heads_are_parts_too(model, batch):
     parts = observe(
         model,
         batch,
@@ -244,11 +244,69 @@ def test_circuits_are_parts_too(model, batch):
     assert parts["ov_velocity"].values.left.shape[-1] == 2 * model.config.d_head
     _, acts = capture(model, batch.tokens, ("attn.result",))
     same(parts["ov.activations"].values[1, 2], acts["attn.result"][1, :, -1, 2])
+    # Forty tokens are more than 12 directions, so the factors would be larger.
     assert parts["ov.gradients"].values.shape == (2, heads, 12, 12)
     assert parts["induction_heads"].dims == ("rank",)
     scores = induction_scores(model, key=jr.key(7))
     assert scores.shape == (2, heads)
     assert parts["induction_heads.activations"].values.shape == (1, 5, 12)
+
+
+def test_the_gradient_of_ov_is_factored_where_tokens_are_fewer_than_directions(batch):
+    model = Transformer(CONFIGS["plain"], key=jr.key(0))
+    one = jax.tree.map(lambda x: x[:1], batch)
+    part = observe(model, one, ("ov", {"data": "gradients"}))["ov.gradients"]
+    # Eight tokens: a sum of eight outer products in 12 directions.
+    assert part.values.left.shape == (2, 3, 12, 8)
+    np.testing.assert_allclose(
+        part.dense(), ov_gradient(model, one), rtol=1e-5, atol=1e-7
+    )
+    rank = jnp.linalg.matrix_rank(part.dense())
+    assert (rank <= 8).all()
+
+
+class Scaled(components.AbstractComponent):
+    """The last site times learnt numbers, as a dictionary would hold them."""
+
+    scale: jax.Array
+    name: str = eqx.field(static=True, default="scaled")
+    data: str = eqx.field(static=True, default="activations")
+    layers: tuple[int, ...] | None = eqx.field(static=True, default=None)
+    label = "scaled"
+
+    def needs(self, config):
+        return components.Needs(activations=("resid_post",))
+
+    def parts(self, seen):
+        rows = seen.activations["resid_post"][:, :, -1] * self.scale[None, None]
+        return {self.label: components.Part(rows, ("layer",), self.data)}
+
+
+def test_a_component_may_hold_arrays_and_shares_the_forward_pass(monkeypatch, batch):
+    from jaxcirc.components import _observe
+
+    asked = []
+    monkeypatch.setattr(
+        _observe,
+        "capture",
+        lambda model, tokens, names: (
+            asked.append(names) or eager_capture(model, tokens, names)
+        ),
+    )
+    model = Transformer(CONFIGS["plain"], key=jr.key(0))
+    chosen = [
+        components.component("resid_post", model.config),
+        Scaled(jnp.arange(12.0)),
+        components.component("ov", model.config, data="activations"),
+        components.component("ov", model.config, data="gradients"),
+    ]
+    found = eqx.filter_jit(components.observe)(model, batch, chosen, key=jr.key(0))
+    sites = ("resid_post", "attn.result", "ln1.normalized", "attn.pattern")
+    assert asked == [sites]
+    np.testing.assert_array_equal(
+        found["scaled"].values,
+        found["resid_post"].values * jnp.arange(12.0)[None, None],
+    )
 
 
 def test_the_strongest_induction_head_is_found():

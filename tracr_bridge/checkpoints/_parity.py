@@ -10,7 +10,7 @@ from jaxtyping import Array, Int
 from jaxcirc.models import Transformer, capture
 
 from ._pretrained import express
-from ._torch import import_optional
+from ._torch_modules import import_optional
 
 
 class Difference(NamedTuple):

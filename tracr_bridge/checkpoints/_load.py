@@ -1,4 +1,4 @@
-"""One name to load a model and one to save it, whatever it is kept in."""
+"""Loading and saving a model, whatever it is kept in."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,20 +10,19 @@ from jaxcirc._core import find, named_leaves
 from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.models import Transformer, TransformerConfig
 
-from . import _files, _transformer_lens
-from ._compiled import CompiledModel
 from ._hub import download
-from ._names import renamed
 from ._pretrained import (
     CONFIG,
     WEIGHTS,
-    from_tensors as from_family,
+    from_family,
     load_folder,
     open_weights,
     save_folder,
 )
 from ._sources import located
-from ._torch import state_arrays
+from ._tensor_names import renamed
+from ._torch_modules import state_arrays
+from ._transformer_lens import from_hooked
 from ._weights import assemble, canonical
 from .families import FAMILIES, Rule
 from .formats import (
@@ -44,14 +43,18 @@ def load(
     cache: str | None = None,
     ignore: Sequence[str] = (),
     names: Mapping[str, str] | None = None,
-) -> Any:
-    """A model from the HuggingFace hub or from a local folder.
+) -> Transformer:
+    """The model of one published checkpoint, from the HuggingFace hub or a local path.
+
+    The family is found by the architecture that `config.json` names. Every tensor is
+    read once, checked against the shape that the config needs, and put where the
+    family's table says. Several checkpoints of one run are read by `trajectory`, and a
+    compiled RASP program is read by `load_program`.
 
     Args:
         source: A hub id such as `EleutherAI/pythia-70m` or its page's address; a
-            folder as `save_pretrained` writes it, or its config or weights; a folder
-            that `save` wrote of a compiled program, which gives a `CompiledModel`; or
-            a `.bin` file of llama2.c.
+            folder as `save_pretrained` writes it, or its config or weights; or a `.bin`
+            file of llama2.c.
         revision: A branch, tag or commit of the hub.
         dtype: Of the weights; None keeps the checkpoint's own.
         cache: Where downloads go; the hub's usual cache if None.
@@ -61,11 +64,25 @@ def load(
             `{"^policy[.]": ""}`. What `torch.compile` and data-parallel training put
             in front of names is known.
 
+    Returns:
+        The model, with weights of type `dtype`.
+
     Raises:
         CheckpointError: a file is missing or damaged, or the hub has no such model or
             revision, or cannot be reached.
         UnsupportedOption: its config asks for what the model cannot do.
         ValueError: its architecture is unknown, or `source` is no model.
+
+    Example:
+        >>> import jax.random as jr, tempfile
+        >>> from jaxcirc.models import MODELS, Transformer
+        >>> from tracr_bridge import load, save
+        >>> gpt2 = next(row for row in MODELS if row.name == "gpt2")
+        >>> config = gpt2.build(d_vocab=7, n_ctx=8, n_layers=1, d_model=8, n_heads=2)
+        >>> folder = tempfile.mkdtemp()
+        >>> save(Transformer(config, key=jr.key(0)), folder)
+        >>> load(folder).config.d_model
+        8
     """
     path = located(source)
     if not os.path.exists(path):
@@ -78,7 +95,11 @@ def load(
             return _load_file(path, dtype)
         path = folder or os.curdir
     if os.path.exists(os.path.join(path, "trajectory.json")):
-        return _files.load(path)
+        raise ValueError(
+            f"load: {path} is a folder of this library's own checkpoints. Read the run "
+            "with `trajectory`, or a program that `save_program` wrote with "
+            "`load_program`."
+        )
     _check_folder(path)
     return load_folder(path, dtype=dtype, ignore=ignore, names=names)
 
@@ -107,21 +128,23 @@ def _check_folder(path: str) -> None:
         )
 
 
-def save(model: Transformer | CompiledModel, folder: str) -> None:
-    """Write a model so that `load` reads it.
+def save(model: Transformer, folder: str) -> None:
+    """Write a model as a folder that `load` reads, and `from_pretrained` too.
 
-    A `Transformer` becomes a folder that `from_pretrained` of transformers reads too, a
-    compiled program a native trajectory of one checkpoint, labels included.
+    The folder holds `config.json` and `model.safetensors`, as transformers writes them
+    for the family that can express the model. The family is found by writing the config
+    and reading it again. A compiled RASP program keeps its vocabulary and labels if
+    `save_program` writes it instead.
+
+    Args:
+        model: The model.
+        folder: Where to write; it is created if it is not there.
 
     Raises:
-        ValueError: no family can express the model's config, or a program's token is
-            neither string, number, boolean nor None.
+        ValueError: no family can express the model's config.
         OSError: the folder cannot be written.
     """
-    if isinstance(model, CompiledModel):
-        _files.save(model, folder)
-    else:
-        save_folder(model, folder)
+    save_folder(model, folder)
 
 
 def load_llama2c(path: str, *, dtype: str | None = "float32") -> Transformer:
@@ -243,6 +266,4 @@ def from_transformer_lens(
         cfg = source.cfg.to_dict() if cfg is None else cfg
         source = in_memory("HookedTransformer", state_arrays(source.state_dict()))
     tensors = source if isinstance(source, Tensors) else open_tensors(source)
-    return _transformer_lens.from_transformer_lens(
-        tensors, cfg, ignore=ignore, dtype=dtype, **options
-    )
+    return from_hooked(tensors, cfg, ignore=ignore, dtype=dtype, **options)

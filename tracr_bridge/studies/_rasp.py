@@ -1,11 +1,11 @@
-"""Everything that a study can name as its task or model.
+"""RASP programs as a task and as a model family of studies."""
 
-RASP programs come from `tracr_bridge`, which is loaded when a study names one.
-"""
+from jaxcirc.models import ModelSpec, TransformerConfig
+from jaxcirc.study import Listing
+from jaxcirc.tasks import TaskSpec
 
-from .. import models, tasks
-from ..models import ModelSpec, TransformerConfig
-from ..tasks import AbstractTask, TaskSpec
+from ..rasp import ProgramTask, compile_named, program_task
+from ..rasp.programs import PROGRAMS
 
 
 def rasp_task(
@@ -13,7 +13,7 @@ def rasp_task(
     n_examples: int = 8192,
     train_fraction: float = 0.8,
     split_seed: int = 0,
-) -> AbstractTask:
+) -> ProgramTask:
     """A RASP program: its sequences, with its answer at every position.
 
     Args:
@@ -21,9 +21,10 @@ def rasp_task(
         n_examples: Sequences in both splits together, at most.
         train_fraction: Share of them to train on, in (0, 1).
         split_seed: Of which sequences there are, and which of them are held out.
-    """
-    from tracr_bridge import program_task
 
+    Raises:
+        ValueError: there is no such program, or a split or its answers are too few.
+    """
     return program_task(
         program,
         n_examples=n_examples,
@@ -39,9 +40,12 @@ def rasp_model(d_vocab: int, n_ctx: int, *, program: str) -> TransformerConfig:
         d_vocab: Of the task.
         n_ctx: Of the task.
         program: A name of the catalogue, as a rule that of the task.
-    """
-    from tracr_bridge import compile_named
 
+    Raises:
+        ImportError: tracr is not installed.
+        ValueError: there is no such program, or the task has another vocabulary or
+            context than it.
+    """
     config = compile_named(program).model.config
     if (config.d_vocab, config.n_ctx) != (d_vocab, n_ctx):
         raise ValueError(
@@ -52,21 +56,16 @@ def rasp_model(d_vocab: int, n_ctx: int, *, program: str) -> TransformerConfig:
     return config
 
 
-TASKS = (
-    *tasks.TASKS,
-    TaskSpec(
-        name="rasp",
-        summary="the answers of a RASP program, which also compiles into a solution",
-        build=rasp_task,
-        tiny={"program": "sort_unique"},
-    ),
+TASK = TaskSpec(
+    name="rasp",
+    summary="the answers of a RASP program, which also compiles into a solution",
+    build=rasp_task,
+    tiny={"program": "sort_unique"},
 )
-MODELS = (
-    *models.MODELS,
-    ModelSpec(
-        name="rasp",
-        summary="the architecture that a RASP program compiles into",
-        build=rasp_model,
-        tiny={"program": "sort_unique"},
-    ),
+MODEL = ModelSpec(
+    name="rasp",
+    summary="the architecture that a RASP program compiles into",
+    build=rasp_model,
+    tiny={"program": "sort_unique"},
 )
+PROGRAM_LIST = Listing(name="rasp_programs", title="RASP programs", rows=PROGRAMS)

@@ -12,8 +12,8 @@ import numpy as np
 from jaxcirc._core import named_leaves
 from jaxcirc.models import Transformer, TransformerConfig
 
-from ._pretrained import express, family_of, from_tensors
-from ._program_module import program_module, unlike_programs
+from ._plain_module import program_module, unlike_programs
+from ._pretrained import express, family_of, from_family
 from ._weights import assemble, disassemble
 from .families import Rule
 from .formats import in_memory
@@ -48,12 +48,12 @@ def from_torch(
     if not isinstance(config, TransformerConfig):
         raw = config if isinstance(config, Mapping) else config.to_dict()
         family = family_of(raw)
-        return from_tensors(family, family.config(raw), tensors, dtype=dtype)
+        return from_family(family, family.config(raw), tensors, dtype=dtype)
     own = _own_rules(config)
     if any(rule.theirs in tensors for rule in own):
         return assemble(config, own, tensors, dtype=dtype)
     family, _ = express(config)
-    return from_tensors(family, config, tensors, dtype=dtype)
+    return from_family(family, config, tensors, dtype=dtype)
 
 
 def to_torch(model: Transformer) -> Any:

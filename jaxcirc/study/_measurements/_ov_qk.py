@@ -1,4 +1,4 @@
-"""Circuits in the weights: copying, matching, and which head reads which."""
+"""OV and QK products: copying, matching, and which head reads which."""
 
 import functools
 
@@ -17,7 +17,7 @@ _HEAD = ("layer", "head")
 _PAIR = ("layer", "head", "from_layer", "from_head")
 
 
-class Circuits(PerCheckpoint):
+class OVQK(PerCheckpoint):
     """OV copying and QK matching of every head; Q-, K- and V-composition of every pair.
 
     Compositions have their chance level 1 / √d_model subtracted, and are NaN where the
@@ -85,14 +85,14 @@ def _compositions(model: Transformer, writer, reader) -> Array:
     return jnp.where(later[:, None, :, None], values, jnp.nan)
 
 
-def circuits() -> Circuits:
-    """Circuits in the weights."""
-    return Circuits()
+def ov_qk() -> OVQK:
+    """Copying, matching and composition of heads, read off their OV and QK products."""
+    return OVQK()
 
 
 SPEC = MeasurementSpec(
-    name="circuits",
+    name="ov_qk",
     summary="OV copying, QK matching, and Q-, K-, V-composition of heads",
-    build=circuits,
+    build=ov_qk,
     tiny={},
 )

@@ -7,8 +7,8 @@ from jaxcirc._core import unknown
 from jaxcirc.models import Transformer, TransformerConfig
 
 from ._load import from_tensors, from_transformer_lens
-from ._names import compiled, renamed
 from ._pretrained import CONFIG, family_of, load_folder, open_weights, read_json
+from ._tensor_names import compiled, renamed
 from ._transformer_lens import read_cfg
 from .families import Rule
 from .formats import Tensors

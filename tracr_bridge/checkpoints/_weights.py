@@ -16,7 +16,7 @@ from jaxcirc._core import named_leaves
 from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.models import Transformer, TransformerConfig
 
-from ._names import compiled, unwrapped
+from ._tensor_names import compiled, unwrapped
 from .families import Rule
 from .formats import Tensors, aligned_empty, copy_blocked
 

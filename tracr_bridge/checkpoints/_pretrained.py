@@ -13,7 +13,7 @@ from jaxcirc._core import create_folder, unknown, write_atomically
 from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.models import Transformer, TransformerConfig
 
-from ._names import renamed
+from ._tensor_names import renamed
 from ._weights import assemble, canonical, disassemble
 from .families import FAMILIES, Family, UnsupportedOption
 from .formats import (
@@ -62,10 +62,10 @@ def load_folder(
     family = family_of(raw)
     config = family.config(raw)
     tensors = renamed(open_weights(folder), names)
-    return from_tensors(family, config, tensors, dtype=dtype, ignore=ignore)
+    return from_family(family, config, tensors, dtype=dtype, ignore=ignore)
 
 
-def from_tensors(
+def from_family(
     family: Family,
     config: TransformerConfig,
     tensors: Tensors,

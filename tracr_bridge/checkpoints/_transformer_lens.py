@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxcirc.models import Transformer, TransformerConfig
 
-from ._names import renamed, unwrapped
+from ._tensor_names import renamed, unwrapped
 from ._weights import assemble, canonical
 from .families import Fields, Rule, UnsupportedOption, rule
 from .formats import Tensors, in_memory
@@ -66,7 +66,7 @@ _NO_PART = frozenset((
 _ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu_fast": "gelu_tanh"}
 
 
-def from_transformer_lens(
+def from_hooked(
     tensors: Tensors,
     cfg: Mapping[str, Any] | None = None,
     *,

@@ -1,4 +1,4 @@
-"""Circuits read off the weights: copying, matching and composition of heads.
+"""OV and QK products: copying, matching and composition of heads.
 
 Rows are vectors of the residual stream, so a head writes x W_V W_O and attends by
 x_query W_Q W_Kᵀ x_keyᵀ. Products of that size are never formed. Normalisation is

@@ -26,7 +26,7 @@ from ._compiled import CompiledModel
 CHAINS, DRAWS, LONGEST = 10, 100, 10
 
 
-class Published(NamedTuple):
+class PublishedLLC(NamedTuple):
     """A program as it was measured there.
 
     Args:
@@ -63,8 +63,8 @@ _LETTERS = tuple("abcde")
 _BLUNT = "its MLPs are exact up to 6 tokens"
 _TIES = "a sort of distinct tokens, given repeated ones"
 _ONE_HEAD = "its port kept one head of several: another function"
-PUBLISHED = (
-    Published(
+PUBLISHED_LLCS = (
+    PublishedLLC(
         "fraction_of_previous",
         programs.fraction_of_previous,
         ("x", *_LETTERS),
@@ -77,7 +77,7 @@ PUBLISHED = (
         n=100,
         left_out="x",
     ),
-    Published(
+    PublishedLLC(
         "palindrome",
         programs.palindrome,
         tuple("abcdefghijklmnopqrstuvwxyz "),
@@ -88,8 +88,10 @@ PUBLISHED = (
         "an older build with 160,156 parameters",
         n=100,
     ),
-    Published("peak", programs.peak, (0, 1, 2, 3, 4), 10, 1e-6, 2.51, 0.67, _ONE_HEAD),
-    Published(
+    PublishedLLC(
+        "peak", programs.peak, (0, 1, 2, 3, 4), 10, 1e-6, 2.51, 0.67, _ONE_HEAD
+    ),
+    PublishedLLC(
         "dominant_peak",
         programs.dominant_peak,
         (0, 1, 2, 3, 4, 5, 6),
@@ -99,15 +101,17 @@ PUBLISHED = (
         0.88,
         _ONE_HEAD,
     ),
-    Published("histogram", programs.histogram, _LETTERS, 50, 1e-5, 1.36, 0.16, _BLUNT),
-    Published("reverse", programs.reverse, _LETTERS, 10, 1e-5, 2.22, 0.26, _BLUNT),
-    Published("sort", programs.sort_unique, _LETTERS, 10, 1e-5, 1.25, 0.20, _TIES),
-    Published("triplets", programs.triplets, _LETTERS, 10, 1e-5, 1.00, 0.11, _BLUNT),
+    PublishedLLC(
+        "histogram", programs.histogram, _LETTERS, 50, 1e-5, 1.36, 0.16, _BLUNT
+    ),
+    PublishedLLC("reverse", programs.reverse, _LETTERS, 10, 1e-5, 2.22, 0.26, _BLUNT),
+    PublishedLLC("sort", programs.sort_unique, _LETTERS, 10, 1e-5, 1.25, 0.20, _TIES),
+    PublishedLLC("triplets", programs.triplets, _LETTERS, 10, 1e-5, 1.00, 0.11, _BLUNT),
 )
 
 
 def repeat(
-    row: Published, *, trials: int = 5, key: Key[Array, ""]
+    row: PublishedLLC, *, trials: int = 5, key: Key[Array, ""]
 ) -> Float[np.ndarray, " trial"]:
     """What the published procedure gives for a program, repeated.
 
@@ -141,7 +145,7 @@ def repeat(
 
 
 def _sequences(
-    row: Published, compiled: CompiledModel, key: Key[Array, ""]
+    row: PublishedLLC, compiled: CompiledModel, key: Key[Array, ""]
 ) -> tuple[Int[Array, "example pos"], Bool[Array, "example pos"]]:
     """Random sequences behind BOS, and where there is one rather than filling."""
     length_key, token_key = jr.split(key)

@@ -9,15 +9,18 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from ..._core import find, fold_name
-from ...llc import SAMPLERS, LLCEstimate, propose, sweep
-from ...metrics import rank_0_rate
-from ...models import TransformerConfig
-from ...objectives import CrossEntropy
-from ...tasks import AbstractTask
-from ._llc import STATUSES
-from ._measurement import MeasurementSpec, Once
-from ._quantity import Outcome, Quantity
+from jaxcirc._core import find, fold_name
+from jaxcirc.llc import SAMPLERS, LLCEstimate, Status, propose, sweep
+from jaxcirc.metrics import rank_0_rate
+from jaxcirc.models import TransformerConfig
+from jaxcirc.objectives import CrossEntropy
+from jaxcirc.study import MeasurementSpec, Once, Outcome, Quantity
+from jaxcirc.tasks import AbstractTask
+
+from ..rasp import compile_named, program_task, published_llcs
+
+# A status is stored as its place in this list.
+STATUSES = tuple(str(status) for status in Status)
 
 # Steps of the pilot chains that a step size is chosen with.
 PILOT_STEPS = 200
@@ -48,8 +51,6 @@ class ProgramLLCs(Once):
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
         """The programs compile; needs tracr."""
         del config, task
-        from tracr_bridge import compile_named
-
         for name in self.programs:
             compile_named(name)
 
@@ -96,10 +97,12 @@ class ProgramLLCs(Once):
         return Outcome({name: quantity(name) for name in meanings})
 
     def _program(self, name: str, key: Key[Array, ""]) -> dict[str, Any]:
-        from tracr_bridge import program_task, published
-
-        row = find(published.PUBLISHED, name, kind="program with published LLC")
-        trials = published.repeat(row, trials=self.trials, key=fold_name(key, "old"))
+        row = find(
+            published_llcs.PUBLISHED_LLCS, name, kind="program with published LLC"
+        )
+        trials = published_llcs.repeat(
+            row, trials=self.trials, key=fold_name(key, "old")
+        )
         # Twice as many as are used, so that the rarer kinds of answer are there.
         task = program_task(name, n_examples=2 * self.n_examples, train_fraction=0.5)
         model, examples = task.solution(), task.train

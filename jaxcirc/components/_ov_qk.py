@@ -4,16 +4,11 @@ Rows are vectors of the residual stream: a head reads x and writes x W_V W_O, an
 score of a query and a key is x_query W_Q W_Kᵀ x_keyᵀ, before scaling.
 """
 
-import functools
-
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from .._core import widened
-from ..models import Add, Transformer, capture, rotary_turn
-from ..objectives import CrossEntropy
-from ..tasks import Batch
+from ..models import Transformer, rotary_turn
 from ._factored import Factored
 
 
@@ -58,54 +53,6 @@ def ov_velocity(model: Transformer, gradient: Transformer) -> Factored:
     left = [-_per_head(d_attn.W_V, model), -_per_head(attn.W_V, model)]
     right = [attn.W_O, d_attn.W_O]
     return Factored(jnp.concatenate(left, axis=-1), jnp.concatenate(right, axis=-2))
-
-
-def ov_gradient(
-    model: Transformer, batch: Batch
-) -> Float[Array, "layer head d_model d_model"]:
-    """dL/d(W_V W_O) of every head: the gradient at a matrix of zeros added to each.
-
-    Not what gradients of W_V and W_O alone say: dL/dW_V is this times W_Oᵀ, and dL/dW_O
-    is W_Vᵀ times this (biases aside). L is the mean cross-entropy of the batch, in
-    nats.
-
-    Args:
-        model: Whose heads.
-        batch: Examples.
-    """
-    model = widened(model)
-    normed_site = "resid_pre" if model.blocks.ln1 is None else "ln1.normalized"
-    _, acts = capture(model, batch.tokens, (normed_site, "attn.pattern"))
-    pattern, normed = acts["attn.pattern"], acts[normed_site]
-    read = jnp.einsum("l...hqk,l...km->l...hqm", pattern, normed)
-    read = read.reshape(len(read), -1, *read.shape[-3:])
-    written = result_gradient(model, batch)
-    written = written.reshape(len(written), -1, *written.shape[-2:])
-    return jnp.einsum("lbhqm,lbqn->lhmn", read, written)
-
-
-def result_gradient(
-    model: Transformer, batch: Batch
-) -> Float[Array, "layer *example pos d_model"]:
-    """Gradient of the loss at what the heads of each layer write together."""
-    model = widened(model)
-    c = model.config
-    shape = (c.n_layers, *batch.tokens.shape, 1, c.d_model)
-
-    def loss(delta: Array) -> Array:
-        # One delta for all heads, so its gradient is that of the sum, once per head.
-        edited = functools.partial(model, edits=(Add("attn.result", delta),))
-        return CrossEntropy().mean(edited, batch)
-
-    return jax.grad(loss)(jnp.zeros(shape, model.W_E.dtype))[..., 0, :] / c.n_heads
-
-
-def weight_gradients(model: Transformer, batch: Batch) -> PyTree:
-    """Gradients of the mean cross-entropy of a batch, in the structure of the model.
-
-    Of the weights in float32 or wider: half precision would round small ones away.
-    """
-    return jax.grad(CrossEntropy().mean)(widened(model), batch)
 
 
 def _heads_first(x: Array) -> Array:

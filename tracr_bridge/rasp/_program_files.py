@@ -1,4 +1,4 @@
-"""Compiled models on disk, in the native checkpoint format."""
+"""Compiled programs on disk, in the native checkpoint format."""
 
 from typing import Any
 
@@ -7,8 +7,17 @@ from jaxcirc.checkpoints import CheckpointError, TrajectoryWriter, open_trajecto
 from ._compiled import CompiledModel, Exactness
 
 
-def save(compiled: CompiledModel, folder: str) -> None:
-    """Write a compiled model as a trajectory of one checkpoint, labels included.
+def save_program(compiled: CompiledModel, folder: str) -> None:
+    """Write a compiled program as a trajectory of one checkpoint, labels included.
+
+    The weights are a native checkpoint at step 0, hashed like those of a training run.
+    The vocabulary, what each direction, head and MLP stands for, and what was checked
+    against the interpreter stand in `trajectory.json`, so that `load_program` needs no
+    tracr.
+
+    Args:
+        compiled: The program, as `compile` or `compile_named` gives it.
+        folder: Where to write; it is created if it is not there.
 
     Raises:
         ValueError: a token is not a string, a number, a boolean or None.
@@ -17,8 +26,8 @@ def save(compiled: CompiledModel, folder: str) -> None:
     for value in (*compiled.vocab, *(compiled.output_values or ())):
         if not isinstance(value, str | int | float | bool | None):
             raise ValueError(
-                f"save: tokens and outputs must be strings, numbers, booleans or None; "
-                f"got {value!r}."
+                "save_program: tokens and outputs must be strings, numbers, booleans "
+                f"or None; got {value!r}."
             )
     program = {
         "vocab": list(compiled.vocab),
@@ -37,8 +46,17 @@ def save(compiled: CompiledModel, folder: str) -> None:
     writer.save(0, compiled.model)
 
 
-def load(folder: str) -> CompiledModel:
-    """Read what `save` wrote; tracr is not needed.
+def load_program(folder: str) -> CompiledModel:
+    """Read what `save_program` wrote; tracr is not needed.
+
+    The hash of every tensor is checked. Values keep their types: a program whose
+    answers are `False` and `True` does not come back with 0 and 1.
+
+    Args:
+        folder: A folder that `save_program` wrote.
+
+    Returns:
+        The program with its transformer, vocabulary and labels.
 
     Raises:
         CheckpointError: the folder holds no compiled model, or a damaged one.
@@ -48,7 +66,7 @@ def load(folder: str) -> CompiledModel:
     if program is None:
         raise CheckpointError(
             f"{folder} is a trajectory without a program; it was not written by "
-            "`tracr_bridge.save`."
+            "`tracr_bridge.save_program`."
         )
     values = program["output_values"]
     return CompiledModel(

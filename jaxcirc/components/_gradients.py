@@ -1,0 +1,122 @@
+"""Gradients of the loss: of weights, of what heads write, and of their products."""
+
+import functools
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from .._core import widened
+from ..models import Add, Transformer, TransformerConfig, capture, sites
+from ..objectives import CrossEntropy
+from ..tasks import Batch
+from ._factored import Factored
+
+
+def ov_gradient(model: Transformer, batch: Batch) -> Factored:
+    """dL/d(W_V W_O) of every head: the gradient at a matrix of zeros added to each.
+
+    It is a sum over queries: what the head read there, Σ_key pattern · normed, times
+    the loss's gradient at what heads write there. So its rank is at most the number of
+    tokens, and it is kept as these two factors, [d_model, token] and [token, d_model].
+
+    It is not what gradients of W_V and W_O alone say: dL/dW_V is this times W_Oᵀ, and
+    dL/dW_O is W_Vᵀ times this (biases aside). L is the mean cross-entropy of the batch,
+    in nats.
+
+    Args:
+        model: Whose heads.
+        batch: Examples.
+
+    Returns:
+        [layer, head, d_model, d_model], in float32 or wider; `dense` multiplies it out.
+    """
+    model = widened(model)
+    _, acts = capture(model, batch.tokens, ov_gradient_sites(model.config))
+    slopes = result_gradient(model, batch)
+    return _factored(_read(model.config, acts), _flat(slopes))
+
+
+def ov_gradient_sites(config: TransformerConfig) -> tuple[str, str]:
+    """Sites that the gradient of W_V W_O is made of: what heads read, and from where.
+
+    Without a norm before attention, heads read the residual stream itself.
+    """
+    normed = "ln1.normalized" in sites(config)
+    return ("ln1.normalized" if normed else "resid_pre", "attn.pattern")
+
+
+def ov_gradient_matrices(
+    config: TransformerConfig, acts: Mapping[str, Array], slopes: Array
+) -> Float[Array, "layer head d_model d_model"] | Factored:
+    """`ov_gradient` in whichever form is smaller: factors for few tokens, else dense.
+
+    Args:
+        config: Of the model.
+        acts: What `ov_gradient_sites` names, of the weights in float32 or wider.
+        slopes: What `result_gradient` gives.
+    """
+    read, slopes = _read(config, acts), _flat(slopes)
+    if slopes.shape[1] * slopes.shape[2] < config.d_model:
+        return _factored(read, slopes)
+    # One product for all heads, and their common right factor is never repeated.
+    return jnp.einsum("lbhqm,lbqn->lhmn", read, slopes)
+
+
+def _read(
+    config: TransformerConfig, acts: Mapping[str, Array]
+) -> Float[Array, "layer example head query_pos d_model"]:
+    """What every head reads at every query: its pattern's mean of normed positions."""
+    normed, pattern = (acts[name] for name in ov_gradient_sites(config))
+    read = jnp.einsum("l...hqk,l...km->l...hqm", pattern, normed)
+    return read.reshape(len(read), -1, *read.shape[-3:])
+
+
+def _flat(slopes: Array) -> Float[Array, "layer example pos d_model"]:
+    return slopes.reshape(len(slopes), -1, *slopes.shape[-2:])
+
+
+def _factored(read: Array, slopes: Array) -> Factored:
+    left = jnp.moveaxis(read, (2, 4), (1, 2))
+    left = left.reshape(*left.shape[:3], -1)
+    right = slopes.reshape(len(slopes), 1, -1, slopes.shape[-1])
+    # Heads differ in what they read, not in what the loss asks of their sum.
+    right = jnp.broadcast_to(right, (*left.shape[:2], *right.shape[2:]))
+    return Factored(left, right)
+
+
+def result_gradient(
+    model: Transformer, batch: Batch
+) -> Float[Array, "layer *example pos d_model"]:
+    """Gradient of the loss at what the heads of each layer write together.
+
+    Every head's output is added to the same sum, so this is the gradient at each head's
+    output too. L is the mean cross-entropy of the batch, in nats.
+
+    Args:
+        model: Whose heads; run in float32 or wider.
+        batch: Examples.
+    """
+    model = widened(model)
+    c = model.config
+    shape = (c.n_layers, *batch.tokens.shape, 1, c.d_model)
+
+    def loss(delta: Array) -> Array:
+        # One delta for all heads, so its gradient is that of the sum, once per head.
+        edited = functools.partial(model, edits=(Add("attn.result", delta),))
+        return CrossEntropy().mean(edited, batch)
+
+    return jax.grad(loss)(jnp.zeros(shape, model.W_E.dtype))[..., 0, :] / c.n_heads
+
+
+def weight_gradients(model: Transformer, batch: Batch) -> PyTree:
+    """Gradients of the mean cross-entropy of a batch, in the structure of the model.
+
+    Of the weights in float32 or wider: half precision would round small ones away.
+
+    Args:
+        model: The weights.
+        batch: Examples.
+    """
+    return jax.grad(CrossEntropy().mean)(widened(model), batch)

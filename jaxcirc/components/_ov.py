@@ -1,0 +1,111 @@
+"""The `ov` component: what every head writes."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from ..models import TransformerConfig
+from ._component import (
+    AbstractComponent,
+    ComponentSpec,
+    Data,
+    Needs,
+    Observed,
+    Position,
+    check_options,
+    check_position,
+    label_of,
+)
+from ._gradients import ov_gradient_matrices, ov_gradient_sites
+from ._ov_qk import ov
+from ._part import Part
+
+
+class OV(AbstractComponent):
+    """W_V W_O of every head, what it writes, or dL/d(W_V W_O).
+
+    Attributes:
+        data: Weights, activations (what the head adds to the residual stream, one row
+            per example) or gradients.
+        position: Token position of activations, or `all`.
+        layers: Only these layers; None for all.
+    """
+
+    data: Data = eqx.field(static=True)
+    position: Position = eqx.field(static=True)
+    layers: tuple[int, ...] | None = eqx.field(static=True)
+    name: str = eqx.field(static=True, default="ov")
+
+    @property
+    def label(self) -> str:
+        """`ov`, with what is not usual."""
+        return label_of(self.name, self.data, self.position, usual="weights")
+
+    def needs(self, config: TransformerConfig) -> Needs:
+        """Results of heads, or what the gradient is a product of."""
+        if self.data == "activations":
+            return Needs(activations=("attn.result",))
+        if self.data == "gradients":
+            return Needs(
+                wide_activations=ov_gradient_sites(config), result_gradients=True
+            )
+        return Needs()
+
+    def check_batch(self, length: int) -> None:
+        """The position is inside the sequences."""
+        if self.data != "weights":
+            check_position(self.name, self.position, length, "sequences")
+
+    def parts(self, seen: Observed) -> dict[str, Part]:
+        """[layer, head, row, column]."""
+        if self.data == "weights":
+            values = ov(seen.model)
+        elif self.data == "activations":
+            values = written(seen.activations["attn.result"], self.position)
+        else:
+            assert seen.result_gradients is not None
+            values = ov_gradient_matrices(
+                seen.model.config, seen.wide_activations, seen.result_gradients
+            )
+        return {self.label: Part(values, ("layer", "head"), self.data)}
+
+
+def written(result: Array, position: Position) -> Array:
+    """[layer, example, pos, head, d_model] -> [layer, head, row, d_model]."""
+    x = jnp.moveaxis(result, 3, 1)
+    if position == "all":
+        return x.reshape(*x.shape[:2], -1, x.shape[-1])
+    return x[:, :, :, position]
+
+
+def build(
+    config: TransformerConfig,
+    *,
+    data: Data = "weights",
+    position: Position = -1,
+    heads: bool = True,
+    layers: tuple[int, ...] | None = None,
+) -> OV:
+    """What every head writes.
+
+    Args:
+        config: Of the model.
+        data: Weights, activations or gradients.
+        position: Token position of activations, or `all`.
+        heads: Has no effect: heads are always taken one by one.
+        layers: Only these layers.
+
+    Raises:
+        ValueError: the model has no such layer or position.
+    """
+    del heads
+    has: tuple[Data, ...] = ("weights", "activations", "gradients")
+    check_options("ov", config, data=data, has=has, layers=layers, position=position)
+    return OV(data=data, position=position, layers=layers)
+
+
+SPEC = ComponentSpec(
+    name="ov",
+    summary="W_V W_O of every head, what it writes, or the gradient of the product",
+    build=build,
+)
