@@ -20,6 +20,7 @@ from ..models import MODELS, TransformerConfig
 from ..tasks import TASKS, AbstractTask
 from ._measurements import (
     MEASUREMENTS,
+    SCOPES,
     AbstractMeasurement,
     Once,
     Use,
@@ -424,6 +425,10 @@ def _build_measurements(
             None if wrong else _try(lambda s=spec, c=checked: s.build(**c), faults)
         )
         if measure is None:
+            continue
+        if not isinstance(measure, SCOPES):
+            names = ", ".join(scope.__name__ for scope in SCOPES)
+            faults.append(f"{where}: {row.name} must be of one of the scopes {names}")
             continue
         if isinstance(measure, Once):
             steps = ()

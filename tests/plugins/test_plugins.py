@@ -29,6 +29,9 @@ toy_family = toy_package:MODEL
 [jaxcirc.measurements]
 toy_sum = toy_package:MEASUREMENT
 
+[jaxcirc.sections]
+toy_sum = toy_package:SECTION
+
 [jaxcirc.components]
 toy_rows = toy_package:COMPONENT
 
@@ -55,6 +58,8 @@ print(CliRunner().invoke(app, ["list"]).output)
 from jaxcirc.study import load_config, prepare, run
 tree = run(prepare(load_config("toys.yaml", ()))).open()
 last = {k: float(v.isel(step=-1).max()) for k, v in tree["metrics"].data_vars.items()}
+from jaxcirc.report import findings
+assert "The embedding of the toy has a sum." in findings(tree)
 print("NUMBERS", json.dumps(last | {"sum": float(tree["toy_sum"]["sum"][-1].item())}))
 """
 

@@ -7,7 +7,8 @@ from jaxcirc.components import AbstractComponent, ComponentSpec, Needs, Part
 from jaxcirc.llc import SGLD, SamplerSpec
 from jaxcirc.metrics import MetricSpec
 from jaxcirc.models import MODELS, ModelSpec
-from jaxcirc.study import AbstractMeasurement, MeasurementSpec, Quantity
+from jaxcirc.report import SectionSpec
+from jaxcirc.study import MeasurementSpec, Outcome, PerCheckpoint, Quantity
 from jaxcirc.tasks import TASKS, TaskSpec
 
 
@@ -16,12 +17,13 @@ def largest(x):
     return x.max()
 
 
-class WeightSum(AbstractMeasurement):
+class WeightSum(PerCheckpoint):
     """The sum of the embedding."""
 
     def __call__(self, snapshot, task, *, key):
         """One number."""
-        return {"sum": Quantity(snapshot.model.W_E.sum(), (), "", "sum of W_E")}
+        total = Quantity(snapshot.model.W_E.sum(), (), "", "sum of W_E")
+        return Outcome({"sum": total})
 
 
 class LastRows(AbstractComponent):
@@ -74,3 +76,6 @@ MODEL = ModelSpec("toy_family", "a small model", family, {})
 MEASUREMENT = MeasurementSpec("toy_sum", "the sum of the embedding", WeightSum, {})
 COMPONENT = ComponentSpec("toy_rows", "the stream at the last position", rows)
 SAMPLER = SamplerSpec("toy_sgld", "SGLD by another name", SGLD)
+SECTION = SectionSpec(
+    "toy_sum", findings=lambda view: ["The embedding of the toy has a sum."]
+)

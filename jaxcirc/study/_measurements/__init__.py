@@ -20,6 +20,7 @@ from . import (
     _weights,
 )
 from ._measurement import (
+    SCOPES as SCOPES,
     AbstractMeasurement as AbstractMeasurement,
     AlongRun as AlongRun,
     Chunk as Chunk,

@@ -229,6 +229,9 @@ class Once(AbstractMeasurement):
         """
 
 
+SCOPES = (PerCheckpoint, PerChunk, AlongRun, Once)
+
+
 class MeasurementSpec(NamedTuple):
     """A row of the measurement catalogue.
 
