@@ -22,7 +22,7 @@ def pico_ov(
     W_V W_O under gradient flow, transposed (pico-analyze, `ov_circuit`).
     """
     attn = widened(model.blocks.attn)
-    group = model.config.n_heads // model.config.n_kv_heads
+    group = model.config.n_heads // model.config.sizes.n_kv_heads
     if data == "weights":
         W_V = jnp.repeat(jnp.swapaxes(attn.W_V, 1, 2), group, axis=1)
         product = jnp.matmul(attn.W_O, W_V, precision="highest")

@@ -76,7 +76,7 @@ class Sampling(eqx.Module):
     ) -> Sweep:
         """The sweep over stacked models, whose weights move in float32 or wider."""
         data = train_examples(task, self.n_examples, key)
-        trivial = math.log(min(task.d_vocab_out, models.config.d_vocab_out))
+        trivial = math.log(min(task.d_vocab_out, models.config.sizes.d_vocab_out))
         more = {"trivial_loss": trivial, **more}
         return self.sweep(example_losses, widened(models), data, key, **more)
 
