@@ -110,7 +110,7 @@ def step_gflop(model, pos=3) -> float:
     weights = sum(
         x.size for x in jax.tree.leaves((model.blocks, model.W_U)) if x.ndim > 1
     )
-    attention = 2 * c.n_layers * c.n_heads * c.d_head * pos * pos * 2
+    attention = 2 * c.n_layers * c.n_heads * c.sizes.d_head * pos * pos * 2
     return 3 * BATCH * (2 * weights * pos + attention) / 1e9
 
 

@@ -59,7 +59,7 @@ class TorchModel(nn.Module):
         self.embed = nn.Embedding(config.d_vocab, config.d_model)
         self.pos = nn.Parameter(torch.randn(config.n_ctx, config.d_model) * 0.1)
         self.blocks = nn.ModuleList(
-            Block(config.d_model, config.n_heads, config.d_mlp)
+            Block(config.d_model, config.n_heads, config.sizes.d_mlp)
             for _ in range(config.n_layers)
         )
         self.unembed = nn.Linear(config.d_model, config.d_vocab, bias=False)

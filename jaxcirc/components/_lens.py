@@ -77,7 +77,7 @@ def direct_logit_attribution(
         )
     wanted = ["embed", "attn.result", "resid_post"]
     wanted += ["pos_embed"] if c.positions == "learned" else []
-    wanted += ["mlp.out"] if c.d_mlp else []
+    wanted += ["mlp.out"] if c.sizes.d_mlp else []
     wanted += ["ln_final.scale"] if model.ln_final is not None else []
     _, acts = capture(model, tokens, wanted)
     # The sums run in float32 or wider, whatever the model's type.
@@ -89,13 +89,8 @@ def direct_logit_attribution(
     def share(x: Float[Array, "*lead d_model"]) -> Array:
         """What a piece of the residual stream adds, through the frozen norm."""
         if final is not None:
-            if final.kind.startswith("layer"):
-                x = x - x.mean(axis=-1, keepdims=True)
             assert scale is not None
-            x = x / _align(scale, x)
-            if final.weight is not None:
-                plus = 1 if final.kind == "rms_plus_one" else 0
-                x = x * _align(final.weight + plus, x)
+            x = final.held(x, _align(scale, x))
         return (x * _align(direction, x)).sum(axis=-1)
 
     per_head = jnp.moveaxis(acts["attn.result"], -2, 1)
@@ -116,7 +111,7 @@ def direct_logit_attribution(
         if learned
         else zeros,
         heads=share(per_head),
-        mlps=share(acts["mlp.out"]) if c.d_mlp else None,
+        mlps=share(acts["mlp.out"]) if c.sizes.d_mlp else None,
         biases=biases,
     )
 

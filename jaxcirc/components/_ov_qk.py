@@ -61,5 +61,5 @@ def _heads_first(x: Array) -> Array:
 
 def _per_head(x: Float[Array, "layer d_model kv_head d_head"], model: Transformer):
     """One matrix for every query head, [layer, head, d_model, d_head]."""
-    group = model.config.n_heads // model.config.n_kv_heads
+    group = model.config.n_heads // model.config.sizes.n_kv_heads
     return jnp.repeat(_heads_first(x), group, axis=1)

@@ -88,7 +88,7 @@ def _values_out(model: Transformer, v: Array, position: Position) -> Array:
 
 
 def _group(model: Transformer) -> int:
-    return model.config.n_heads // model.config.n_kv_heads
+    return model.config.n_heads // model.config.sizes.n_kv_heads
 
 
 def build(

@@ -22,6 +22,8 @@ from ._config import (
     Llama3Rotary as Llama3Rotary,
     TransformerConfig as TransformerConfig,
 )
+from ._edge_mask import EdgeMask as EdgeMask
+from ._edges import Edges as Edges, edges as edges
 from ._edits import (
     AbstractEdit as AbstractEdit,
     Add as Add,
@@ -30,10 +32,14 @@ from ._edits import (
 )
 from ._family import ModelSpec as ModelSpec
 from ._generate import generate as generate
+from ._intervention import AbstractIntervention as AbstractIntervention
 from ._masks import head_masks as head_masks
 from ._rotary_turn import rotary_turn as rotary_turn
+from ._site_rows import SiteRow as SiteRow
 from ._sites import SiteInfo as SiteInfo, resolve_site as resolve_site, sites as sites
+from ._tape import Tape as Tape
 from ._transformer import Transformer as Transformer, unembed as unembed
+from ._written import Written as Written, written as written
 
 _OWN = (
     _attention_only.SPEC,

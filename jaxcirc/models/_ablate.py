@@ -26,7 +26,7 @@ def without(
     """
     c = model.config
     bad = [p for p in heads if not (0 <= p[0] < c.n_layers and 0 <= p[1] < c.n_heads)]
-    bad += [layer for layer in mlps if not (0 <= layer < c.n_layers and c.d_mlp)]
+    bad += [layer for layer in mlps if not (0 <= layer < c.n_layers and c.sizes.d_mlp)]
     if bad:
         raise ValueError(
             f"without: the model has {c.n_layers} layers of {c.n_heads} heads; "

@@ -33,21 +33,22 @@ class Attention(eqx.Module):
     config: TransformerConfig = eqx.field(static=True)
 
     def __init__(self, config: TransformerConfig, *, key: Key[Array, ""]):
-        c = self.config = config
+        c, s = config, config.sizes
+        self.config = config
         q_key, k_key, v_key, o_key = jr.split(key, 4)
-        query, kv = (c.n_heads, c.d_head), (c.n_kv_heads, c.d_head)
-        self.W_Q = c.init_std * normal(q_key, (c.d_model, *query))
-        self.W_K = c.init_std * normal(k_key, (c.d_model, *kv))
-        self.W_V = c.init_std * normal(v_key, (c.d_model, *kv))
-        self.W_O = c.init_std * normal(o_key, (*query, c.d_model))
+        query, kv = (c.n_heads, s.d_head), (s.n_kv_heads, s.d_head)
+        self.W_Q = s.init_std * normal(q_key, (c.d_model, *query))
+        self.W_K = s.init_std * normal(k_key, (c.d_model, *kv))
+        self.W_V = s.init_std * normal(v_key, (c.d_model, *kv))
+        self.W_O = s.init_std * normal(o_key, (*query, c.d_model))
         bias = c.attention_bias
         self.b_Q = jnp.zeros(query) if bias else None
         self.b_K = jnp.zeros(kv) if bias else None
         self.b_V = jnp.zeros(kv) if bias else None
         self.b_O = jnp.zeros(c.d_model) if bias is True else None
-        heads = {"none": (0, 0), "head": (1, 1), "all": (c.n_heads, c.n_kv_heads)}
+        heads = {"none": (0, 0), "head": (1, 1), "all": (c.n_heads, s.n_kv_heads)}
         self.q_norm, self.k_norm = (
-            Norm(c.norm, n * c.d_head, c.norm_eps) if n and c.norm != "none" else None
+            Norm(c.norm, n * s.d_head, c.norm_eps) if n and c.norm != "none" else None
             for n in heads[c.qk_norm]
         )
 
@@ -82,13 +83,17 @@ class Attention(eqx.Module):
         }
         out = []
         for name, (weight, bias) in parts.items():
-            if not tape.uses(f"attn.{name}_in"):
+            split = None
+            if tape.uses(f"attn.{name}_in"):
+                # One residual stream per query head: only on request.
+                split = jnp.repeat(x[..., None, :], self.config.n_heads, axis=-2)
+                split = tape(f"attn.{name}_in", split)
+            if split is None or not tape.changes(f"attn.{name}_in"):
                 y = linear(normed, weight, bias)
             else:
-                # One residual stream per head: only on request.
-                split = jnp.repeat(x[..., None, :], weight.shape[1], axis=-2)
-                split = tape(f"attn.{name}_in", split)
-                split = split if norm is None else norm(split, _SILENT, "ln1")
+                split = split if norm is None else norm(split)
+                # Query heads that share a key head no longer share its input.
+                weight, bias = _for_heads(split.shape[-2], weight, bias)
                 y = jnp.einsum("...phm,mhd->...phd", split, weight)
                 y = y if bias is None else y + _pad(bias, y.ndim)
             if self.config.clip_qkv is not None:
@@ -143,14 +148,31 @@ def visible(
 # queries of all heads that share a key head are the rows of one product.
 
 
+def _for_heads(
+    n_heads: int, weight: Array, bias: Array | None
+) -> tuple[Array, Array | None]:
+    """Weights of key heads, repeated for each query head that reads one."""
+    group = n_heads // weight.shape[1]
+    if group == 1:
+        return weight, bias
+    bias = None if bias is None else jnp.repeat(bias, group, axis=0)
+    return jnp.repeat(weight, group, axis=1), bias
+
+
 def _normalise(x: Array, norm: Norm | None) -> Array:
     """Queries or keys, normalised by head, or all heads together if it is as wide."""
     if norm is None:
         return x
     assert norm.weight is not None
-    together = math.prod(x.shape[-2:]) // norm.weight.size
-    rows = x.reshape(*x.shape[:-2], together, norm.weight.size)
-    return norm(rows, _SILENT, "").reshape(x.shape)
+    d_head, width = x.shape[-1], norm.weight.size
+    together = math.prod(x.shape[-2:]) // width
+    if together == 1 or width == d_head:
+        rows = x.reshape(*x.shape[:-2], together, width)
+        return norm(rows).reshape(x.shape)
+    # Keys of every query head: those at one place of their groups are a whole set.
+    sets = jnp.swapaxes(x.reshape(*x.shape[:-2], -1, together, d_head), -2, -3)
+    normed = norm(sets.reshape(*sets.shape[:-2], width)).reshape(sets.shape)
+    return jnp.swapaxes(normed, -2, -3).reshape(x.shape)
 
 
 def _scores(q: Array, k: Array) -> Array:
@@ -176,6 +198,3 @@ def _mix(pattern: Array, v: Array) -> Array:
 
 def _pad(x: Array, ndim: int) -> Array:
     return jax.lax.expand_dims(x, range(ndim - x.ndim))
-
-
-_SILENT = Tape((), ())

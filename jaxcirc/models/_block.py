@@ -44,9 +44,9 @@ class Block(eqx.Module):
 
         self.attn = Attention(config, key=attn_key)
         self.ln1, self.ln1_post = before(), after()
-        self.mlp = MLP(config, key=mlp_key) if config.d_mlp else None
-        self.ln2 = before() if config.d_mlp else None
-        self.ln2_post = after() if config.d_mlp else None
+        self.mlp = MLP(config, key=mlp_key) if config.sizes.d_mlp else None
+        self.ln2 = before() if config.sizes.d_mlp else None
+        self.ln2_post = after() if config.sizes.d_mlp else None
         self.parallel = config.parallel
         self.norm_stream = config.norm_position == "stream"
 

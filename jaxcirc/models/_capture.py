@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
-from ._edits import AbstractEdit
-from ._sites import check_edits, resolve_site, sites as site_table
+from ._checked import checked_edits
+from ._intervention import AbstractIntervention
+from ._sites import resolve_site, sites as site_table
 from ._tokens import checked_tokens
 from ._transformer import Loop, Transformer, forward
 
@@ -16,13 +17,13 @@ def capture(
     tokens: Integer[Array | np.ndarray, "*batch pos"],
     sites: Sequence[str],
     *,
-    edits: Sequence[AbstractEdit] = (),
+    edits: Sequence[AbstractIntervention] = (),
     loop: Loop = "auto",
 ) -> tuple[Float[Array, "*batch pos d_vocab"], dict[str, Array]]:
     """Logits and the activations at `sites`; the logits do not depend on `sites`.
 
-    Reading a site does not change the arithmetic, except that split inputs
-    (`attn.q_in`, …) and `attn.result` take another order of operations. Once compiled,
+    Reading a site does not change the arithmetic, except that `attn.result` takes
+    another order of operations. Once compiled,
     logits with and without capture may still differ by rounding, since XLA fuses
     operations around what it must keep.
 
@@ -31,7 +32,8 @@ def capture(
         tokens: Ids, with any leading batch axes.
         sites: Names from `jaxcirc.models.sites`, or TransformerLens names such as
             `blocks.0.attn.hook_z`.
-        edits: Changes to make on the way; sites show what edits leave.
+        edits: Interventions to make on the way; sites show what these leave, and the
+            sites inside them can be read too.
         loop: As for `Transformer.__call__`; `auto` is `scan` here.
 
     Returns:
@@ -53,10 +55,10 @@ def capture(
         ((3, 2, 8, 4, 16), (2, 4, 8, 8))
     """
     tokens = checked_tokens(tokens, model.config.d_vocab, who="capture")
-    table = site_table(model, tokens.shape)
+    table = site_table(model, tokens.shape, edits)
     resolved = {name: resolve_site(name, table) for name in sites}
-    checked = check_edits(model, tokens, edits)
     want = tuple(dict.fromkeys(own for own, _ in resolved.values()))
+    checked = checked_edits(model.config, table, edits, want)
     logits, recorded = forward(model, tokens, checked, want, loop)
     acts = {
         name: recorded[own] if layer is None else recorded[own][layer]

@@ -61,9 +61,9 @@ def layer_constants(
     shared, varying = LayerConstants(), LayerConstants()
     if c.scale_by_inverse_layer:
         depth = np.arange(1, c.n_layers + 1, dtype=np.float32)
-        varying = varying._replace(scale=jnp.asarray(c.attention_scale / depth))
+        varying = varying._replace(scale=jnp.asarray(c.sizes.attention_scale / depth))
     else:
-        shared = shared._replace(scale=c.attention_scale)
+        shared = shared._replace(scale=c.sizes.attention_scale)
     if isinstance(c.window, tuple):
         reach = [FULL_WINDOW if r is None else r for r in c.window]
         varying = varying._replace(window=jnp.asarray(np.array(reach, np.int32)))
@@ -93,7 +93,7 @@ def _rotary_tables(config: TransformerConfig, n_pos: int) -> tuple[Array, Array]
 
 def _frequencies(c: TransformerConfig) -> np.ndarray:
     """Radians per position: base ** (-2 i / rotary_dim) for each pair i, stretched."""
-    powers = -np.arange(0, c.rotary_dim, 2, dtype=np.float64) / c.rotary_dim
+    powers = -np.arange(0, c.sizes.rotary_dim, 2, dtype=np.float64) / c.sizes.rotary_dim
     base = np.asarray(c.rotary_base, np.float64)[..., None]
     frequency = base**powers / np.asarray(c.rotary_factor, np.float64)[..., None]
     scaling = c.rotary_llama3

@@ -1,4 +1,4 @@
-"""Edits: changes to a forward pass, as arrays.
+"""Edits: changes to one site of a forward pass, as arrays and without memory.
 
 Each edit names a site and holds arrays that are added, put in place or multiplied
 there. At a site inside the blocks the arrays have a leading `layer` axis; the other
@@ -7,72 +7,177 @@ axes align with the site's from the right, as in NumPy: one factor per head at `
 sweep over heads, positions or strengths is a `jax.vmap` over edits.
 """
 
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float, PyTree
+
+from .._core import named_leaves
+from ._config import TransformerConfig
+from ._intervention import AbstractIntervention
+from ._site_rows import in_blocks
+from ._tape import Tape
 
 
-class AbstractEdit(eqx.Module):
-    """A change at one site."""
+class AbstractEdit(AbstractIntervention):
+    """An intervention at one site that remembers nothing.
+
+    A subclass has arrays, each of which broadcasts to the site's shape (after a leading
+    `layer` axis inside the blocks), and says in `edited` what it makes of an activation
+    with them.
+
+    Attributes:
+        site: Where. A TransformerLens name with a layer (`blocks.0.attn.hook_z`) takes
+            arrays without a `layer` axis and leaves the other layers as they are.
+    """
 
     site: eqx.AbstractVar[str]
 
-    def __call__(self, x: Array) -> Array:
-        """The edited activation; here the arrays have lost their layer axis."""
-        raise NotImplementedError
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The site alone."""
+        return (self.site,)
 
+    @property
+    def layered(self) -> tuple[str, ...]:
+        """All arrays, at a site inside the blocks."""
+        fields = self.__dataclass_fields__
+        return tuple(fields) if in_blocks(self.site) else ()
+
+    def __call__(
+        self, site: str, x: Array, memory: PyTree, tape: Tape
+    ) -> tuple[Array, PyTree]:
+        """The edited activation, and the memory as it was."""
+        del site, tape
+        return self.edited(x), memory
+
+    @abstractmethod
+    def edited(self, x: Array) -> Array:
+        """The edited activation; here the arrays have lost their `layer` axis."""
+
+    @abstractmethod
     def at_layer(self, site: str, layer: int, n_layers: int) -> "AbstractEdit":
-        """The same change at `site` of one layer, given arrays without a layer axis."""
-        raise NotImplementedError
+        """The same change at one layer alone, given arrays without a `layer` axis.
+
+        Args:
+            site: The site's own name.
+            layer: Where the change is made.
+            n_layers: Of the model; in the other layers the edit changes nothing.
+        """
+
+    def check(self, config: TransformerConfig, table: Mapping[str, Any]) -> None:
+        """Refuse arrays that do not broadcast to the site.
+
+        Args:
+            config: Of the model.
+            table: Its sites; see `jaxcirc.models.sites`.
+
+        Raises:
+            ValueError: an array has other axes; the message gives both shapes.
+        """
+        del config
+        place = table[self.site]
+        per_layer = place.axes[:1] == ("layer",)
+        for path, array in named_leaves(self).items():
+            if not _broadcasts(array.shape, place.shape, per_layer):
+                raise ValueError(
+                    f"{type(self).__name__}({self.site!r}): `{path}` has shape "
+                    f"{array.shape}, which does not broadcast to {place.shape} "
+                    f"{place.axes}. Axes align from the right"
+                    + (" after a leading layer axis." if per_layer else ".")
+                )
 
 
 class Add(AbstractEdit):
-    """Add `delta`: steering, and attribution as the gradient at a `delta` of zeros."""
+    """Add `delta` to the activation: x + delta.
+
+    A direction added to the residual stream steers a model; the gradient with respect
+    to a `delta` of zeros is that with respect to the activation, which attribution
+    methods need.
+
+    Args:
+        site: Where.
+        delta: What to add.
+    """
 
     site: str = eqx.field(static=True)
     delta: Float[Array, "..."]
 
-    def __call__(self, x: Array) -> Array:
+    def edited(self, x: Array) -> Array:
         """`x + delta`."""
         return x + jnp.broadcast_to(self.delta, x.shape).astype(x.dtype)
 
     def at_layer(self, site: str, layer: int, n_layers: int) -> "Add":
-        """Zero elsewhere."""
+        """The same at one layer; zero is added elsewhere."""
         return Add(site, _one_layer(self.delta, layer, n_layers, fill=0.0))
 
 
 class Scale(AbstractEdit):
-    """Multiply by `factor`: 0 ablates, 1 changes nothing."""
+    """Multiply the activation by `factor`: x · factor.
+
+    A factor of 0 ablates, 1 changes nothing.
+
+    Args:
+        site: Where.
+        factor: What to multiply by.
+    """
 
     site: str = eqx.field(static=True)
     factor: Float[Array, "..."]
 
-    def __call__(self, x: Array) -> Array:
+    def edited(self, x: Array) -> Array:
         """`x * factor`."""
         return x * jnp.broadcast_to(self.factor, x.shape).astype(x.dtype)
 
     def at_layer(self, site: str, layer: int, n_layers: int) -> "Scale":
-        """One elsewhere."""
+        """The same at one layer; others are multiplied by one."""
         return Scale(site, _one_layer(self.factor, layer, n_layers, fill=1.0))
 
 
 class Replace(AbstractEdit):
-    """Put `value` wherever `where` is true: patching and mean ablation."""
+    """Put `value` wherever `where` is true, and leave the activation elsewhere.
+
+    With the activations of another run this is activation patching, with their mean it
+    is mean ablation.
+
+    Args:
+        site: Where.
+        value: What to put.
+        where: At which entries.
+    """
 
     site: str = eqx.field(static=True)
     value: Float[Array, "..."]
     where: Bool[Array, "..."]
 
-    def __call__(self, x: Array) -> Array:
+    def edited(self, x: Array) -> Array:
         """`value` where asked for, `x` elsewhere."""
         value = jnp.broadcast_to(self.value, x.shape).astype(x.dtype)
         return jnp.where(jnp.broadcast_to(self.where, x.shape), value, x)
 
     def at_layer(self, site: str, layer: int, n_layers: int) -> "Replace":
-        """Nowhere else."""
+        """The same at one layer; nothing is replaced elsewhere."""
         where = _one_layer(self.where, layer, n_layers, fill=False)
         return Replace(site, _one_layer(self.value, layer, n_layers, fill=0.0), where)
 
 
 def _one_layer(x: Array, layer: int, n_layers: int, fill: float | bool) -> Array:
     return jnp.full((n_layers, *x.shape), fill, x.dtype).at[layer].set(x)
+
+
+def _broadcasts(
+    shape: tuple[int, ...], target: tuple[int, ...], per_layer: bool
+) -> bool:
+    """Whether an array fits a site; layers are counted, never broadcast."""
+    if per_layer:
+        if shape[:1] != target[:1]:
+            return False
+        shape, target = shape[1:], target[1:]
+    try:
+        return np.broadcast_shapes(shape, target) == target
+    except ValueError:
+        return False

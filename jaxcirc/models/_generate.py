@@ -42,10 +42,11 @@ def generate(
     c = model.config
     prompt = checked_tokens(prompt, c.d_vocab, who="generate")
     total = prompt.shape[-1] + n_new
-    if not c.causal or c.d_vocab_out != c.d_vocab:
+    if not c.causal or c.sizes.d_vocab_out != c.d_vocab:
         raise ValueError(
             "generate: the model must be causal and answer with tokens that it reads; "
-            f"got causal={c.causal}, {c.d_vocab} tokens and {c.d_vocab_out} answers."
+            f"got causal={c.causal}, {c.d_vocab} tokens and {c.sizes.d_vocab_out} "
+            "answers."
         )
     if prompt.shape[-1] < 1 or n_new < 1:
         raise ValueError(
@@ -73,7 +74,7 @@ def _generate(
 ) -> Array:
     c, n_prompt = model.config, prompt.shape[-1]
     total = n_prompt + n_new
-    shape = (c.n_layers, *prompt.shape[:-1], total, c.n_kv_heads, c.d_head)
+    shape = (c.n_layers, *prompt.shape[:-1], total, c.sizes.n_kv_heads, c.sizes.d_head)
     empty = jnp.zeros(shape, model.W_E.dtype)
 
     def pick(logits: Array, place: Array) -> Array:
@@ -117,7 +118,7 @@ def _extend(
     def layer(x, stacked):
         block, own, k, v = stacked
         constants = eqx.combine(own, shared)._replace(past=Past(k, v, start))
-        tape = Tape((), ())
+        tape = Tape()
         x = block(x, constants, tape)
         return x, (tape.recorded["past.k"], tape.recorded["past.v"])
 

@@ -1,36 +1,23 @@
 """GPT-2 (Radford et al. 2019): learned positions, LayerNorm first, tanh GELU, tied."""
 
 from ._config import TransformerConfig
-from ._family import ModelSpec
+from ._family import Family, ModelSpec
 
 
-def gpt2(
-    d_vocab: int,
-    n_ctx: int,
-    *,
-    n_layers: int = 4,
-    d_model: int = 128,
-    n_heads: int = 4,
-    d_mlp: int | None = None,
-    tied: bool = True,
-) -> TransformerConfig:
-    """A GPT-2 of any size; `d_mlp` is four times `d_model` unless given."""
-    return TransformerConfig(
-        d_vocab=d_vocab,
-        n_ctx=n_ctx,
-        n_layers=n_layers,
-        d_model=d_model,
-        n_heads=n_heads,
-        d_mlp=4 * d_model if d_mlp is None else d_mlp,
-        activation="gelu_tanh",
-        tied=tied,
-        init_std=0.02 if d_model >= 512 else 0.0,
-    )
+def _init_std(config: TransformerConfig) -> float | None:
+    # What GPT-2 was trained from; for a narrow model it would be next to nothing.
+    published = 0.02 if config.d_model >= 512 else None
+    return published if config.init_std is None else config.init_std
 
 
 SPEC = ModelSpec(
     name="gpt2",
     summary="learned positions, LayerNorm before each sub-layer, GELU MLP, tied",
-    build=gpt2,
+    build=Family(
+        "gpt2",
+        parts={"positions": "learned", "norm": "layer", "activation": "gelu_tanh"},
+        defaults={"n_layers": 4, "d_model": 128, "d_mlp": None, "tied": True},
+        rules={"init_std": _init_std},
+    ),
     tiny={"n_layers": 2, "d_model": 16, "n_heads": 2},
 )

@@ -28,7 +28,7 @@ def head_masks(model: Transformer) -> dict[str, PyTree]:
 
 def _head_mask(model: Transformer, layer: int, head: int) -> PyTree:
     c = model.config
-    key_head = head * c.n_kv_heads // c.n_heads
+    key_head = head * c.sizes.n_kv_heads // c.n_heads
     # Where each weight keeps its heads; the leading axis of all is the layer.
     axes = {"W_Q": (2, head), "W_K": (2, key_head), "W_V": (2, key_head)}
     axes |= {"W_O": (1, head), "b_Q": (1, head), "b_K": (1, key_head)}

@@ -31,14 +31,14 @@ class MLP(eqx.Module):
     activation: str = eqx.field(static=True)
 
     def __init__(self, config: TransformerConfig, *, key: Key[Array, ""]):
-        c = config
+        c, s = config, config.sizes
         in_key, gate_key, out_key = jr.split(key, 3)
-        self.W_in = c.init_std * normal(in_key, (c.d_model, c.d_mlp))
-        self.W_out = c.init_std * normal(out_key, (c.d_mlp, c.d_model))
+        self.W_in = s.init_std * normal(in_key, (c.d_model, s.d_mlp))
+        self.W_out = s.init_std * normal(out_key, (s.d_mlp, c.d_model))
         self.W_gate = (
-            c.init_std * normal(gate_key, (c.d_model, c.d_mlp)) if c.gated else None
+            s.init_std * normal(gate_key, (c.d_model, s.d_mlp)) if c.gated else None
         )
-        self.b_in = jnp.zeros(c.d_mlp) if c.mlp_bias else None
+        self.b_in = jnp.zeros(s.d_mlp) if c.mlp_bias else None
         self.b_out = jnp.zeros(c.d_model) if c.mlp_bias else None
         self.activation = c.activation
 

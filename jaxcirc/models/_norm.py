@@ -33,9 +33,20 @@ class Norm(eqx.Module):
         self.bias = jnp.zeros(size) if kind == "layer" else None
 
     def __call__(
-        self, x: Float[Array, "*batch d_model"], tape: Tape, name: str
+        self,
+        x: Float[Array, "*batch d_model"],
+        tape: Tape | None = None,
+        name: str = "",
     ) -> Float[Array, "*batch d_model"]:
-        """Normalised `x`; the tape hears the divisor and what it left."""
+        """Normalised `x`.
+
+        Args:
+            x: Vectors in the last axis.
+            tape: Hears of the divisor (`NAME.scale`) and of what it leaves
+                (`NAME.normalized`), and may change both; nobody does if None.
+            name: What the norm is called there.
+        """
+        tape = Tape() if tape is None else tape
         wide = at_least_float32(x)
         if self.kind.startswith("layer"):
             wide = wide - wide.mean(axis=-1, keepdims=True)
@@ -52,6 +63,28 @@ class Norm(eqx.Module):
         if self.bias is not None:
             y = y + lax.expand_dims(self.bias, range(x.ndim - 1))
         return tape(f"{name}.normalized", y)
+
+    def held(
+        self, x: Float[Array, "*batch d_model"], scale: Float[Array, "..."]
+    ) -> Float[Array, "*batch d_model"]:
+        """What a piece of the input adds to the output while the divisor is held.
+
+        With its divisor given, a norm without its bias is linear: the shares of the
+        pieces of a sum add up to the norm of the sum, less the bias.
+
+        Args:
+            x: A piece of the input.
+            scale: The divisor, as `NAME.scale` records it for the whole input; its axes
+                broadcast to those of `x`.
+        """
+        wide = at_least_float32(x)
+        if self.kind.startswith("layer"):
+            wide = wide - wide.mean(axis=-1, keepdims=True)
+        y = wide / scale
+        if self.weight is not None:
+            weight = lax.expand_dims(self.weight, range(x.ndim - 1)).astype(y.dtype)
+            y = y * (weight + 1 if self.kind == "rms_plus_one" else weight)
+        return y.astype(x.dtype)
 
 
 def make_norm(config: TransformerConfig) -> Norm | None:

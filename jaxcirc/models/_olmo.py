@@ -1,21 +1,13 @@
 """OLMo (Groeneveld et al. 2024): a Llama whose norms have no parameters."""
 
-from typing import Any
-
-from ._config import TransformerConfig
-from ._family import ModelSpec, variant
-from ._llama import llama
-
-
-def parts(config: TransformerConfig) -> dict[str, Any]:
-    """What differs from a Llama."""
-    del config
-    return {"norm": "layer_nonparametric", "norm_eps": 1e-5}
-
+from ._family import ModelSpec
+from ._llama import LLAMA
 
 SPEC = ModelSpec(
     name="olmo",
     summary="a Llama with LayerNorm without parameters",
-    build=variant(llama, parts),
+    build=LLAMA.but(
+        "olmo", parts={"norm": "layer_nonparametric"}, defaults={"norm_eps": 1e-5}
+    ),
     tiny={"n_layers": 2, "d_model": 16, "n_heads": 4, "n_kv_heads": 2},
 )

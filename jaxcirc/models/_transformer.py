@@ -9,16 +9,18 @@ import jax.numpy as jnp
 import jax.random as jr
 import jax.tree_util as jtu
 import numpy as np
-from jaxtyping import Array, Float, Int, Integer, Key
+from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 
 from .._core import fold_name, normal, rows_of
 from ._block import Block
+from ._checked import checked_edits
 from ._config import TransformerConfig
 from ._constants import layer_constants
-from ._edits import AbstractEdit
+from ._intervention import AbstractIntervention, by_layer
 from ._linear import linear
 from ._norm import Norm, make_norm
-from ._sites import BLOCK_SITES, check_edits
+from ._site_rows import in_blocks
+from ._sites import sites
 from ._tape import Tape
 from ._tokens import checked_tokens
 
@@ -58,7 +60,7 @@ class Transformer(eqx.Module):
         c = self.config = config
 
         def drawn(name: str, *shape: int) -> Array:
-            return c.init_std * normal(fold_name(key, name), shape)
+            return c.sizes.init_std * normal(fold_name(key, name), shape)
 
         self.W_E = drawn("W_E", c.d_vocab, c.d_model)
         learned = c.positions == "learned"
@@ -66,14 +68,14 @@ class Transformer(eqx.Module):
         layer_keys = jr.split(fold_name(key, "blocks"), c.n_layers)
         self.blocks = eqx.filter_vmap(lambda k: Block(c, key=k))(layer_keys)
         self.ln_final = make_norm(c) if c.norm_position != "stream" else None
-        self.W_U = None if c.tied else drawn("W_U", c.d_model, c.d_vocab_out)
-        self.b_U = jnp.zeros(c.d_vocab_out) if c.unembed_bias else None
+        self.W_U = None if c.tied else drawn("W_U", c.d_model, c.sizes.d_vocab_out)
+        self.b_U = jnp.zeros(c.sizes.d_vocab_out) if c.unembed_bias else None
 
     def __call__(
         self,
         tokens: Integer[Array | np.ndarray, "*batch pos"],
         *,
-        edits: Sequence[AbstractEdit] = (),
+        edits: Sequence[AbstractIntervention] = (),
         loop: Loop = "auto",
     ) -> Float[Array, "*batch pos d_vocab_out"]:
         """Logits at every position.
@@ -81,7 +83,9 @@ class Transformer(eqx.Module):
         Args:
             tokens: Ids in [0, d_vocab). Others are refused; where they are not known
                 yet, under `jit`, their whole sequence is NaN.
-            edits: Changes to make on the way; see `Add`, `Replace` and `Scale`.
+            edits: Interventions to make on the way: `Add`, `Replace` and `Scale` change
+                a site, `EdgeMask` cuts edges, and an `AbstractIntervention` may do
+                anything.
             loop: `scan` compiles one block for all layers; `unrolled` a copy for each,
                 which makes gradients of shallow models faster; `auto` chooses.
                 `python` writes the layers out without any loop, which
@@ -93,7 +97,10 @@ class Transformer(eqx.Module):
                 does not fit its shape.
         """
         tokens = checked_tokens(tokens, self.config.d_vocab)
-        return forward(self, tokens, check_edits(self, tokens, edits), (), loop)[0]
+        if edits:
+            table = sites(self, tokens.shape, edits)
+            edits = checked_edits(self.config, table, edits)
+        return forward(self, tokens, edits, (), loop)[0]
 
     def __hash__(self):
         """None: `jax.jit(model)` would make constants of the weights.
@@ -112,19 +119,26 @@ class Transformer(eqx.Module):
 def forward(
     model: Transformer,
     tokens: Int[Array, "*batch pos"],
-    edits: Sequence[AbstractEdit],
+    edits: Sequence[AbstractIntervention],
     want: Sequence[str],
     loop: Loop = "auto",
 ) -> tuple[Array, dict[str, Array]]:
     """Logits and the wanted sites, those of the blocks stacked by layer.
 
-    `edits` and `want` are taken as valid; `capture` and `Transformer` check them.
+    Args:
+        model: The model.
+        tokens: Ids, as `checked_tokens` leaves them.
+        edits: Interventions, as `checked_edits` leaves them.
+        want: Own names of sites that there are.
+        loop: As for `Transformer.__call__`.
     """
-    block_edits = tuple(e for e in edits if e.site in BLOCK_SITES)
-    block_want = [name for name in want if name in BLOCK_SITES]
-    outer = Tape([e for e in edits if e.site not in BLOCK_SITES], want)
+    memories = [edit.init(model.config, tokens) for edit in edits]
+    outer = Tape(want, edits, memories)
     x = _embed(model, tokens, outer)
-    x, recorded = _run_blocks(model, x, block_edits, block_want, loop)
+    block_want = [name for name in want if in_blocks(name)]
+    carry = (x, tuple(outer.memories))
+    (x, after), recorded = _run_blocks(model, carry, edits, block_want, loop)
+    outer.memories = list(after)
     return _unembed(model, x, outer), recorded | outer.recorded
 
 
@@ -132,7 +146,7 @@ def embed_tokens(
     model: Transformer, tokens: Int[Array, "*batch pos"]
 ) -> Float[Array, "*batch pos d_model"]:
     """What the tokens write into the residual stream, without positions."""
-    x, scale = rows_of(model.W_E, tokens), model.config.embedding_scale
+    x, scale = rows_of(model.W_E, tokens), model.config.sizes.embedding_scale
     # Rounded to the weights' own type, as the models that have it were trained.
     return x if scale == 1 else x * jnp.asarray(scale, x.dtype)
 
@@ -153,42 +167,49 @@ def _embed(model: Transformer, tokens: Array, tape: Tape) -> Array:
 
 def _run_blocks(
     model: Transformer,
-    x: Array,
-    edits: tuple[AbstractEdit, ...],
+    carry: tuple[Array, tuple[PyTree, ...]],
+    edits: Sequence[AbstractIntervention],
     want: list[str],
     loop: Loop,
-) -> tuple[Array, dict[str, Array]]:
-    shared, varying = layer_constants(model.config, x.shape[-2])
+) -> tuple[tuple[Array, tuple[PyTree, ...]], dict[str, Array]]:
+    """The residual stream and the memories after all layers, and what was recorded."""
+    shared, varying = layer_constants(model.config, carry[0].shape[-2])
+    parts = [by_layer(edit) for edit in edits]
 
-    def layer(x, stacked):
-        block, own, layer_edits = stacked
-        tape = Tape(layer_edits, want)
-        return block(x, eqx.combine(own, shared), tape), tape.recorded
+    def layer(carry, stacked):
+        x, memories = carry
+        block, own, layered = stacked
+        here = [eqx.combine(a, b) for a, (_, b) in zip(layered, parts, strict=True)]
+        tape = Tape(want, here, memories)
+        x = block(x, eqx.combine(own, shared), tape)
+        return (x, tuple(tape.memories)), tape.recorded
 
     n_layers = model.config.n_layers
-    stacked = (model.blocks, varying, edits)
+    stacked = (model.blocks, varying, [layered for layered, _ in parts])
     if loop == "auto":
         # What is captured is stacked by the rolled loop in place; unrolled, each layer
         # writes it and then it is copied.
         loop = "unrolled" if n_layers <= UNROLL_UP_TO and not want else "scan"
     if loop != "python":
         unroll = n_layers if loop == "unrolled" else 1
-        return jax.lax.scan(layer, x, stacked, unroll=unroll)
+        return jax.lax.scan(layer, carry, stacked, unroll=unroll)
     recorded = []
     for index in range(n_layers):
-        x, one = layer(x, jtu.tree_map(lambda leaf, i=index: leaf[i], stacked))
+        here = jtu.tree_map(lambda leaf, i=index: leaf[i], stacked)
+        carry, one = layer(carry, here)
         recorded.append(one)
-    return x, jtu.tree_map(lambda *xs: jnp.stack(xs), *recorded)
+    return carry, jtu.tree_map(lambda *xs: jnp.stack(xs), *recorded)
 
 
 def unembed(
     model: Transformer, x: Float[Array, "*batch d_model"]
 ) -> Float[Array, "*batch d_vocab_out"]:
     """The logits that a residual stream stands for: final norm, then unembedding."""
-    return _unembed(model, x, Tape((), ()))
+    return _unembed(model, x, Tape())
 
 
 def _unembed(model: Transformer, x: Array, tape: Tape) -> Array:
+    x = tape("logits.in", x)
     if model.ln_final is not None:
         x = model.ln_final(x, tape, "ln_final")
     W_U = model.W_E.T if model.W_U is None else model.W_U

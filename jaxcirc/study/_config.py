@@ -338,7 +338,7 @@ def _model_of(
         f"{what} of {size:,}, more than the model's {has:,}"
         for what, size, has in (
             ("tokens", task.d_vocab, model.d_vocab),
-            ("answers", task.n_answers, model.d_vocab_out),
+            ("answers", task.n_answers, model.sizes.d_vocab_out),
             ("a context", task.n_ctx, model.n_ctx),
         )
         if size > has

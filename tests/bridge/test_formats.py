@@ -76,7 +76,7 @@ def test_llama2c_files_of_both_versions(version, shared, tmp_path):
         ),
     ):
         np.testing.assert_array_equal(ours, theirs)
-    assert (model.config.d_vocab, model.config.n_kv_heads) == (13, 1)
+    assert (model.config.d_vocab, model.config.sizes.n_kv_heads) == (13, 1)
     assert model.config.tied == shared
     assert np.isfinite(model(jnp.zeros((1, 4), int))).all()
 

@@ -249,7 +249,7 @@ def test_what_is_said_of_norms_and_positions_is_followed():
     # The table of angles has a column for each dimension that is turned.
     weights["blocks.0.attn.rotary_sin"] = np.zeros((9, 4), np.float32)
     cfg = SAID | {"positional_embedding_type": "rotary", "rotary_dim": None}
-    assert tb.from_transformer_lens(weights, cfg).config.rotary_dim == 4
+    assert tb.from_transformer_lens(weights, cfg).config.sizes.rotary_dim == 4
 
 
 def test_what_is_no_transformer_lens_model_is_refused():

@@ -316,7 +316,7 @@ def test_series_of_transformer_lens_files(tmp_path):
         for step in (3, 40):
             same(trajectory.load(step), found[0].load(step))
     config = found[0].load(3).config
-    assert (config.norm, config.n_heads, config.d_head) == ("layer", 2, 3)
+    assert (config.norm, config.n_heads, config.sizes.d_head) == ("layer", 2, 3)
 
 
 def lens_weights(rng):

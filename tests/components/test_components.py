@@ -49,7 +49,7 @@ def batch():
 
 
 def value_head(model, head):
-    return head * model.config.n_kv_heads // model.config.n_heads
+    return head * model.config.sizes.n_kv_heads // model.config.n_heads
 
 
 def test_ov_and_its_spectrum_are_those_of_the_product(model):
@@ -60,7 +60,7 @@ def test_ov_and_its_spectrum_are_those_of_the_product(model):
         np.testing.assert_allclose(circuit.dense()[layer, head], dense, atol=1e-5)
         exact = np.linalg.svd(np.asarray(dense, np.float64), compute_uv=False)
         found = circuit.singular_values()[layer, head]
-        np.testing.assert_allclose(found, exact[: c.d_head], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found, exact[: c.sizes.d_head], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("offset", [0, 3])
@@ -80,7 +80,9 @@ def test_qk_gives_the_scores_of_the_forward_pass(model, offset):
     circuit = components.qk(model, offset=offset).dense()
     query = 6
     x, y = acts[site][:, query], acts[site][:, query - offset]
-    found = jnp.einsum("lm,lhmn,ln->lh", x, circuit, y) * model.config.attention_scale
+    found = (
+        jnp.einsum("lm,lhmn,ln->lh", x, circuit, y) * model.config.sizes.attention_scale
+    )
     expected = acts["attn.scores"][:, :, query, query - offset]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
@@ -93,8 +95,8 @@ def test_the_gradient_of_ov_is_that_of_an_added_matrix(model, batch):
     # dL/dW_V = G W_Oᵀ, summed over the heads that share a value head.
     attn, d_attn = model.blocks.attn, gradient.blocks.attn
     per_head = jnp.einsum("lhmn,lhdn->lmhd", found, attn.W_O)
-    group = c.n_heads // c.n_kv_heads
-    shape = (c.n_layers, c.d_model, c.n_kv_heads, group, c.d_head)
+    group = c.n_heads // c.sizes.n_kv_heads
+    shape = (c.n_layers, c.d_model, c.sizes.n_kv_heads, group, c.sizes.d_head)
     np.testing.assert_allclose(
         per_head.reshape(shape).sum(axis=3), d_attn.W_V, rtol=1e-3, atol=1e-5
     )
@@ -115,7 +117,7 @@ def test_the_velocity_is_the_motion_under_gradient_flow(model, batch):
     finite = (components.ov(moved).dense() - components.ov(model).dense()) / rate
     found = components.ov_velocity(model, gradient)
     np.testing.assert_allclose(found.dense(), finite, rtol=0.02, atol=2e-3)
-    if model.config.n_heads == model.config.n_kv_heads:
+    if model.config.n_heads == model.config.sizes.n_kv_heads:
         # Minus (W_O W_Oᵀ G + G W_Vᵀ W_V), in the orientation of W_V W_O.
         G, (attn,) = ov_gradient(model, batch), (model.blocks.attn,)
         W_V = jnp.swapaxes(attn.W_V, 1, 2)
@@ -241,7 +243,7 @@ def test_products_of_heads_are_parts_too(model, batch):
     heads = model.config.n_heads
     assert parts["ov"].dense().shape == (2, heads, 12, 12)
     assert parts["qk-1"].dims == ("layer", "head")
-    assert parts["ov_velocity"].values.left.shape[-1] == 2 * model.config.d_head
+    assert parts["ov_velocity"].values.left.shape[-1] == 2 * model.config.sizes.d_head
     _, acts = capture(model, batch.tokens, ("attn.result",))
     same(parts["ov.activations"].values[1, 2], acts["attn.result"][1, :, -1, 2])
     # Forty tokens are more than 12 directions, so the factors would be larger.

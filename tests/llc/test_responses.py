@@ -95,7 +95,7 @@ def test_head_masks_are_the_weights_that_an_ablated_head_uses(name):
     masks = head_masks(model)
     c = model.config
     assert len(masks) == c.n_layers * c.n_heads
-    d = c.d_head
+    d = c.sizes.d_head
     each = c.d_model * d * 4 + 3 * d * c.attention_bias
     for at, mask in masks.items():
         kept = jax.tree.map(

@@ -29,7 +29,7 @@ def _activation(name, x):
 
 
 def _frequency(base, factor, pair, config):
-    frequency = base ** (-2 * pair / config.rotary_dim) / factor
+    frequency = base ** (-2 * pair / config.sizes.rotary_dim) / factor
     scaling = config.rotary_llama3
     if scaling is None:
         return frequency
@@ -49,7 +49,7 @@ def _of_layer(value, layer):
 def _rotate(x, layer, config):
     base = _of_layer(config.rotary_base, layer)
     factor = _of_layer(config.rotary_factor, layer)
-    out, dim = x.copy(), config.rotary_dim
+    out, dim = x.copy(), config.sizes.rotary_dim
     for pos in range(len(x)):
         for i in range(dim // 2):
             half = config.rotary_pairing == "half"
@@ -65,7 +65,7 @@ def _attention(x, w, layer, config):
     n = len(x)
     out = np.zeros_like(x)
     clip = config.clip_qkv or math.inf
-    kv_heads = range(config.n_kv_heads)
+    kv_heads = range(config.sizes.n_kv_heads)
 
     def project(name, heads):
         bias = w.get(f"b_{name}", np.zeros((99, 1)))
@@ -83,12 +83,12 @@ def _attention(x, w, layer, config):
     qs = project("Q", range(config.n_heads))
     ks, vs = project("K", kv_heads), project("V", kv_heads)
     for head in range(config.n_heads):
-        group = head // (config.n_heads // config.n_kv_heads)
+        group = head // (config.n_heads // config.sizes.n_kv_heads)
         q, k, v = qs[head], ks[group], vs[group]
         if config.positions == "rotary":
             q, k = _rotate(q, layer, config), _rotate(k, layer, config)
         window = _of_layer(config.window, layer)
-        scale = config.attention_scale
+        scale = config.sizes.attention_scale
         scale /= layer + 1 if config.scale_by_inverse_layer else 1
         for i in range(n):
             seen = [
@@ -128,7 +128,7 @@ def reference_logits(model, tokens):
             if name.startswith(prefix + ".")
         }
 
-    x = leaves["W_E"][np.asarray(tokens)] * config.embedding_scale
+    x = leaves["W_E"][np.asarray(tokens)] * config.sizes.embedding_scale
     if config.positions == "learned":
         x = x + leaves["W_pos"][: len(x)]
     for layer in range(config.n_layers):
@@ -141,12 +141,12 @@ def reference_logits(model, tokens):
         attn = _attention(norm("ln1", x), group("blocks.attn", layer), layer, config)
         if config.norm_position == "stream":
             x = norm("ln1_post", x + attn)
-            if config.d_mlp:
+            if config.sizes.d_mlp:
                 mlp = _mlp(x, group("blocks.mlp", layer), config)
                 x = norm("ln2_post", x + mlp)
             continue
         attn = norm("ln1_post", attn)
-        if not config.d_mlp:
+        if not config.sizes.d_mlp:
             x = x + attn
             continue
         mid = x if config.parallel else x + attn

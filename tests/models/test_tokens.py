@@ -47,7 +47,7 @@ def test_every_integer_type_and_numpy_give_the_same():
 def test_no_sequences_and_no_positions_give_no_logits():
     for shape in ((0, 3), (1, 0)):
         logits = MODEL(jnp.zeros(shape, int))
-        assert logits.shape == (*shape, MODEL.config.d_vocab_out)
+        assert logits.shape == (*shape, MODEL.config.sizes.d_vocab_out)
 
 
 def test_a_small_type_of_tokens_reaches_a_large_vocabulary():

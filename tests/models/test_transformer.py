@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 import time
@@ -197,6 +198,7 @@ def test_config_round_trips_through_json():
         ({"n_heads": 5}, "does not divide"),
         ({"n_heads": 0}, "at least 1"),
         ({"n_kv_heads": 2}, "n_kv_heads"),
+        ({"d_head": 0}, "at least 1 .*Leave it out"),
         ({"positions": "rotary", "rotary_fraction": 0.3}, "even number"),
         ({"window": (1, 2, 3)}, "3 entries for 2 layers"),
     ],
@@ -211,3 +213,57 @@ def test_a_longer_sequence_than_learned_positions_is_refused():
     model = perturbed(toy("plain"))
     with pytest.raises(ValueError, match="got 10 tokens"):
         model(jnp.zeros(10, int))
+
+
+def test_what_follows_from_other_sizes_follows_them():
+    config = TransformerConfig(d_vocab=13, n_ctx=9, d_model=32, n_heads=4, d_mlp=None)
+    wider = dataclasses.replace(config, d_model=64)
+    assert (config.sizes.d_head, wider.sizes.d_head) == (8, 16)
+    assert (config.sizes.d_mlp, wider.sizes.d_mlp) == (128, 256)
+    assert wider.sizes.attention_scale == 1 / 4
+    rotary = {"positions": "rotary", "rotary_fraction": 0.5}
+    longer = dataclasses.replace(config, d_head=64, **rotary)
+    assert (longer.sizes.rotary_dim, longer.sizes.attention_scale) == (32, 1 / 8)
+    fewer = dataclasses.replace(config, n_heads=2)
+    assert (fewer.sizes.n_kv_heads, fewer.sizes.d_head) == (2, 16)
+    given = dataclasses.replace(config, d_head=6, attention_scale=0.3)
+    assert dataclasses.replace(given, n_heads=2).sizes[1:3] == (2, 6)
+    assert dataclasses.replace(given, d_head=7).sizes.attention_scale == 0.3
+
+
+def test_the_same_sizes_given_and_derived_are_one_config():
+    config = TransformerConfig(d_vocab=13, n_ctx=9)
+    sizes = config.sizes._asdict()
+    del sizes["rotary_dim"]  # Known, and not a field.
+    given = dataclasses.replace(config, **sizes)
+    assert given == config
+    assert hash(given) == hash(config)
+    assert given != dataclasses.replace(config, d_head=5)
+    assert config != "config"
+
+
+def test_a_config_of_an_earlier_version_is_read_and_stays_whole():
+    """Earlier ones wrote every size out; what is read follows from the others again."""
+    written = {
+        "d_vocab": 13,
+        "n_ctx": 9,
+        "n_layers": 2,
+        "d_model": 32,
+        "n_heads": 4,
+        "n_kv_heads": 4,
+        "d_head": 8,
+        "d_mlp": 20,
+        "d_vocab_out": 13,
+        "attention_scale": 8**-0.5,
+        "embedding_scale": 1.0,
+        "init_std": 0.8 / 32**0.5,
+        "window": [4, None],
+    }
+    config = TransformerConfig.from_dict(json.loads(json.dumps(written)))
+    assert written.items() <= (config.to_dict() | {"window": [4, None]}).items()
+    assert config.sizes.d_mlp == 20
+    assert dataclasses.replace(config, d_head=64).sizes.attention_scale == 1 / 8
+    assert dataclasses.replace(config, d_vocab=15).sizes.d_vocab_out == 15
+    # Heads that do not divide the stream cannot follow from it.
+    odd = config.to_dict() | {"n_heads": 5, "n_kv_heads": 5}
+    assert TransformerConfig.from_dict(odd).sizes.d_head == 8

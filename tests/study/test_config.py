@@ -118,7 +118,7 @@ BAD = {
     "seed": ("training.seed=2147483648", "seeds must be from 0 to 2,147,483,647"),
     "last seed": ("training={seed: 2147483647, seeds: 2}", "seeds must be from 0"),
     "seed below": ("training.seed=-1", "seeds must be from 0"),
-    "size": ("model.d_head=-1", "`d_head` must be at least 0"),
+    "size": ("model.d_head=-1", "`d_head` must be at least 1"),
     "huge size": ("model.d_model=10000000000", "below 2.31"),
     "length": (
         "measure=[{name: patterns, max_length: 0}]",

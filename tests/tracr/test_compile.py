@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tracr_bridge as tb
-from jaxcirc.models import Scale, capture, without
+from jaxcirc.models import Scale, Transformer, TransformerConfig, capture, without
 from tracr_bridge.rasp._compile import convert, interpret, run_many, sample_inputs
 from tracr_bridge.rasp.programs import PROGRAMS
 
@@ -178,6 +178,18 @@ def test_an_extended_model_computes_the_same(more):
     if "heads" in more:
         # What is new can learn: its output has a gradient.
         assert float(jnp.abs(gradient.blocks.attn.W_O[:, 1:]).max()) > 0
+
+
+def test_heads_stay_as_wide_as_they_are_when_a_derived_width_would_change():
+    """As of a model that was read from a file, whose sizes follow from each other."""
+    config = TransformerConfig(
+        d_vocab=7, n_ctx=5, d_model=8, n_heads=2, d_mlp=None, norm="none"
+    )
+    model = tb.disturbed(Transformer(config, key=jr.key(0)), 0.3, key=jr.key(1))
+    larger = tb.extended(model, heads=1, d_model=3, key=jr.key(2))
+    assert larger.config.sizes.d_head == 4
+    ids = jnp.arange(5)
+    np.testing.assert_allclose(larger(ids), model(ids), rtol=1e-5, atol=1e-5)
 
 
 def test_students_have_the_architecture_and_not_the_weights():

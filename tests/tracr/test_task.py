@@ -84,7 +84,7 @@ def test_every_solution_is_right_on_every_example(name):
 def assert_solved(name):
     task = tb.program_task(name, n_examples=500)
     model = task.solution()
-    assert model.config.d_vocab_out == len(task.answers)
+    assert model.config.sizes.d_vocab_out == len(task.answers)
     for batch in (task.train, task.test):
         assert accuracy(model, batch) == 1
         # The right answer leads by ten logits.

@@ -121,7 +121,8 @@ def check_parity(
 
 def _ours(model: Transformer, ids: np.ndarray) -> dict[str, np.ndarray]:
     wanted = ["resid_pre", "resid_post"]
-    wanted += ["resid_mid"] if model.config.d_mlp and not model.config.parallel else []
+    c = model.config
+    wanted += ["resid_mid"] if c.sizes.d_mlp and not c.parallel else []
     with jax.default_matmul_precision("highest"):
         logits, acts = capture(model, jnp.asarray(ids), wanted)
     acts = {name: np.asarray(x, np.float32) for name, x in acts.items()}

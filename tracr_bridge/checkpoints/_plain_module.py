@@ -13,16 +13,16 @@ def unlike_programs(c: TransformerConfig) -> list[str]:
     unlike = {
         "norm": c.norm != "none",
         "positions": c.positions != "learned",
-        "n_kv_heads": c.n_kv_heads != c.n_heads,
+        "n_kv_heads": c.sizes.n_kv_heads != c.n_heads,
         "window": c.window is not None,
         "attention_softcap": c.attention_softcap is not None,
         "logit_softcap": c.logit_softcap is not None,
         "scale_by_inverse_layer": c.scale_by_inverse_layer,
         "gated": c.gated,
-        "activation": bool(c.d_mlp) and c.activation != "relu",
+        "activation": bool(c.sizes.d_mlp) and c.activation != "relu",
         "parallel": c.parallel,
         "tied": c.tied,
-        "embedding_scale": c.embedding_scale != 1,
+        "embedding_scale": c.sizes.embedding_scale != 1,
         "qk_norm": c.qk_norm != "none",
         "clip_qkv": c.clip_qkv is not None,
         "attention_bias": c.attention_bias == "qkv",
@@ -59,7 +59,7 @@ def program_module(torch: Any, model: Transformer) -> Any:
             x = self.W_E[ids] + self.W_pos[:n_pos]
             for layer in range(self.config.n_layers):
                 x = x + self._attention(x, layer)
-                if self.config.d_mlp:
+                if self.config.sizes.d_mlp:
                     x = x + self._mlp(x, layer)
             logits = x @ self.W_U
             return logits if self.config.unembed_bias is False else logits + self.b_U
@@ -76,7 +76,7 @@ def program_module(torch: Any, model: Transformer) -> Any:
                 return y + getattr(attn, f"b_{name}")[layer][:, None]
 
             q, k, v = (project(name) for name in "QKV")
-            scores = c.attention_scale * (q @ k.transpose(-1, -2))
+            scores = c.sizes.attention_scale * (q @ k.transpose(-1, -2))
             if c.causal:
                 visible = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
                 lowest = torch.finfo(scores.dtype).min

@@ -143,7 +143,7 @@ def _sizes(f: Fields, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     learned = "pos_embed.W_pos" in shapes
     return {
         "d_vocab": d_vocab,
-        "d_vocab_out": shapes["unembed.W_U"][1] if "unembed.W_U" in shapes else 0,
+        "d_vocab_out": shapes.get("unembed.W_U", (0, None))[1],
         "n_ctx": shapes["pos_embed.W_pos"][0] if learned else n_ctx,
         "n_layers": n_layers,
         "d_model": d_model,
@@ -229,8 +229,8 @@ def _attention(
     soft = f.number("attn_scores_soft_cap", default=-1.0, null=-1.0, least=-1)
     logit = f.number("output_logits_soft_cap", default=-1.0, null=-1.0, least=-1)
     scale = f.number("attn_scale", default=-1.0, null=-1.0, least=-1)
-    # Left at 0 it follows from the size of the heads.
-    scale = 0.0 if scale <= 0 or scale == d_head**0.5 else 1 / scale
+    # Left out, it follows from the size of the heads.
+    scale = None if scale <= 0 or scale == d_head**0.5 else 1 / scale
     f.need("use_qk_norm", False, "its names for these norms are not mapped")
     direction = f.get("attention_dir", default="causal")
     out = {
@@ -289,7 +289,7 @@ def _with_unit_weights(tensors: Tensors, config: TransformerConfig) -> Tensors:
     if config.norm != "rms":
         return tensors
     names = [f"blocks.{i}.ln1.w" for i in range(config.n_layers)] + ["ln_final.w"]
-    if config.d_mlp:
+    if config.sizes.d_mlp:
         names += [f"blocks.{i}.ln2.w" for i in range(config.n_layers)]
     ones = {n: np.ones(config.d_model, np.float32) for n in names if n not in tensors}
     return tensors.joined(in_memory(tensors.name, ones))

@@ -171,7 +171,7 @@ def convert(assembled: Any, max_seq_len: int, *, causal: bool) -> Transformer:
         norm="none",
         causal=causal,
     )
-    h, k, m = config.n_heads, config.d_head, config.d_model
+    h, k, m = config.n_heads, config.sizes.d_head, config.d_model
     layers = []
     for i in range(config.n_layers):
         attn, mlp = (f"transformer/layer_{i}/{half}" for half in ("attn", "mlp"))

@@ -1,6 +1,7 @@
 """Compiled models to train from: disturbed, with room to spare, with a new head."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import equinox as eqx
 import jax
@@ -9,7 +10,7 @@ import jax.random as jr
 from jaxtyping import Array, Float, Key
 
 from jaxcirc._core import normal
-from jaxcirc.models import Transformer
+from jaxcirc.models import Transformer, TransformerConfig
 
 
 def disturbed(model: Transformer, scale: float, *, key: Key[Array, ""]) -> Transformer:
@@ -60,15 +61,15 @@ def extended(
             f"d_mlp={d_mlp}, d_model={d_model}."
         )
     require_plain(model, "extended")
-    if d_mlp and not c.d_mlp:
+    if d_mlp and not c.sizes.d_mlp:
         raise ValueError("extended: the model has no MLPs to add hidden units to.")
     sizes = {
         "n_heads": c.n_heads + heads,
-        "n_kv_heads": c.n_heads + heads,
-        "d_mlp": c.d_mlp + d_mlp,
+        "n_kv_heads": None,
+        "d_mlp": c.sizes.d_mlp + d_mlp,
         "d_model": c.d_model + d_model,
     }
-    larger = Transformer(dataclasses.replace(c, **sizes), key=key)
+    larger = Transformer(_with_sizes(c, sizes), key=key)
     writers = ("W_E", "W_pos", "W_O", "W_out")
 
     def leaf(path, new, old):
@@ -89,11 +90,11 @@ def require_plain(model: Transformer, who: str) -> None:
         ValueError: norms, which depend on every direction, or shared key heads.
     """
     c = model.config
-    if c.norm != "none" or c.n_kv_heads != c.n_heads:
+    if c.norm != "none" or c.sizes.n_kv_heads != c.n_heads:
         raise ValueError(
             f"{who}: takes models without norms and without shared key heads, as "
-            f"compiled programs are; got norm={c.norm!r} and {c.n_kv_heads} key heads "
-            f"for {c.n_heads} heads."
+            f"compiled programs are; got norm={c.norm!r} and "
+            f"{c.sizes.n_kv_heads} key heads for {c.n_heads} heads."
         )
 
 
@@ -131,8 +132,20 @@ def with_unembedding(
     return in_config(eqx.tree_at(lambda m: m.W_U, model, W_U), d_vocab_out=W_U.shape[1])
 
 
-def in_config(model: Transformer, **sizes: int) -> Transformer:
+def in_config(model: Transformer, **sizes: int | None) -> Transformer:
     """The same arrays as a model whose config has other sizes."""
-    config = dataclasses.replace(model.config, **sizes)
+    config = _with_sizes(model.config, sizes)
     like = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
     return jax.tree.unflatten(jax.tree.structure(like), jax.tree.leaves(model))
+
+
+def _with_sizes(
+    config: TransformerConfig, sizes: Mapping[str, int | None]
+) -> TransformerConfig:
+    """The config with some sizes changed and no other following them.
+
+    The arrays are there already: heads stay as wide as they are when the stream is not.
+    """
+    held = config.sizes._asdict()
+    del held["rotary_dim"]  # It follows from the width of heads, which is held.
+    return dataclasses.replace(config, **{**held, **sizes})

@@ -55,7 +55,7 @@ class LogitLens(PerCheckpoint):
                 ("layer",),
                 "places",
                 "place of the right answer; 0 is first",
-                (model.config.d_vocab_out - 1) / 2,
+                (model.config.sizes.d_vocab_out - 1) / 2,
             ),
         }
         if _is_sum(model.config):

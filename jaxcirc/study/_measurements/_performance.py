@@ -38,7 +38,7 @@ class Performance(PerCheckpoint):
         """Each with a `split` axis."""
         rows = [self._of_split(snapshot, task, s, fold_name(key, s)) for s in _SPLITS]
         # A published model may have fewer logits than one trained here would.
-        n = min(task.d_vocab_out, snapshot.model.config.d_vocab_out)
+        n = min(task.d_vocab_out, snapshot.model.config.sizes.d_vocab_out)
         meanings = {
             "loss": ("nats", "mean surprise at the right answer", math.log(n)),
             "rank_0_rate": ("share", "right answer has the highest logit", 1 / n),

@@ -89,7 +89,7 @@ class Sampling(eqx.Module):
             An object array of `LLCEstimate`: checkpoint × seed, and axes of a grid.
         """
         data = train_examples(task, self.n_examples, key)
-        trivial = math.log(min(task.d_vocab_out, models.config.d_vocab_out))
+        trivial = math.log(min(task.d_vocab_out, models.config.sizes.d_vocab_out))
         lead = jax.tree.leaves(models)[0].shape[:2]
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), widened(models))
         more = {"trivial_loss": trivial, "noise": [*range(lead[1])] * lead[0], **more}

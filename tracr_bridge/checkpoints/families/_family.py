@@ -109,10 +109,10 @@ def write_sizes(config: TransformerConfig) -> dict[str, Any]:
         "num_hidden_layers": c.n_layers,
         "hidden_size": c.d_model,
         "num_attention_heads": c.n_heads,
-        "num_key_value_heads": c.n_kv_heads,
-        "head_dim": c.d_head,
-        "intermediate_size": c.d_mlp,
-        "initializer_range": c.init_std,
+        "num_key_value_heads": c.sizes.n_kv_heads,
+        "head_dim": c.sizes.d_head,
+        "intermediate_size": c.sizes.d_mlp,
+        "initializer_range": c.sizes.init_std,
         "tie_word_embeddings": c.tied,
     }
 

@@ -23,7 +23,7 @@ def _shared(f: Fields, n_ctx: int, n_kv_heads: int) -> dict[str, Any]:
         "attention_bias": f.flag("attention_bias", default=False),
         "norm": "rms_plus_one",
         "norm_eps": f.number("rms_norm_eps", default=1e-6),
-        "embedding_scale": out["d_model"] ** 0.5,
+        "embedding_scale": None,
         "tied": f.flag("tie_word_embeddings", default=True),
     }
 
@@ -138,9 +138,10 @@ def write_gemma(c: TransformerConfig) -> dict[str, Any]:
 def write_gemma2(c: TransformerConfig) -> dict[str, Any]:
     """To `config.json`."""
     windows = c.window if isinstance(c.window, tuple) else ()
-    scalar = c.attention_scale**-2
+    scale = c.sizes.attention_scale
+    scalar = scale**-2
     # Written as a whole number where it is one: it comes back through the root.
-    scalar = round(scalar) if round(scalar) ** -0.5 == c.attention_scale else scalar
+    scalar = round(scalar) if round(scalar) ** -0.5 == scale else scalar
     return _write_shared(c, "hidden_activation") | {
         "rope_parameters": write_rotary(c),
         "sliding_window": max((w or 0 for w in windows), default=0) or 4096,

@@ -23,7 +23,7 @@ def read(f: Fields) -> TransformerConfig:
         d_mlp=f.size("n_inner", default=4 * width, null=4 * width),
         activation=f.activation("activation_function", default="gelu_new"),
         norm_eps=f.number("layer_norm_epsilon", default=1e-5),
-        attention_scale=0.0 if plain else 1.0,
+        attention_scale=None if plain else 1.0,
         scale_by_inverse_layer=f.flag("scale_attn_by_inverse_layer_idx", default=False),
         tied=f.flag("tie_word_embeddings", default=True),
         init_std=f.number("initializer_range", default=0.02),
@@ -38,15 +38,15 @@ def write(c: TransformerConfig) -> dict[str, Any]:
         "n_embd": c.d_model,
         "n_layer": c.n_layers,
         "n_head": c.n_heads,
-        "n_inner": c.d_mlp,
+        "n_inner": c.sizes.d_mlp,
         "activation_function": "gelu_new"
         if c.activation == "gelu_tanh"
         else c.activation,
         "layer_norm_epsilon": c.norm_eps,
-        "scale_attn_weights": c.attention_scale != 1,
+        "scale_attn_weights": c.sizes.attention_scale != 1,
         "scale_attn_by_inverse_layer_idx": c.scale_by_inverse_layer,
         "tie_word_embeddings": c.tied,
-        "initializer_range": c.init_std,
+        "initializer_range": c.sizes.init_std,
     }
 
 

@@ -46,7 +46,7 @@ def write(c: TransformerConfig) -> dict[str, Any]:
         "num_hidden_layers": c.n_layers,
         "hidden_size": c.d_model,
         "num_attention_heads": c.n_heads,
-        "intermediate_size": c.d_mlp,
+        "intermediate_size": c.sizes.d_mlp,
         "hidden_act": activation_name(c.activation),
         "attention_bias": c.attention_bias,
         "layer_norm_eps": c.norm_eps,
@@ -54,7 +54,7 @@ def write(c: TransformerConfig) -> dict[str, Any]:
         "rope_parameters": write_rotary(c)
         | {"partial_rotary_factor": c.rotary_fraction},
         "tie_word_embeddings": c.tied,
-        "initializer_range": c.init_std,
+        "initializer_range": c.sizes.init_std,
     }
 
 

@@ -41,8 +41,8 @@ def write(c: TransformerConfig) -> dict[str, Any]:
         "n_layers": c.n_layers,
         "d_model": c.d_model,
         "attention_n_heads": c.n_heads,
-        "attention_n_kv_heads": c.n_kv_heads,
-        "activation_hidden_dim": c.d_mlp,
+        "attention_n_kv_heads": c.sizes.n_kv_heads,
+        "activation_hidden_dim": c.sizes.d_mlp,
         "norm_eps": c.norm_eps,
         "position_emb_theta": c.rotary_base,
     }

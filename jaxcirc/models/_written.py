@@ -1,0 +1,60 @@
+"""What each part of a model writes into the residual stream."""
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, Integer
+
+from ._capture import capture
+from ._transformer import Transformer
+
+
+class Written(eqx.Module):
+    """What the embedding, every head and every MLP write into the residual stream.
+
+    Together with biases, which are the same for all tokens, they add up to it.
+
+    Args:
+        embed: Of token embeddings.
+        heads: Of each head, through the norm behind attention where there is one.
+        mlps: Of each MLP; None without.
+    """
+
+    embed: Float[Array, "*batch pos d_model"]
+    heads: Float[Array, "layer *batch pos head d_model"]
+    mlps: Float[Array, "layer *batch pos d_model"] | None
+
+
+def written(model: Transformer, tokens: Integer[Array, "*batch pos"]) -> Written:
+    """What each part of the model writes when it reads `tokens`: one forward pass.
+
+    Of a corrupted prompt these are what edges are patched with; their means over a
+    batch are what edges are mean-ablated with, zeros what they are zero-ablated with.
+
+    Args:
+        model: The model.
+        tokens: Ids, with any leading batch axes.
+
+    Returns:
+        One vector for each position and each writer of `jaxcirc.models.edges`.
+
+    Raises:
+        ValueError: tokens are no array of ids in [0, d_vocab).
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig, written
+        >>> config = TransformerConfig(d_vocab=10, n_ctx=8, d_mlp=32)
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> written(model, jnp.zeros((3, 8), int)).heads.shape
+        (2, 3, 8, 4, 64)
+    """
+    post = model.blocks.ln1_post
+    sites = ["embed", "attn.result"]
+    sites += ["mlp.out"] if model.blocks.mlp is not None else []
+    sites += ["ln1_post.scale"] if post is not None else []
+    _, acts = capture(model, tokens, sites)
+    heads = acts["attn.result"]
+    if post is not None:
+        held = lambda norm, x, scale: norm.held(x, scale[..., None, :])
+        heads = jax.vmap(held)(post, heads, acts["ln1_post.scale"])
+    return Written(acts["embed"], heads, acts.get("mlp.out"))
