@@ -78,7 +78,7 @@ class Family:
                     f"got {options[name]!r}. Leave it out, or take another family."
                 )
         if isinstance(rotary := options.get("rotary_llama3"), Mapping):
-            options |= {"rotary_llama3": Llama3Rotary(**rotary)}
+            options |= {"rotary_llama3": _rotary(self.name, rotary)}
         values = {**self.defaults, **self.parts, **options}
         config = TransformerConfig(d_vocab=d_vocab, n_ctx=n_ctx, **values)
         own = {name: rule(config) for name, rule in self.rules.items()}
@@ -123,7 +123,7 @@ class Family:
             annotation: Any = field.type
             if name == "rotary_llama3":
                 # A study writes it as a mapping.
-                annotation = Mapping[str, float] | None
+                annotation = Mapping[str, int | float] | None
             parameters.append(
                 inspect.Parameter(
                     name,
@@ -133,3 +133,15 @@ class Family:
                 )
             )
         return inspect.Signature(parameters, return_annotation=TransformerConfig)
+
+
+def _rotary(family: str, options: Mapping[str, Any]) -> Llama3Rotary:
+    """What a study writes as a mapping."""
+    wanted = list(Llama3Rotary.__dataclass_fields__)
+    if sorted(options) != sorted(wanted):
+        raise ValueError(
+            f"{family}: `rotary_llama3` takes {', '.join(wanted)}; got "
+            f"{', '.join(options) or 'none of them'}."
+        )
+    factor, low, high = (float(options[name]) for name in ("factor", "low", "high"))
+    return Llama3Rotary(factor, low, high, int(options["n_ctx"]))

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from jaxcirc.models import Llama3Rotary
 from jaxcirc.study import PACKAGED, StudyError, load_config, new_study, prepare
 from jaxcirc.study._sources import Train
 
@@ -189,6 +190,17 @@ def test_names_may_have_any_letters_and_files_are_utf_8(tiny_file):
 def test_a_family_refuses_what_contradicts_it(tiny):
     with pytest.raises(StudyError, match="`tied` is True in this family; got False"):
         prepare(tiny("model={family: gemma, tied: false, d_model: 8, n_heads: 2}"))
+
+
+def test_any_field_of_a_config_is_an_option_of_a_family(tiny):
+    rotary = "{factor: 8, low: 1, high: 4, n_ctx: 64}"
+    options = "family: llama, d_model: 8, n_heads: 2, n_layers: 2"
+    study = f"model={{{options}, window: [4, null], rotary_llama3: {rotary}}}"
+    model = prepare(tiny(study)).model
+    assert model.window == (4, None)
+    assert model.rotary_llama3 == Llama3Rotary(8.0, 1.0, 4.0, 64)
+    with pytest.raises(StudyError, match="`rotary_llama3` takes factor, .*got factr"):
+        prepare(tiny(f"model={{{options}, rotary_llama3: {{factr: 8}}}}"))
 
 
 def test_a_misspelt_study_names_the_nearest():
