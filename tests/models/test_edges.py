@@ -22,7 +22,7 @@ from jaxcirc.models import (
 from .test_transformer import perturbed
 from .toys import TOYS, toy
 
-CONFIGS = {spec.name: spec.build(11, 8, **spec.tiny) for spec in MODELS}
+CONFIGS = {spec.name: spec.build(11, 8, **spec.tiny) for spec in MODELS.own}
 
 
 def count(layers: int, heads: int, *, mlp: bool = True, parallel: bool = False) -> int:
