@@ -130,6 +130,10 @@ def _no_values(values: Array) -> ValueError:
 def require_loss(objective: Objective, *, who: str) -> None:
     """Refuse a score where something is minimised.
 
+    Args:
+        objective: What somebody gives.
+        who: Takes it, for the message.
+
     Raises:
         ValueError: a better model has a higher value of this objective.
     """

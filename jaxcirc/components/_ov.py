@@ -71,7 +71,12 @@ class OV(AbstractComponent):
 
 
 def written(result: Array, position: Position) -> Array:
-    """[layer, example, pos, head, d_model] -> [layer, head, row, d_model]."""
+    """[layer, example, pos, head, d_model] -> [layer, head, row, d_model].
+
+    Args:
+        result: What heads write.
+        position: One token position, or `all` as further rows.
+    """
     x = jnp.moveaxis(result, 3, 1)
     if position == "all":
         return x.reshape(*x.shape[:2], -1, x.shape[-1])

@@ -135,7 +135,17 @@ class Attention(eqx.Module):
 def visible(
     query_pos: Array, key_pos: Array, *, causal: bool, window: int | Array | None
 ) -> Array | None:
-    """Which key position each query position may see; None when it is all of them."""
+    """Which key position each query position may see; None when it is all of them.
+
+    Args:
+        query_pos: [query]
+        key_pos: [key]
+        causal: Whether nobody sees what comes later.
+        window: Positions that are seen, the query's own included; None for all.
+
+    Returns:
+        Booleans [query, key].
+    """
     if not causal and window is None:
         return None
     back = query_pos[:, None] - key_pos[None, :]

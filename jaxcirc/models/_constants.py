@@ -56,6 +56,10 @@ def layer_constants(
     """Constants that all layers share, and those with a leading `layer` axis.
 
     Between them they hold every field that the config uses exactly once.
+
+    Args:
+        config: Of the model.
+        n_pos: Positions of the sequences that it is run on.
     """
     c = config
     shared, varying = LayerConstants(), LayerConstants()

@@ -145,7 +145,12 @@ def forward(
 def embed_tokens(
     model: Transformer, tokens: Int[Array, "*batch pos"]
 ) -> Float[Array, "*batch pos d_model"]:
-    """What the tokens write into the residual stream, without positions."""
+    """What the tokens write into the residual stream, without positions.
+
+    Args:
+        model: Whose embedding.
+        tokens: Ids.
+    """
     x, scale = rows_of(model.W_E, tokens), model.config.sizes.embedding_scale
     # Rounded to the weights' own type, as the models that have it were trained.
     return x if scale == 1 else x * jnp.asarray(scale, x.dtype)
@@ -204,7 +209,12 @@ def _run_blocks(
 def unembed(
     model: Transformer, x: Float[Array, "*batch d_model"]
 ) -> Float[Array, "*batch d_vocab_out"]:
-    """The logits that a residual stream stands for: final norm, then unembedding."""
+    """The logits that a residual stream stands for: final norm, then unembedding.
+
+    Args:
+        model: Whose norm and unembedding.
+        x: The stream after the last layer, or after any other for a logit lens.
+    """
     return _unembed(model, x, Tape())
 
 

@@ -99,5 +99,10 @@ def coarse_text(array: xr.DataArray, most: Mapping[str, int]) -> str:
 
 
 def labels(array: xr.DataArray, axis: str) -> list[str]:
-    """The labels of an axis as text, which need not differ from one another."""
+    """The labels of an axis as text, which need not differ from one another.
+
+    Args:
+        array: A quantity.
+        axis: One of its axes.
+    """
     return [str(label) for label in array[axis].values]

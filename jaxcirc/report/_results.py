@@ -24,7 +24,12 @@ def results(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 
 
 def kind_of(name: str, data: xr.Dataset) -> str:
-    """Which measurement a node is of; its own name, where it does not say."""
+    """Which measurement a node is of; its own name, where it does not say.
+
+    Args:
+        name: Of the node.
+        data: What is in it.
+    """
     return str(data.attrs.get("measurement", name))
 
 
@@ -81,7 +86,12 @@ def last_finite(series: xr.DataArray) -> int | None:
 
 
 def head_label(layer: int, head: int) -> str:
-    """A head's short name, counted from 0: layer 1, head 2 is `L1H2`."""
+    """A head's short name, counted from 0: layer 1, head 2 is `L1H2`.
+
+    Args:
+        layer: Counted from 0.
+        head: Its number in the layer.
+    """
     return f"L{layer}H{head}"
 
 

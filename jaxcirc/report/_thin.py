@@ -25,7 +25,12 @@ def thinned(number: int, each: int, budget: int) -> list[int]:
 
 
 def thinned_text(kept: int, number: int) -> str:
-    """A sentence that says so, with a blank before it; nothing if all are kept."""
+    """A sentence that says so, with a blank before it; nothing if all are kept.
+
+    Args:
+        kept: Checkpoints that the page holds.
+        number: Checkpoints that there are.
+    """
     if kept == number:
         return ""
     return (

@@ -11,10 +11,9 @@ from ._config import (
     Prepared as Prepared,
     StudyConfig as StudyConfig,
     StudyError as StudyError,
-    load_config as load_config,
-    prepare as prepare,
 )
 from ._listing import LISTINGS as LISTINGS, Listing as Listing
+from ._load import load_config as load_config
 from ._measurements import (
     MEASUREMENTS as MEASUREMENTS,
     AbstractMeasurement as AbstractMeasurement,
@@ -35,6 +34,7 @@ from ._measurements import (
 from ._packaged import PACKAGED as PACKAGED, new_study as new_study
 from ._pico_config import Converted as Converted, convert_pico as convert_pico
 from ._plan import Plan as Plan, check_memory as check_memory, plan as plan
+from ._prepare import prepare as prepare
 from ._run import Progress as Progress, run as run
 from ._sources import SOURCES as SOURCES, AbstractSource as AbstractSource
 from ._store import Study as Study

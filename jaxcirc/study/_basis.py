@@ -61,7 +61,12 @@ class Fingerprints:
 
 
 def fingerprint(trajectories: Sequence[Trajectory], steps: Iterable[int]) -> str:
-    """A short name for what some checkpoints of several seeds hold."""
+    """A short name for what some checkpoints of several seeds hold.
+
+    Args:
+        trajectories: One per seed.
+        steps: Which checkpoints. One that cannot be read counts as `unreadable`.
+    """
     names = []
     for step in steps:
         for trajectory in trajectories:

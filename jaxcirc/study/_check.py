@@ -120,6 +120,7 @@ def _faults(study: Study, run: Mapping[str, Any]) -> Iterator[Fault | None]:
         places = study.cell_steps(row) | study.failed_steps(row)
         for place in sorted(places, key=lambda p: -1 if p is None else p):
             yield _cell_fault(study, run, row, place)
+        yield from _beside_faults(study, row, places)
     yield from _training_faults(study, run)
 
 
@@ -170,6 +171,19 @@ def _cell_fault(
         what = "it was measured of another checkpoint than there is now"
         return Fault(name, what, removable=True)
     return None
+
+
+def _beside_faults(
+    study: Study, row: str, places: set[Place]
+) -> Iterator[Fault | None]:
+    """What lies beside the cells of a row: a state, and artefacts of no cell."""
+    for name in study.stray_artefacts(row, places):
+        yield Fault(name, "an artefact of a cell that is not there", removable=True)
+    if study.has_state(row):
+        name = f"cells/{row}/state.safetensors"
+        fault = _tensors_fault(study, name)
+        # Without it the row is measured from its first step on.
+        yield None if fault is None else fault._replace(removable=True)
 
 
 def _training_faults(study: Study, run: Mapping[str, Any]) -> Iterator[Fault | None]:

@@ -32,7 +32,7 @@ class Inputs:
     Args:
         row: Whose.
         wanted: Its steps.
-        others: Steps of the rows that it may use, by id; none of those that run once.
+        others: Where the cells of the rows that it may use are, by id.
         trajectories: This run's, one per seed.
         study: Where outcomes are; those that are used must be there.
         task: Data.
@@ -48,7 +48,7 @@ class Inputs:
         self,
         row: Measurement,
         wanted: Sequence[int],
-        others: Mapping[str, Sequence[int]],
+        others: Mapping[str, Sequence[Place]],
         trajectories: Sequence[Trajectory],
         study: Study,
         task: AbstractTask,
@@ -59,7 +59,7 @@ class Inputs:
         self._same = {
             name: use
             for name, use in row.uses.items()
-            if use.at == "same" and others.get(use.of)
+            if use.at == "same" and others.get(use.of) not in (None, (None,))
         }
         self._fixed: dict[str, PyTree] = {}
         self.steps: dict[str, tuple[int, ...]] = {}
@@ -93,7 +93,8 @@ class Inputs:
         return self._fixed
 
     def _places(self, use: Use) -> list[Place]:
-        steps = self._others[use.of]
+        places = self._others[use.of]
+        steps = [place for place in places if place is not None]
         if not steps:
             return [None]  # a row that runs once
         return list(steps) if use.at == "all" else [step_of(use, steps)]

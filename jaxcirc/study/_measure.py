@@ -1,5 +1,6 @@
 """Measure checkpoints: one compiled program per measurement, for all of them."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -177,8 +178,9 @@ class _Row:
         self._row, self.missing, self._basis, self._key = cells
         self._work, self._on_cell, self._debug = work, on_cell, debug
         self._failure: Exception | None = None
-        steps = {row: basis.steps for row, basis in work.bases.items()}
-        given = (self._basis.steps, steps, work.trajectories, work.study)
+        self._unwritable: OSError | None = None
+        places = {row: basis.places for row, basis in work.bases.items()}
+        given = (self._basis.steps, places, work.trajectories, work.study)
         try:
             self._inputs = Inputs(self._row, *given, work.prepared.task, self._key)
         except Exception as error:
@@ -212,6 +214,9 @@ class _Row:
         Args:
             chunk: Checkpoints, or why they cannot be read.
             notes: Step -> attributes of its cells, such as weights that are not finite.
+
+        Raises:
+            OSError: a cell cannot be written.
         """
         mine = [x for x in chunk if x.step in self.missing]
         for unreadable in mine:
@@ -227,13 +232,17 @@ class _Row:
                 self._write(loaded.step, cell, outcome)
                 done += 1
         except Exception as error:
-            if self._debug or isinstance(error, OSError):
+            if self._debug or error is self._unwritable:
                 raise
             for loaded in some[done:]:
                 self._write(loaded.step, self._label.failed(error))
 
     def run_once(self) -> None:
-        """Write the cell of a row that sees no checkpoint; of another, nothing."""
+        """Write the cell of a row that sees no checkpoint; of another, nothing.
+
+        Raises:
+            OSError: the cell cannot be written.
+        """
         measure = self._row.measure
         if not isinstance(measure, Once):
             return
@@ -245,7 +254,7 @@ class _Row:
             outcome = jax.device_get(outcome)
             self._write(None, self._label.of(outcome), outcome)
         except Exception as error:
-            if self._debug or isinstance(error, OSError):
+            if self._debug or error is self._unwritable:
                 raise
             self._write(None, self._label.failed(error))
 
@@ -264,12 +273,10 @@ class _Row:
     def _write(
         self, place: Place, cell: xr.Dataset, outcome: Outcome | None = None
     ) -> None:
-        self._work.study.write_cell(
-            self._row.id,
-            place,
-            cell.assign_attrs(basis=self._basis.of(place)),
-            outcome.artefacts if outcome is not None else None,
-        )
+        artefacts = outcome.artefacts if outcome is not None else None
+        cell = cell.assign_attrs(basis=self._basis.of(place))
+        with self._writing():
+            self._work.study.write_cell(self._row.id, place, cell, artefacts)
         if self._on_cell is not None:
             self._on_cell(self._row.id, place)
 
@@ -282,4 +289,14 @@ class _Row:
 
     def _write_state(self, step: int, state) -> None:
         basis = self._basis.of(step)
-        self._work.study.write_state(self._row.id, basis, jax.device_get(state))
+        with self._writing():
+            self._work.study.write_state(self._row.id, basis, jax.device_get(state))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Tell a disk that is full from a measurement that fails to read a file."""
+        try:
+            yield
+        except OSError as error:
+            self._unwritable = error
+            raise

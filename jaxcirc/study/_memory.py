@@ -20,6 +20,10 @@ def measuring_memory(row: Measurement, prepared: Prepared) -> int | None:
     The compiler's own count for the program that `run` runs, with its arguments:
     checkpoints, data and what is compared with.
 
+    Args:
+        row: The measurement with its options and steps.
+        prepared: The study that it is of.
+
     Returns:
         The bytes, or None where they cannot be known: of a measurement that runs whole
         programs of its own, as sampling does, which fits them to the device's memory or

@@ -46,7 +46,13 @@ def check_options(
 def explain(
     error: pydantic.ValidationError, *, where: str, known: Sequence[str]
 ) -> list[str]:
-    """One line for each thing wrong: the key, what it is, what it may be."""
+    """One line for each thing wrong: the key, what it is, what it may be.
+
+    Args:
+        error: What pydantic says.
+        where: Path of the section.
+        known: Keys that there are, for those that are misspelt.
+    """
     lines = []
     for item in error.errors():
         path = ".".join(str(part) for part in item["loc"])

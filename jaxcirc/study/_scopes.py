@@ -114,7 +114,12 @@ def begin_program(
 
 
 def stacked_snapshot(loaded: Loaded, inputs: Inputs) -> Snapshot:
-    """A checkpoint of all seeds, with the same step and flag for each of them."""
+    """A checkpoint of all seeds, with the same step and flag for each of them.
+
+    Args:
+        loaded: The checkpoint, and the one before if anybody looks back.
+        inputs: What the row uses at its step, for every seed.
+    """
     seeds = len(jax.tree.leaves(loaded.model)[0])
     there = loaded.previous is not None
     return Snapshot(

@@ -39,6 +39,7 @@ from .._core import (
 )
 from ..checkpoints import (
     CheckpointError,
+    check_tensors,
     load_arrays,
     load_tensors,
     recorded_entry,
@@ -274,6 +275,24 @@ class Study:
         own = {n: n.removeprefix(start).removesuffix(ARTEFACT) for n in found}
         return {own[n]: self._join(f"cells/{measurement}/{n}") for n in found}
 
+    def stray_artefacts(self, measurement: str, places: set[Place]) -> list[str]:
+        """Artefacts that killed writes have left without a cell, by their paths.
+
+        Args:
+            measurement: The row's id.
+            places: Where it has cells.
+        """
+        folder = posixpath.join(self._root, "cells", measurement)
+        stems = {_stem(place) for place in places} | {"state"}
+        names = [posixpath.basename(path) for path in self._ls(folder)]
+        found = [name for name in names if name.endswith(ARTEFACT)]
+        strays = [name for name in found if name.partition(".")[0] not in stems]
+        return [f"cells/{measurement}/{name}" for name in sorted(strays)]
+
+    def has_state(self, measurement: str) -> bool:
+        """Whether a state of a measurement along the run is saved."""
+        return self._exists(f"cells/{measurement}/state{ARTEFACT}")
+
     def write_state(self, measurement: str, basis: str, state: PyTree) -> None:
         """Save where a measurement that goes along the run has come to.
 
@@ -293,6 +312,7 @@ class Study:
         A file that is damaged counts as none: the state is then made again.
         """
         with contextlib.suppress(CheckpointError):
+            check_tensors(self._state(measurement))
             return recorded_entry(self._state(measurement), "basis")
         return None
 

@@ -1,23 +1,21 @@
 """What `uses:` may name: checkpoints, other runs and other rows; and in which order."""
 
 import graphlib
-import posixpath
-from collections.abc import Mapping, Sequence
-
-import fsspec
+from collections.abc import Callable, Mapping, Sequence
 
 from .._core import unknown
-from ..checkpoints import CheckpointError, Trajectory, open_trajectory
+from ..checkpoints import Trajectory
 from ..models import TransformerConfig
 from ..tasks import AbstractTask
 from ._measurements import AbstractMeasurement, Once, Use
+from ._run_folder import seeds_of_run
 
 
 def check_use(
     name: str,
     use: Use,
     measure: AbstractMeasurement,
-    rows: Mapping[str, Sequence[int]],
+    rows: Mapping[str, Sequence[int | None]],
     steps: Sequence[int],
     task: AbstractTask,
 ) -> None:
@@ -27,7 +25,7 @@ def check_use(
         name: What the row calls it.
         use: What it is.
         measure: Whose.
-        rows: Ids of the study's rows, with their steps; none of one that runs once.
+        rows: Ids of the study's rows, with their steps; None alone where one runs once.
         steps: Checkpoints of this run.
         task: Data that a model of another run must be able to read.
 
@@ -35,7 +33,8 @@ def check_use(
         ValueError: no such row, step or run (the message says what there is), or a run
             whose model lacks what is looked at.
     """
-    if use.at == "same" and (isinstance(measure, Once) or use.of == "model"):
+    once = tuple(rows.get(use.of, ())) == (None,)
+    if use.at == "same" and (isinstance(measure, Once) and not once or use.is_model):
         raise ValueError(
             f"{name}: {str(use)!r} names no step; write {use.of}@first, {use.of}@last, "
             f"{use.of}@all or {use.of}@STEP."
@@ -46,12 +45,20 @@ def check_use(
     if use.of != "model" and use.of not in rows:
         raise ValueError(f"{name}: {unknown('row', use.of, [*rows, 'model'])}")
     there = steps if use.of == "model" else rows[use.of]
-    if use.of != "model" and not there and use.at not in ("same", "last"):
-        raise ValueError(f"{name}: {use.of!r} has no steps; write {use.of} alone.")
+    if not there:
+        raise ValueError(f"{name}: {use.of!r} is measured at no step.")
+    if tuple(there) == (None,):
+        if use.at not in ("same", "last"):
+            raise ValueError(f"{name}: {use.of!r} has no steps; write {use.of} alone.")
+        return
     if isinstance(use.at, int) and use.at not in there:
-        near = min(there, key=lambda s: abs(s - int(use.at)))
+        near = min((s for s in there if s is not None), key=_distance_to(use.at))
         what = "checkpoint" if use.of == "model" else f"step of {use.of!r}"
         raise ValueError(f"{name}: no {what} at step {use.at}; the nearest is {near}.")
+
+
+def _distance_to(step: int) -> Callable[[int], int]:
+    return lambda other: abs(other - step)
 
 
 def _check_run(
@@ -147,7 +154,16 @@ def used_checkpoints(
 
 
 def step_of(use: Use, steps: Sequence[int]) -> int:
-    """The one step of several that is meant by `first`, `last` or a number."""
+    """The one step of several that is meant by `first`, `last` or a number.
+
+    Args:
+        use: What says so.
+        steps: Ascending.
+
+    Example:
+        >>> step_of(Use("model", "last"), [0, 10, 20])
+        20
+    """
     return {"first": steps[0], "last": steps[-1]}.get(use.at, use.at)  # pyright: ignore
 
 
@@ -161,24 +177,15 @@ def other_run(name: str, use: Use) -> tuple[list[Trajectory], int]:
     Raises:
         ValueError: there is no such run or step.
     """
-    training = posixpath.join(use.of, "training")
-    fs, root = fsspec.core.url_to_fs(training)
-    names = []
-    if fs.isdir(root):
-        names = [posixpath.basename(p) for p in fs.ls(root, detail=False)]
-    seeds = sorted(
-        (n for n in names if n[:5] == "seed_" and n[5:].isdecimal()),
-        key=lambda n: int(n[5:]),
-    )
-    if not seeds:
+    try:
+        found = list(seeds_of_run(use.of).values())
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if not found:
         raise ValueError(
             f"{name}: {use.of!r} holds no run; give a folder that `jaxcirc run` has "
             "written, such as runs/induction, or a step of this run."
         )
-    try:
-        found = [open_trajectory(posixpath.join(training, seed)) for seed in seeds]
-    except CheckpointError as error:
-        raise ValueError(f"{name}: {error}") from error
     steps = found[0].steps
     chosen = step_of(use, steps)
     if chosen not in steps:

@@ -20,7 +20,8 @@ def folder(tmp_path_factory):
 
     here = tmp_path_factory.mktemp("flips")
     (here / "tiny.yaml").write_text(TINY)
-    rows = "measure=[weights, {name: gradients, n_examples: 1000000000000000000}]"
+    fails = "{name: gradients, n_examples: 1000000000000000000}"
+    rows = f"measure=[weights, weight_path, {fails}]"
     out = f"out={here / 'run'}"
     study = run(prepare(load_config(str(here / "tiny.yaml"), [rows, out])))
     page = seal_page(render(with_changes(study.open())))

@@ -11,6 +11,7 @@ import pytest
 
 from jaxcirc._core import named_leaves
 from jaxcirc.checkpoints import CheckpointError, open_trajectory
+from jaxcirc.models import Transformer, TransformerConfig
 from jaxcirc.study import (
     MEASUREMENTS,
     AlongRun,
@@ -22,14 +23,16 @@ from jaxcirc.study import (
     PerCheckpoint,
     PerChunk,
     Quantity,
+    Snapshot,
     Study,
     StudyError,
-    _config,
+    _prepare_rows,
     check_run,
     prepare,
     run,
 )
 from jaxcirc.study._measure import Work, measure_missing
+from jaxcirc.tasks import Induction, ModAdd
 
 
 class Total(PerCheckpoint):
@@ -117,7 +120,7 @@ def rows(**builders):
 @pytest.fixture(autouse=True)
 def catalogue(monkeypatch):
     more = rows(total=total, together=Together, running=running, answer=Answer)
-    monkeypatch.setattr(_config, "MEASUREMENTS", (*MEASUREMENTS, *more))
+    monkeypatch.setattr(_prepare_rows, "MEASUREMENTS", (*MEASUREMENTS, *more))
 
 
 @pytest.fixture
@@ -247,23 +250,30 @@ class Count:
 
 
 @pytest.mark.parametrize(
-    ("lost", "again"),
-    [
-        # The last cell alone: the state has seen it, and there is no older one.
-        (["step_00000008.nc"], [0, 1, 2, 4, 8]),
-        # Stopped after the cell and before the state: only that step is done again.
-        (["state.safetensors"], [0, 1, 2, 4, 8]),
-        (["step_00000001.nc"], [0, 1, 2, 4, 8]),
-    ],
+    "lost", ["step_00000008.nc", "step_00000001.nc", "state.safetensors"]
 )
-def test_what_is_lost_along_the_run_is_made_again(study, lost, again):
+def test_what_is_lost_along_the_run_is_made_again_from_its_start(study, lost):
     prepared, found = study("running")
     before = found.open()["running"].to_dataset()
-    for name in lost:
-        pathlib.Path(found.path, "cells/running", name).unlink()
+    # The state has seen all steps, and there is no older one to go on from.
+    pathlib.Path(found.path, "cells/running", lost).unlink()
     count = Count()
     run(prepared, count)
-    assert [step for _, step in count.cells] == again
+    assert [step for _, step in count.cells] == [0, 1, 2, 4, 8]
+    xr_equal(before, found.open()["running"].to_dataset())
+
+
+def test_a_stop_between_cell_and_state_costs_one_step(study, tiny):
+    _, found = study("{name: running, steps: [0, 1, 2, 4]}")
+    state = pathlib.Path(found.path, "cells/running/state.safetensors")
+    older = state.read_bytes()
+    prepared = prepare(tiny("measure=[running]"))
+    run(prepared)
+    before = found.open()["running"].to_dataset()
+    state.write_bytes(older)
+    count = Count()
+    run(prepared, count)
+    assert [step for _, step in count.cells] == [8]
     xr_equal(before, found.open()["running"].to_dataset())
 
 
@@ -281,16 +291,30 @@ def test_a_run_stopped_along_the_way_goes_on_with_its_state(study, tiny):
     assert not count.cells
 
 
-def test_a_damaged_state_is_made_again(study):
-    prepared, found = study("running")
-    before = found.open()["running"].to_dataset()
+def test_a_damaged_state_is_told_and_made_again(study, tiny):
+    _, found = study("{name: running, steps: [0, 1, 2]}")
     path = pathlib.Path(found.path, "cells/running/state.safetensors")
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    found.remove_cell("running", 8)
-    run(prepared)
-    xr_equal(before, found.open()["running"].to_dataset())
+    faults = check_run(found.path).faults
+    assert [fault.path for fault in faults] == ["cells/running/state.safetensors"]
+    count = Count()
+    run(prepare(tiny("measure=[running]")), count)
+    assert [step for _, step in count.cells] == [0, 1, 2, 4, 8]
+    expected = np.cumsum([value for _, value in sorted(sums(found).items())])
+    total = found.open()["running"]
+    np.testing.assert_allclose(total["sum"][:, 0], expected, rtol=1e-4)
+    assert not check_run(found.path).faults
+
+
+def test_an_artefact_without_a_cell_is_an_orphan(study):
+    _, found = study("total")
+    cells = pathlib.Path(found.path, "cells/total")
+    (cells / "step_00000004.nc").unlink()
+    faults = check_run(found.path, repair=True).faults
+    assert [f.path for f in faults] == ["cells/total/step_00000004.mask.safetensors"]
+    assert not (cells / "step_00000004.mask.safetensors").exists()
 
 
 def test_a_step_that_fails_is_told_with_its_traceback(study):
@@ -338,12 +362,54 @@ def test_the_path_of_the_weights_is_its_length_in_plain_numpy(study):
     assert straight[0] == pytest.approx(1, rel=1e-5)
 
 
-def test_every_measurement_says_what_looks_back():
-    """Whoever has a quantity since the checkpoint before asks for that checkpoint."""
-    for spec in MEASUREMENTS:
-        measure = spec.build(**spec.tiny)
-        text = pathlib.Path(__import__(type(measure).__module__, fromlist="x").__file__)
-        assert ("since_previous" in text.read_text()) >= measure.needs_previous
+class Unread(PerCheckpoint):
+    """Reads a file that is not there, while it is compiled."""
+
+    def __call__(self, snapshot, task, *, key):
+        pathlib.Path("/nowhere/at/all").read_text()
+        raise AssertionError
+
+
+def test_a_measurement_that_cannot_read_a_file_loses_its_own_cells(study, monkeypatch):
+    more = (*_prepare_rows.MEASUREMENTS, *rows(unread=Unread))
+    monkeypatch.setattr(_prepare_rows, "MEASUREMENTS", more)
+    _, found = study("unread", "total")
+    tree = found.open()
+    assert "FileNotFoundError" in json.loads(tree["unread"].attrs["failed"])["0"]
+    assert tree["total"].sizes["step"] == 5
+
+
+def test_a_cell_that_cannot_be_written_ends_the_study(study, monkeypatch):
+    def full(*_, **__):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Study, "write_cell", full)
+    with pytest.raises(OSError, match="no space left"):
+        study("total")
+
+
+PER_CHECKPOINT = [
+    spec for spec in MEASUREMENTS if isinstance(spec.build(**spec.tiny), PerCheckpoint)
+]
+
+
+@pytest.mark.parametrize("spec", PER_CHECKPOINT, ids=lambda spec: spec.name)
+def test_who_looks_back_says_of_what_and_nobody_else_does(spec):
+    """`needs_previous` is declared, and so are the quantities that it is for."""
+    measure = spec.build(**spec.tiny)
+    task = ModAdd(5, 0.5, 0) if spec.name == "fourier" else Induction(12, 16, 3, 6)
+    size = {"d_vocab": task.d_vocab, "n_ctx": task.n_ctx, "d_model": 8, "n_heads": 2}
+    config = TransformerConfig(**size)
+
+    def outcome():
+        model = Transformer(config, key=jax.random.key(0))
+        kept = measure.observe(model, task, key=jax.random.key(1))
+        inputs = dict.fromkeys(measure.uses, kept)
+        shot = Snapshot(jnp.array(1), model, model, jnp.array(True), inputs)
+        return measure(shot, task, key=jax.random.key(1))
+
+    found = eqx.filter_eval_shape(outcome).quantities.values()
+    assert any(q.since_previous for q in found) == measure.needs_previous
 
 
 def xr_equal(a, b):

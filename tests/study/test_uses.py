@@ -17,7 +17,7 @@ from jaxcirc.study import (
     Quantity,
     StudyError,
     Use,
-    _config,
+    _prepare_rows,
     parse_use,
     prepare,
     run,
@@ -87,7 +87,7 @@ def total(factor: float = 1.0) -> Total:
 def catalogue(monkeypatch):
     builders = {"total": total, "ratio": Ratio, "base": Base, "highest": Highest}
     more = tuple(MeasurementSpec(n, n, b, {}) for n, b in builders.items())
-    monkeypatch.setattr(_config, "MEASUREMENTS", (*MEASUREMENTS, *more))
+    monkeypatch.setattr(_prepare_rows, "MEASUREMENTS", (*MEASUREMENTS, *more))
 
 
 def measured(ran, tiny, *rows: str, **more):

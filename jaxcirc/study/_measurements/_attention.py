@@ -36,7 +36,11 @@ class AttentionScores(PerCheckpoint):
     periods: tuple[int, ...] = eqx.field(static=True)
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
-        """The context must hold every block twice, and one of two tokens at least."""
+        """The context must hold every block twice, and one of two tokens at least.
+
+        Raises:
+            ValueError: it is shorter, or a period does not fit.
+        """
         if config.n_ctx < 5:
             raise ValueError(
                 f"attention: scores need a context of at least 5 tokens, for a block "
@@ -84,6 +88,10 @@ def periods_of(task: AbstractTask, config: TransformerConfig) -> tuple[int, ...]
     """Lengths of the blocks by which a task's heads are told apart.
 
     Its own that fit the model's context twice, else the longest that does.
+
+    Args:
+        task: Whose heads.
+        config: Of the model.
     """
     longest = default_periods(config.n_ctx)
     return tuple(p for p in task.periods if 2 <= p <= longest[0]) or longest

@@ -132,6 +132,9 @@ def curvature(
         n_kernel: How many of them the kernel is of.
         num_probes: Random vectors for the trace.
         num_nodes: Lanczos iterations for the largest eigenvalue.
+
+    Raises:
+        ValueError: the kernel has fewer than two examples, or more than the loss.
     """
     if not 2 <= n_kernel <= n_examples:
         raise ValueError(

@@ -81,6 +81,9 @@ def gradients(n_examples: int = 128) -> Gradients:
 
     Args:
         n_examples: Examples, at least 2.
+
+    Raises:
+        ValueError: there is one example, which agrees with nothing.
     """
     if n_examples < 2:
         raise ValueError(

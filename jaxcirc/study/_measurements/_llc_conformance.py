@@ -91,6 +91,9 @@ def llc_conformance(
     Args:
         samplers: Names as in `llc`.
         effort: Factor on the number of steps.
+
+    Raises:
+        ValueError: there is no such sampler, none at all, or no effort.
     """
     for name in samplers:
         find(SAMPLERS, name, kind="sampler")

@@ -117,6 +117,9 @@ def llc_grid(
         num_burnin: Steps before the first.
         steps_between_draws: Steps to a draw.
         n_examples: Train examples that make up the loss, at most.
+
+    Raises:
+        ValueError: an axis has no two positive, ascending values.
     """
     for name, labels in (("step_sizes", step_sizes), ("n_betas", n_betas)):
         ascending = all(a < b for a, b in zip(labels, labels[1:], strict=False))

@@ -43,6 +43,10 @@ class SolutionLLC(Once):
 def solution_of(task: AbstractTask, who: str) -> Transformer:
     """The task's solution.
 
+    Args:
+        task: Whose.
+        who: Needs it, for the message.
+
     Raises:
         ValueError: none is known.
     """

@@ -62,7 +62,11 @@ class Metrics(PerCheckpoint):
         return self.compared_with == "previous"
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
-        """Every component is there and of a kind that every metric accepts."""
+        """Every component is there and of a kind that every metric accepts.
+
+        Raises:
+            ValueError: a component is missing, or of another kind or shape.
+        """
         chosen = self._components(config, task)
         for spec in self.metrics:
             for c in chosen:
@@ -364,6 +368,9 @@ def metrics(
         n_examples: Examples for activations and gradients.
         pico_compat: As Pico Analyze computes it: biased CKA, the d_head × d_head
             product W_O W_V for `ov`.
+
+    Raises:
+        ValueError: a name, an option or a reference does not fit the metrics.
     """
     names = [metric] if isinstance(metric, str) else metric
     if pico_compat:

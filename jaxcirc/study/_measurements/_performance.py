@@ -82,6 +82,9 @@ def performance(n_examples: int = 512) -> Performance:
 
     Args:
         n_examples: Examples per split, at least 2.
+
+    Raises:
+        ValueError: there are fewer than two examples.
     """
     if n_examples < 2:
         raise ValueError(f"performance: `n_examples` must be at least 2: {n_examples}.")

@@ -29,7 +29,13 @@ TINY = {
 
 
 def train_examples(task: AbstractTask, n: int, key: Key[Array, ""]) -> Batch:
-    """The whole train split if it has at most `n` examples, else `n` of it."""
+    """The whole train split if it has at most `n` examples, else `n` of it.
+
+    Args:
+        task: Whose.
+        n: At most so many.
+        key: Of which, where they are drawn.
+    """
     batch = task.examples("train")
     if batch is not None and len(batch.tokens) <= n:
         return batch
@@ -158,6 +164,9 @@ def sampling(
         n_examples: Train examples that make up the loss, at most.
         num_leapfrog: Gradients of one trajectory of `hmc`; 20 unless given. Steep
             models, such as compiled programs, need 100.
+
+    Raises:
+        ValueError: there is no such sampler, or it takes no such number.
     """
     build = find(SAMPLERS, sampler, kind="sampler").build
     more = {} if num_leapfrog is None else {"num_leapfrog": num_leapfrog}

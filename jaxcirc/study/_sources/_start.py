@@ -1,14 +1,12 @@
 """Weights that a training starts from: a run's step, a folder or the hub."""
 
-import posixpath
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import fsspec
-
 from ..._core import digest_of, find
-from ...checkpoints import READERS, open_trajectory, tensor_hashes
+from ...checkpoints import READERS, Trajectory, tensor_hashes
 from ...models import Transformer, TransformerConfig
+from .._run_folder import seeds_of_run
 
 
 class Start(NamedTuple):
@@ -44,21 +42,13 @@ def find_start(text: str) -> Start:
     folder, at, step = text.rpartition("@")
     if not at:
         folder, step = text, ""
-    fs, root = fsspec.core.url_to_fs(folder)
-    if fs.isdir(posixpath.join(root, "training")):
-        return _of_run(text, folder, step)
+    seeds = seeds_of_run(folder)
+    if seeds:
+        return _of_run(text, folder, step, seeds[min(seeds)])
     return _of_weights(text, folder, step or None)
 
 
-def _of_run(text: str, folder: str, step: str) -> Start:
-    training = posixpath.join(folder, "training")
-    fs, root = fsspec.core.url_to_fs(training)
-    names = sorted(posixpath.basename(p) for p in fs.ls(root, detail=False))
-    seeds = [n for n in names if n[:5] == "seed_" and n[5:].isdecimal()]
-    if not seeds:
-        raise ValueError(f"training.start: {folder!r} has no checkpoints.")
-    first = min(seeds, key=lambda name: int(name[5:]))
-    found = open_trajectory(posixpath.join(training, first))
+def _of_run(text: str, folder: str, step: str, found: Trajectory) -> Start:
     chosen = int(step) if step.isdecimal() else found.steps[-1]
     if step and not step.isdecimal() or chosen not in found.steps:
         raise ValueError(
