@@ -44,6 +44,7 @@ from ._sealed import (
     is_sealed as is_sealed,
     parse_record as parse_record,
     seal as seal,
+    seal_of as seal_of,
     seal_page as seal_page,
     unseal as unseal,
 )

@@ -49,6 +49,11 @@ def is_sealed(data: bytes) -> bool:
     return data[-_TRAILER:].startswith(_MAGIC)
 
 
+def seal_of(data: bytes) -> str:
+    """The checksum that sealed bytes say they have; empty if they have none."""
+    return data[-2 * _DIGEST :].decode() if is_sealed(data) else ""
+
+
 def seal_page(html: str) -> bytes:
     """An HTML page with its checksum in a comment at its end."""
     data = html.encode()

@@ -10,8 +10,7 @@ import yaml
 
 from .._core import check_page, parse_record, read_bytes, unfinished_files
 from ..checkpoints import CheckpointError, check_tensors, open_trajectory
-from . import _cells
-from ._store import REPORT_FILE, STUDY_FILE, Place, Study
+from ._store import REPORT_FILE, STUDY_FILE, Place, RowFolder, Study
 
 
 class Fault(NamedTuple):
@@ -74,14 +73,13 @@ def check_run(path: str, *, repair: bool = False) -> Checked:
 
 def _check(study: Study, *, repair: bool) -> Checked:
     run = study.read_run()
-    fs, root = fsspec.core.url_to_fs(study.path)
     faults, files = [], 1
     for fault in _faults(study, run):
         if fault is None:
             files += 1
             continue
         if repair and fault.removable:
-            fs.rm_file(posixpath.join(root, fault.path))
+            study.folder.remove(fault.path)
             fault = fault._replace(repaired=True)
         faults.append(fault)
     if any(not fault.repaired for fault in faults):
@@ -106,21 +104,20 @@ def _notes(attrs: Mapping[Any, Any]) -> Iterator[str]:
 
 def _faults(study: Study, run: Mapping[str, Any]) -> Iterator[Fault | None]:
     """A fault for each file that has one, None for each that is as it was written."""
-    fs, root = fsspec.core.url_to_fs(study.path)
+    _, root = fsspec.core.url_to_fs(study.path)
     for full in unfinished_files(study.path):
         name = full.removeprefix(root).lstrip("/")
         yield Fault(name, "a write that was killed left this", removable=True)
     yield _study_fault(study, run)
-    if fs.exists(posixpath.join(root, REPORT_FILE)):
+    if study.folder.exists(REPORT_FILE):
         yield _page_fault(study)
-    folder = posixpath.join(root, "cells")
-    rows = sorted(fs.ls(folder, detail=False)) if fs.isdir(folder) else []
-    for row in map(posixpath.basename, rows):
-        yield _record_fault(study, f"cells/{row}/measurement.json")
-        places = study.cell_steps(row) | study.failed_steps(row)
+    for name in study.rows:
+        row = study.row(name)
+        yield _record_fault(study, f"cells/{name}/measurement.json")
+        places = row.steps | row.failed_steps
         for place in sorted(places, key=lambda p: -1 if p is None else p):
-            yield _cell_fault(study, run, row, place)
-        yield from _beside_faults(study, row, places)
+            yield _cell_fault(row, run, place)
+        yield from _beside_faults(study, row)
     yield from _training_faults(study, run)
 
 
@@ -150,17 +147,16 @@ def _record_fault(study: Study, name: str) -> Fault | None:
     return None
 
 
-def _cell_fault(
-    study: Study, run: Mapping[str, Any], row: str, step: Place
-) -> Fault | None:
-    name = study.cell_name(row, step, failed=step not in study.cell_steps(row))
+def _cell_fault(row: RowFolder, run: Mapping[str, Any], step: Place) -> Fault | None:
+    failed = step not in row.steps
+    name = row.file(step, failed=failed)
     try:
-        cell = _cells.unpack(read_bytes(posixpath.join(study.path, name)))
-    except (OSError, ValueError) as error:
-        return Fault(name, f"it is damaged: {error}", removable=True)
+        cell = row.read(step, failed=failed)
+    except CheckpointError as error:
+        return Fault(name, f"it is damaged: {error.__cause__}", removable=True)
     for artefact in json.loads(cell.attrs.get("artefacts", "{}")):
         try:
-            study.artefact(row, step, artefact)
+            row.artefact(step, artefact)
         except CheckpointError as error:
             return Fault(name, f"its artefact {artefact!r}: {error}", removable=True)
     if "steps" in run and step not in (*run["steps"], None):
@@ -173,15 +169,12 @@ def _cell_fault(
     return None
 
 
-def _beside_faults(
-    study: Study, row: str, places: set[Place]
-) -> Iterator[Fault | None]:
+def _beside_faults(study: Study, row: RowFolder) -> Iterator[Fault | None]:
     """What lies beside the cells of a row: a state, and artefacts of no cell."""
-    for name in study.stray_artefacts(row, places):
+    for name in row.stray_artefacts():
         yield Fault(name, "an artefact of a cell that is not there", removable=True)
-    if study.has_state(row):
-        name = f"cells/{row}/state.safetensors"
-        fault = _tensors_fault(study, name)
+    if row.state.exists:
+        fault = _tensors_fault(study, row.state.file)
         # Without it the row is measured from its first step on.
         yield None if fault is None else fault._replace(removable=True)
 

@@ -129,13 +129,14 @@ class Inputs:
 
     def _cell(self, row: str, place: Place) -> xr.Dataset:
         when = "" if place is None else f" at step {place}"
-        if place in self._study.cell_steps(row):
-            cell = self._study.read_cell(row, place)
+        cells = self._study.row(row)
+        if place in cells.steps:
+            cell = cells.read(place)
             if "failed" not in cell.attrs:
                 return cell
             why = cell.attrs["failed"]
-        elif place in self._study.failed_steps(row):
-            why = self._study.read_failed(row, place).attrs["failed"]
+        elif place in cells.failed_steps:
+            why = cells.read(place, failed=True).attrs["failed"]
         else:
             why = "it has not been measured"
         raise UsedHasFailed(f"it uses {row!r}, which failed{when}: {why}")

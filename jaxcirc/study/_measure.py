@@ -17,7 +17,7 @@ from ._label import Labeller
 from ._measurements import AlongRun, Once, Outcome
 from ._scopes import Runner, State, checkpoints_at_once, runner
 from ._snapshots import Loaded, Unreadable, non_finite_weights, stream_snapshots
-from ._store import Place, Study
+from ._store import Place, RowFolder, Study
 
 OnCell = Callable[[str, Place], None]
 
@@ -73,29 +73,28 @@ class Work:
         steps = [step for step in row.steps if step in self.fingerprints.steps]
         basis = Basis(row, steps, self.bases, self.trajectories, self.fingerprints)
         self.bases[row.id] = basis
-        taken = self.study.cell_steps(row.id).intersection(basis.places)
-        current = {p for p in taken if self.study.basis(row.id, p) == basis.of(p)}
+        folder = self.study.row(row.id)
+        taken = folder.steps.intersection(basis.places)
+        current = {p for p in taken if folder.basis(p) == basis.of(p)}
         if isinstance(row.measure, AlongRun):
-            current = self._with_state(row, basis, current)
+            current = _with_state(folder, basis, current)
         for place in taken - current:
-            self.study.remove_cell(row.id, place)
+            folder.remove(place)
         key = fold_name(seed_key(self.prepared.source.seed), f"measure/{row.id}")
         return _Cells(row, frozenset(basis.places) - current, basis, key)
 
-    def _with_state(
-        self, row: Measurement, basis: Basis, current: set[Place]
-    ) -> set[Place]:
-        """The cells up to which the saved state has come; all after are made again."""
-        there = current | self.study.failed_steps(row.id)
-        saved = self.study.state_basis(row.id)
-        seen: set[Place] = set()
-        for place in basis.places:
-            if place not in there:
-                break
-            seen.add(place)
-            if basis.of(place) == saved:
-                return seen
-        return set()
+
+def _with_state(folder: RowFolder, basis: Basis, current: set[Place]) -> set[Place]:
+    """The cells up to which the saved state has come; all after are made again."""
+    there, saved = current | folder.failed_steps, folder.state.basis
+    seen: set[Place] = set()
+    for place in basis.places:
+        if place not in there:
+            break
+        seen.add(place)
+        if basis.of(place) == saved:
+            return seen
+    return set()
 
 
 def measure_missing(
@@ -177,6 +176,7 @@ class _Row:
     ):
         self._row, self.missing, self._basis, self._key = cells
         self._work, self._on_cell, self._debug = work, on_cell, debug
+        self._folder = work.study.row(self._row.id)
         self._failure: Exception | None = None
         self._unwritable: OSError | None = None
         places = {row: basis.places for row, basis in work.bases.items()}
@@ -276,21 +276,20 @@ class _Row:
         artefacts = outcome.artefacts if outcome is not None else None
         cell = cell.assign_attrs(basis=self._basis.of(place))
         with self._writing():
-            self._work.study.write_cell(self._row.id, place, cell, artefacts)
+            self._folder.write(place, cell, artefacts)
         if self._on_cell is not None:
             self._on_cell(self._row.id, place)
 
     def _read_state(self, like):
-        study = self._work.study
-        seen = study.cell_steps(self._row.id) | study.failed_steps(self._row.id)
+        seen = self._folder.steps | self._folder.failed_steps
         if not seen.intersection(self._basis.places) - self.missing:
             return None  # the first step is to be made again, and so is the state
-        return study.read_state(self._row.id, like)
+        return self._folder.state.read(like)
 
     def _write_state(self, step: int, state) -> None:
         basis = self._basis.of(step)
         with self._writing():
-            self._work.study.write_state(self._row.id, basis, jax.device_get(state))
+            self._folder.state.write(basis, jax.device_get(state))
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -63,7 +63,7 @@ def plan(prepared: Prepared) -> Plan:
     """What running a study would take; compiles all of it, executes nothing."""
     model = eqx.filter_eval_shape(Transformer, prepared.model, key=jr.key(0))
     study, source = Study(prepared.config.folder), prepared.source
-    done = {row.id: study.cell_steps(row.id) for row in prepared.measurements}
+    done = {row.id: study.row(row.id).steps for row in prepared.measurements}
     cells = {
         row.id: (len(row.places), len(done[row.id].intersection(row.places)))
         for row in prepared.measurements

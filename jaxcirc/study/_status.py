@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from ._cells import ONCE
+from ._store._join import ONCE
 
 State = Literal["running", "complete", "stopped", "diverged"]
 

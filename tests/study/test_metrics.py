@@ -221,7 +221,7 @@ def test_a_measurement_that_raises_fails_its_cells_and_no_others(tmp_path, monke
     monkeypatch.undo()
     monkeypatch.setattr(Performance, "__call__", broken)
     study = run(prepared)
-    assert study.failed_steps("weights") == set()
+    assert study.row("weights").failed_steps == set()
     again = study.open()
     assert "failed" not in again["weights"].attrs
     assert np.isfinite(again["weights"]["norm"]).all()
@@ -316,7 +316,7 @@ metrics:
     last.write_bytes(good[:-10])
     with pytest.raises(CheckpointError, match=last.name):
         run(prepared)
-    assert not study.cell_steps("metrics")
+    assert not study.row("metrics").steps
     last.write_bytes(good)
     assert np.isfinite(run(prepared).open()["metrics"]["cka:resid_post"]).all()
 

@@ -111,7 +111,7 @@ def test_results_do_not_depend_on_how_many_checkpoints_are_measured_at_once(
     measure_missing(Work(prepared, other, trajectories), at_once=3)
     assert not Work(prepared, other, trajectories).missing
     for step in expected["step"].values:
-        cell = other.read_cell("performance", int(step))
+        cell = other.row("performance").read(int(step))
         for name in expected.data_vars:
             np.testing.assert_allclose(
                 cell[name], expected[name].sel(step=step), rtol=1e-5, atol=1e-6

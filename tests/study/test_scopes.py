@@ -184,11 +184,11 @@ def test_artefacts_lie_beside_their_cell_and_are_part_of_it(study):
 
 def test_a_changed_checkpoint_takes_its_artefacts_along(study):
     prepared, found = study("total")
-    found.remove_cell("total", 4)
-    assert not found.artefact_files("total", 4)
-    assert found.artefact_files("total", 8)
+    found.row("total").remove(4)
+    assert not found.row("total").artefact_files(4)
+    assert found.row("total").artefact_files(8)
     run(prepared)
-    assert found.artefact_files("total", 4)
+    assert found.row("total").artefact_files(4)
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -322,7 +322,10 @@ def test_a_step_that_fails_is_told_with_its_traceback(study):
     tree = found.open()
     failed = json.loads(tree["running"].attrs["failed"])
     assert failed["0"] == "RuntimeError: there is no way"
-    assert "there is no way" in found.read_failed("running", 0).attrs["traceback"]
+    assert (
+        "there is no way"
+        in found.row("running").read(0, failed=True).attrs["traceback"]
+    )
     assert tree["total"].sizes["step"] == 5
 
 

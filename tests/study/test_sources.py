@@ -80,7 +80,11 @@ def test_training_starts_from_published_weights(tiny, tmp_path):
         ),
     ],
 )
-def test_what_there_is_not_is_refused_before_any_work(tiny, other, words, said):
+def test_what_there_is_not_is_refused_before_any_work(
+    tiny, other, words, said, tmp_path, monkeypatch
+):
+    # A checkout in which the demo has run has a folder of this name.
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyError, match=said):
         prepare(tiny(*(word.replace("OTHER", str(other)) for word in words)))
     assert not pathlib.Path("runs").exists()
