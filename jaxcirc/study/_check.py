@@ -117,7 +117,7 @@ def _faults(study: Study, run: Mapping[str, Any]) -> Iterator[Fault | None]:
         places = row.steps | row.failed_steps
         for place in sorted(places, key=lambda p: -1 if p is None else p):
             yield _cell_fault(row, run, place)
-        yield from _beside_faults(study, row)
+        yield from _beside_faults(study, row, places)
     yield from _training_faults(study, run)
 
 
@@ -169,9 +169,11 @@ def _cell_fault(row: RowFolder, run: Mapping[str, Any], step: Place) -> Fault | 
     return None
 
 
-def _beside_faults(study: Study, row: RowFolder) -> Iterator[Fault | None]:
+def _beside_faults(
+    study: Study, row: RowFolder, places: set[Place]
+) -> Iterator[Fault | None]:
     """What lies beside the cells of a row: a state, and artefacts of no cell."""
-    for name in row.stray_artefacts():
+    for name in row.stray_artefacts(places):
         yield Fault(name, "an artefact of a cell that is not there", removable=True)
     if row.state.exists:
         fault = _tensors_fault(study, row.state.file)

@@ -32,6 +32,7 @@ from jaxcirc.study import (
     run,
 )
 from jaxcirc.study._measure import Work, measure_missing
+from jaxcirc.study._store import RowFolder
 from jaxcirc.tasks import Induction, ModAdd
 
 
@@ -386,7 +387,7 @@ def test_a_cell_that_cannot_be_written_ends_the_study(study, monkeypatch):
     def full(*_, **__):
         raise OSError("no space left")
 
-    monkeypatch.setattr(Study, "write_cell", full)
+    monkeypatch.setattr(RowFolder, "write", full)
     with pytest.raises(OSError, match="no space left"):
         study("total")
 

@@ -139,9 +139,13 @@ class RowFolder:
         own = {n.removeprefix(start).removesuffix(ARTEFACT): n for n in found}
         return {name: f"{self._below}/{file}" for name, file in own.items()}
 
-    def stray_artefacts(self) -> list[str]:
-        """Artefacts that killed writes have left without a cell, as `file` names."""
-        stems = {stem(place) for place in self.steps | self.failed_steps} | {STATE}
+    def stray_artefacts(self, places: set[Place]) -> list[str]:
+        """Artefacts of killed writes, without a cell, by their files below the run.
+
+        Args:
+            places: Where the row has cells.
+        """
+        stems = {stem(place) for place in places} | {STATE}
         strays = [n for n in self._tensor_files() if n.partition(".")[0] not in stems]
         return [f"{self._below}/{name}" for name in strays]
 
