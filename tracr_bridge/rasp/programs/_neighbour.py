@@ -9,9 +9,9 @@ class Neighbour(NamedTuple):
     """A neighbour of every position, as RASP expressions.
 
     Args:
-        value: Its value, or the position's own where there is none: RASP has no answer
-            to a comparison with nothing.
-        exists: 1 where there is one, else 0.
+        value: The neighbour's value, or the position's own where there is none, since
+            RASP has no answer to a comparison with nothing.
+        exists: 1 where there is a neighbour, else 0.
     """
 
     value: Any
