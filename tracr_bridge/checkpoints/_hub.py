@@ -16,10 +16,23 @@ _LOCAL = "To work without it, download the folder elsewhere and give its path."
 
 
 def revisions(repo: str, *, pattern: str | None = None) -> dict[int, str]:
-    """Training step -> branch or tag of a model on the hub.
+    """Training step -> branch or tag of a model on the HuggingFace hub.
+
+    A step is read off a name such as `step1000`, `step1000-tokens2B` or
+    `checkpoint-1000`; names that tell no step are left out. The hub is asked for a list
+    of names, and nothing is downloaded.
+
+    Args:
+        repo: The hub id, such as `EleutherAI/pythia-70m`.
+        pattern: A regular expression that names must contain, such as `^stage1-`; its
+            first group, if it has one, is the step.
+
+    Returns:
+        The names by step, ascending.
 
     Raises:
         CheckpointError: the hub has no such model or cannot be reached.
+        ImportError: huggingface_hub is not installed.
         ValueError: two branches have one step.
     """
     with _asking(repo, None):

@@ -58,7 +58,7 @@ class Family(NamedTuple):
         return config
 
     def config_json(self, config: TransformerConfig) -> dict[str, Any] | None:
-        """The `config.json` of a config, or None where the family cannot say it."""
+        """The `config.json` of a config, or None where the family cannot express it."""
         raw = {"model_type": self.name, "architectures": [self.architecture]}
         try:
             raw |= self.write(config)
@@ -101,7 +101,7 @@ def sizes(
 
 
 def write_sizes(config: TransformerConfig) -> dict[str, Any]:
-    """The same the other way round."""
+    """The keys of a `config.json` that `sizes` reads."""
     c = config
     return {
         "vocab_size": c.d_vocab,
