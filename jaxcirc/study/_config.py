@@ -54,7 +54,20 @@ class MeasureConfig(pydantic.BaseModel, extra="allow", frozen=True):
 
 
 class StudyConfig(pydantic.BaseModel, extra="forbid", frozen=True):
-    """A study as written; `prepare` turns it into objects."""
+    """A study as written; `prepare` turns it into objects.
+
+    Args:
+        name: Name of the study, and of its folder unless `out` says another.
+        about: A sentence on what it is for, which the report shows.
+        task: The task's `name` and its options.
+        model: The `family` and its options, where the study trains.
+        training: Options of training.
+        trajectory: Published checkpoints to measure in place of training.
+        run: Another run whose checkpoints are measured in place of training.
+        measure: The rows, in the order of the report.
+        steps: Checkpoints that rows see unless they say their own; all if None.
+        out: The run's folder; `runs/NAME` if empty.
+    """
 
     name: str = pydantic.Field(pattern=r"^\w[\w.-]*$")
     about: str = ""
@@ -69,7 +82,7 @@ class StudyConfig(pydantic.BaseModel, extra="forbid", frozen=True):
 
     @property
     def folder(self) -> str:
-        """Where the run goes."""
+        """The folder that the run goes to."""
         return self.out or f"runs/{self.name}"
 
 
@@ -144,6 +157,7 @@ class Prepared(NamedTuple):
 
 def _fingerprint(task: AbstractTask) -> str:
     # Two runs on files that have changed in between are not the same run.
+    """A hash of the arrays that a task holds."""
     state = hashlib.blake2b(digest_size=12)
     for name, leaf in named_leaves(task).items():
         state.update(name.encode())
