@@ -48,6 +48,7 @@ def commit_of(repo: str, revision: str, *, cache: str | None = None) -> str:
         CheckpointError: the hub has no such revision, or cannot be reached and it was
             never downloaded.
     """
+    # A commit stands for itself, and costs no question.
     if re.fullmatch("[0-9a-f]{40}", revision):
         return revision
     hub = _hub()
@@ -165,6 +166,7 @@ def forget(repo: str, folders: Sequence[str], *, cache: str | None = None) -> No
 
 def _needed(there: Sequence[str]) -> list[str]:
     """config.json and the weights, in the best format that the repository has."""
+    # Of weights in several formats one is enough: each has all of them.
     kind = r"pytorch_model[^/]*\.bin"
     if "model.safetensors" in there or "model.safetensors.index.json" in there:
         kind = r"model[^/]*\.safetensors"
@@ -240,6 +242,7 @@ def _is_transport(error: BaseException) -> bool:
     known = (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError)
     if isinstance(error, (*known, ConnectionError, TimeoutError)):
         return True
+    # Versions of the hub's library differ in the one they use, and none is ours.
     libraries = {"httpx", "httpx2", "httpcore", "requests", "urllib3"}
     return any(c.__module__.split(".")[0] in libraries for c in type(error).__mro__)
 

@@ -85,6 +85,7 @@ def load(
         8
     """
     path = located(source)
+    # A local path goes before a hub id that is spelt the same.
     if not os.path.exists(path):
         path = download(path, revision=revision, cache=cache)
     elif revision is not None:
@@ -94,6 +95,7 @@ def load(
         if name not in (CONFIG, *WEIGHTS):
             return _load_file(path, dtype)
         path = folder or os.curdir
+    # Such a folder has weights, and a search for `config.json` would mislead.
     if os.path.exists(os.path.join(path, "trajectory.json")):
         raise ValueError(
             f"load: {path} is a folder of this library's own checkpoints. Read the run "
@@ -213,6 +215,8 @@ def load_llama2c(path: str, *, dtype: str | None = "float32") -> Transformer:
         mlp_bias=False,
         norm="rms",
         positions="rotary",
+        # llama2.c turns neighbours, where transformers turns halves and permutes
+        # weights.
         rotary_pairing="interleaved",
         tied="lm_head.weight" not in tensors,
     )

@@ -50,6 +50,7 @@ class Parity(NamedTuple):
     def first_difference(self) -> Difference | None:
         """The first site at which the models differ, or None if they agree."""
         for row in self.rows:
+            # Asked this way round, NaN is a difference.
             if not row.relative <= self.tolerance:
                 return row
         return None
@@ -145,6 +146,7 @@ def _ours(model: Transformer, ids: np.ndarray) -> dict[str, np.ndarray]:
     """Residual sites and logits of a `Transformer`, on the host."""
     wanted = ["resid_pre", "resid_post"]
     c = model.config
+    # In parallel blocks nothing is between attention and MLP.
     wanted += ["resid_mid"] if c.sizes.d_mlp and not c.parallel else []
     with jax.default_matmul_precision("highest"):
         logits, acts = capture(model, jnp.asarray(ids), wanted)
@@ -188,6 +190,7 @@ def _hidden_states(module: Any, ids: np.ndarray, model: Transformer) -> dict[str
             device = next(module.parameters()).device
             given = torch.as_tensor(ids, dtype=torch.long, device=device)
             out = module(given, output_hidden_states=True, use_cache=False)
+    # Hooks would stay on somebody else's module.
     finally:
         for handle in handles:
             handle.remove()

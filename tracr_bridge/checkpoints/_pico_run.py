@@ -85,9 +85,11 @@ def pico_dynamics(
 
     activations, gradients = read("activations"), read("gradients")
     scale = None
+    # How the parts of several devices were put together is not known.
     if devices == 1:
         activations = {k: _unscramble(x, sub_batch) for k, x in activations.items()}
         count = len(next(iter(activations.values()))) if activations else 0
+        # With a smaller sub-batch at the end, no single number divides the sum.
         if count and count % sub_batch == 0:
             scale = count / sub_batch
             gradients = {k: g / g.dtype.type(scale) for k, g in gradients.items()}

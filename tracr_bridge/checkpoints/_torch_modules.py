@@ -69,6 +69,7 @@ def from_torch(
         family = family_of(raw)
         return from_family(family, family.config(raw), tensors, dtype=dtype)
     own = _own_rules(config)
+    # A plain module of `to_torch` keeps our names, and a family's never has them.
     if any(rule.theirs in tensors for rule in own):
         return assemble(config, own, tensors, dtype=dtype)
     family, _ = express(config)
@@ -117,11 +118,13 @@ def to_torch(model: Transformer) -> Any:
     module = transformers.AutoModelForCausalLM.from_config(
         config, attn_implementation="eager"
     )
+    # A live module may call tensors otherwise than its own files do.
     on_disk = {disk: live for live, disk in family.in_memory.items()}
     state = {
         on_disk.get(name, name): _from_numpy(torch, array)
         for name, array in disassemble(model, family.rules).items()
     }
+    # Loading casts to the module's type, which would round float64 without a word.
     module = module.to(next(iter(state.values())).dtype)
     left = module.load_state_dict(state, strict=False)
     # A tied head is the embedding itself.

@@ -198,6 +198,7 @@ def _hub_series(
         if folder not in on_disk:
             on_disk.append(folder)
         model = reading.folder(folder)
+        # The oldest goes: in order of steps it is the last to be asked for again.
         while keep is not None and len(on_disk) > keep:
             _hub.forget(repo, [on_disk.popleft()], cache=cache)
         return model
@@ -235,6 +236,7 @@ class _Watch:
         except (ValueError, OSError) as error:
             # Of a series, one that cannot be followed is as lost as a damaged one.
             raise CheckpointError(f"{self._source}, step {step}: {error}") from error
+        # A measurement is compiled once, for one model.
         if model.config != self._config:
             raise CheckpointError(
                 f"{self._source}: the checkpoint at step {step} has another config "

@@ -75,6 +75,7 @@ def _nearest_value(
     """An unembedding under which the possible value nearest to the number wins."""
     values = np.array(answers, float)
     gaps = [np.diff(values[row]).min() for row in possible if row.sum() > 1]
+    # At the value itself, the nearest other one is behind by beta gap².
     beta = sharpness / min(gaps) ** 2
     number = np.asarray(compiled.model.W_U, float)
     W_U = number * 2 * beta * values

@@ -68,6 +68,7 @@ class CompiledModel(eqx.Module):
         ['BOS', 'b']
     """
 
+    # All but the weights is static, so that a program is a pytree of its weights.
     model: Transformer
     vocab: tuple[Any, ...] = eqx.field(static=True)
     output_values: tuple[Any, ...] | None = eqx.field(static=True)
@@ -111,6 +112,7 @@ class CompiledModel(eqx.Module):
                 f"CompiledModel: {len(tokens) - 1} tokens are more than `max_seq_len` "
                 f"= {self.max_seq_len}. Compile for longer sequences."
             )
+        # BOS is in the vocabulary, and is refused anywhere but in front.
         ids = []
         for place, token in enumerate(tokens):
             found = place_of(token, self.vocab)

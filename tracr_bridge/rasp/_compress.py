@@ -194,6 +194,7 @@ def _learn(model, task, d_models, steps, batch_size, learning_rate, key):
 
         # The best is kept: compiled programs are so steep that the way there is not
         # downhill all along, and a start that loses nothing should not be left.
+        # All sizes have one shape, with zeros beyond, so that they are one program.
         W = basis * inside[None, :]
         with jax.numpy_dtype_promotion("standard"):
             start = (W, optimizer.init(W), W, jnp.float32(jnp.inf))
@@ -201,6 +202,7 @@ def _learn(model, task, d_models, steps, batch_size, learning_rate, key):
         loss, error, right = _losses(model, W, test)
         return W, right, loss, error
 
+    # Side by side the models would drive each other out of a core's cache.
     one_by_one = jax.default_backend() == "cpu"
     with jax.default_matmul_precision("highest"):
         return jax.lax.map(one, d_models) if one_by_one else jax.vmap(one)(d_models)
@@ -211,6 +213,7 @@ def _losses(model: Transformer, W: Array, batch: Batch) -> tuple[Array, Array, A
     _, before = capture(model, batch.tokens, ("resid_post",))
     logits, after = capture(project(model, W), batch.tokens, ("resid_post",))
     target = before["resid_post"]
+    # Relative, so that its weight does not depend on the scale of the program.
     error = ((after["resid_post"] @ W.T - target) ** 2).mean() / (target**2).mean()
     answers = (logits, batch.targets, batch.mask)
     return cross_entropy(*answers), error, rank_0_rate(*answers)

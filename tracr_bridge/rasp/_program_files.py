@@ -31,6 +31,7 @@ def save_program(compiled: CompiledModel, folder: str) -> None:
         >>> load_program(folder).output_values
         (0, 1, 2)
     """
+    # JSON would turn a tuple into a list, and refuse others after half the work.
     for value in (*compiled.vocab, *(compiled.output_values or ())):
         if not isinstance(value, str | int | float | bool | None):
             raise ValueError(
@@ -50,6 +51,7 @@ def save_program(compiled: CompiledModel, folder: str) -> None:
         "mlp_names": [list(row) for row in compiled.mlp_names],
         "exactness": compiled.exactness._asdict(),
     }
+    # One format for all weights: a program opens like a run of a single step.
     writer = TrajectoryWriter(folder, compiled.model.config, {"program": program})
     writer.save(0, compiled.model)
 

@@ -42,6 +42,7 @@ def disturbed(model: Transformer, scale: float, *, key: Key[Array, ""]) -> Trans
         0.1
     """
     leaves, treedef = jax.tree.flatten(model)
+    # A key for each array: with one for all, arrays of one shape have one noise.
     keys = jr.split(key, len(leaves))
     noisy = [
         x + scale * jr.normal(k, x.shape, x.dtype)
@@ -104,6 +105,7 @@ def extended(
         raise ValueError("extended: the model has no MLPs to add hidden units to.")
     sizes = {
         "n_heads": c.n_heads + heads,
+        # Follows the heads again; held, the new heads would share keys.
         "n_kv_heads": None,
         "d_mlp": c.sizes.d_mlp + d_mlp,
         "d_model": c.d_model + d_model,

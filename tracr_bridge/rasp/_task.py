@@ -51,6 +51,7 @@ class ProgramTask(AbstractTask):
         said = [spec.reference(s) for s in sequences]
         values = {a for row in said for a in row if a is not None}
         n_train = round(train_fraction * len(sequences))
+        # A single answer has no loss to learn from, and no solution to measure.
         if len(values) < 2 or not 0 < n_train < len(sequences):
             raise ValueError(
                 f"rasp: {len(sequences)} sequences of {spec.name} have {len(values)} "
@@ -103,6 +104,7 @@ class ProgramTask(AbstractTask):
             key: The 16 are drawn from it.
         """
         example = batch.tokens.shape[:-1]
+        # A single other sequence often has the same answer.
         rows = jr.randint(key, (*example, 16), 0, self.train.tokens.shape[0])
         offered = jax.tree.map(lambda x: x[rows], self.train)
         changed = _changed(batch, offered).sum(axis=-1)
@@ -140,6 +142,8 @@ class ProgramTask(AbstractTask):
         rows, places = np.nonzero(mask)
         possible = np.zeros((self.n_ctx, len(self.answers)), bool)
         possible[places, targets[rows, places]] = True
+        # Only answers that occur at a position have to be told apart there, which
+        # keeps logits small.
         return classifier(
             compile_named(self.program), self.vocab, self.answers, possible
         )

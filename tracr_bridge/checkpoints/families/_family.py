@@ -49,11 +49,13 @@ class Family(NamedTuple):
         fields = Fields(self.name, raw)
         try:
             config = self.read(fields)
+        # A config is somebody else's: any value may be of any kind.
         except (TypeError, KeyError, AttributeError, ArithmeticError) as error:
             raise UnsupportedOption(
                 f"config.json of {self.name}: a value is missing or not of its kind "
                 f"({type(error).__name__}: {error})."
             ) from error
+        # A key that nobody asked for may change what the model computes.
         fields.finish()
         return config
 
@@ -62,6 +64,7 @@ class Family(NamedTuple):
         raw = {"model_type": self.name, "architectures": [self.architecture]}
         try:
             raw |= self.write(config)
+            # Reading it again finds whatever the family has no key for.
             same = self.read(Fields(self.name, raw)) == config
         except (ValueError, TypeError):
             return None

@@ -54,6 +54,7 @@ class Rule(NamedTuple):
         """The shape that the tensor has to have."""
         axes = self._axes(shapes)
         blank = jax.ShapeDtypeStruct(tuple(axes.values()), "float32")
+        # Einops itself says the shape; no array is made for it.
         return jax.eval_shape(lambda x: rearrange(x, self._back(), **axes), blank).shape
 
     def read(self, tensor: Any, shapes: Shapes) -> Sequence[Any]:

@@ -67,6 +67,7 @@ def _entry(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
         kind = str(dtype)[:40]
         return unreadable(f"is of type {kind}; only numbers are read", shape)
     length = math.prod(shape) * dtype.itemsize
+    # A header may promise more than there is, and be believed by an allocation.
     if info.file_size - start != length:
         return unreadable(f"of shape {shape} is cut short; the file is damaged", shape)
 

@@ -124,6 +124,7 @@ def _entry(path: str, name: str, key: str, value: dict[str, Any], start: int) ->
     kind = value.get("dtype")
     dtype = DTYPES.get(kind) if isinstance(kind, str) else None
     if dtype is None:
+        # Others of the file may be all that is asked for.
         return unreadable(
             f"is of type {str(kind)[:20]}, which is not read here; known are "
             f"{', '.join(DTYPES)}",

@@ -108,6 +108,7 @@ class Tensors(Mapping[str, Any]):
             raise CheckpointError(f"{self.name}: {name!r} {entry.fault}.")
         with reading(self.name):
             array = entry.read()
+        # Sizes were planned by what was announced.
         if array.shape != entry.shape or array.dtype != entry.dtype:
             raise CheckpointError(f"{self.name}: tensor {name!r} is not as announced.")
         return array

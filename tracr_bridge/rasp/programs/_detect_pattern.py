@@ -46,5 +46,6 @@ SPEC = ProgramSpec(
     reference=_reference,
     vocab=("a", "b", "c"),
     max_seq_len=6,
+    # Of random sequences, one in seven holds the pattern.
     kind=lambda tokens: "".join(tokens).count("abc"),
 )

@@ -38,6 +38,7 @@ def dominant_peak() -> Any:
         falls = language.SequenceMap(lambda down, e: down or not e, falls, far_exists)
         both = language.SequenceMap(lambda a, b: a and b, drops, falls)
         side = language.SequenceMap(lambda ok, e: ok or not e, both, near_exists)
+        # Names become labels of directions, by which the sides are told apart.
         sides.append(side.named(f"clear{step:+d}"))
     return language.SequenceMap(lambda a, b: a and b, *sides).named("dominant_peak")
 

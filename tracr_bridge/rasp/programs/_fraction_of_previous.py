@@ -32,6 +32,7 @@ def fraction_of_previous(token: str = "x") -> Any:
         [1, 0.5, 0.6666666666666666, 0.5]
     """
     language = rasp()
+    # Only numerical values are averaged by a head; categories would be looked up.
     is_token = language.numerical(
         language.Map(lambda t: 1 if t == token else 0, language.tokens)
     ).named(f"is_{token}")
@@ -45,6 +46,7 @@ def _reference(tokens: list[Any]) -> list[float]:
 
 def _with_some(rng: np.random.Generator, vocab: tuple, length: int) -> list[Any]:
     """Random letters, of which each is an "x" at a rate that the sequence has drawn."""
+    # At one rate for all, shares would be near it at every late position.
     rate = rng.uniform()
     others = [vocab[i] for i in rng.integers(1, len(vocab), length)]
     return [vocab[0] if rng.uniform() < rate else other for other in others]

@@ -43,6 +43,7 @@ def _nearly(rng: np.random.Generator, vocab: tuple, length: int) -> list[Any]:
     """A palindrome of which some random places, possibly none, are drawn again."""
     half = [vocab[i] for i in rng.integers(0, len(vocab), (length + 1) // 2)]
     tokens = half + half[: length // 2][::-1]
+    # Random sequences have hardly any place that equals its mirror.
     for place in rng.permutation(length)[: rng.integers(0, length // 2 + 1)]:
         tokens[place] = vocab[rng.integers(0, len(vocab))]
     return tokens

@@ -38,6 +38,7 @@ def peak() -> Any:
 
 def _reference(values: list[Any]) -> list[bool]:
     """Which values are above both their neighbours, the ends being bounded by -inf."""
+    # Beyond the ends stands what every value exceeds.
     padded = [float("-inf"), *values, float("-inf")]
     return [
         padded[i] > padded[i - 1] and padded[i] > padded[i + 1]

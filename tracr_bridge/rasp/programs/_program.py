@@ -85,6 +85,7 @@ def library() -> Any:
 
 def _load(name: str) -> Any:
     try:
+        # Loaded here and not above, so that rows and tasks are there without tracr.
         return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(

@@ -22,6 +22,7 @@ def edge_cases(vocab: tuple[Any, ...], length: int) -> Iterator[Tokens]:
     """Constant, alternating, rising and falling sequences."""
     for value in vocab:
         yield [value] * length
+    # Of a large vocabulary, pairs alone would be more than is asked for.
     for pair in itertools.permutations(vocab[:8], 2):
         yield [pair[i % 2] for i in range(length)]
     rising = [vocab[i * len(vocab) // length] for i in range(length)]
@@ -64,6 +65,7 @@ def sequences(
             edge_cases(vocab, length),
             (draw(rng, vocab, length) for _ in range(TRIES * n)),
         )
+        # A dictionary keeps the order of proposals, which a set would not.
         found = {tuple(s): None for s in proposals}
     usable = [list(t) for t in found if valid is None or valid(list(t))]
     kept = _balanced(usable, n, kind) if len(usable) > n else usable

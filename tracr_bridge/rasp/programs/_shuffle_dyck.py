@@ -69,11 +69,14 @@ def _balanced(tokens: list[Any], pairs: tuple[str, ...]) -> bool:
 
 def _maybe_balanced(rng: np.random.Generator, vocab: tuple, length: int) -> list[Any]:
     """Interleaved balanced brackets half of the time, else random ones."""
+    # Random brackets of this length are balanced in a few cases of a hundred.
     if rng.uniform() < 0.5:
         return [vocab[i] for i in rng.integers(0, len(vocab), length)]
     tokens: list[Any] = []
     for _ in range(length // 2):
         kind = 2 * int(rng.integers(0, len(vocab) // 2))
+        # Anywhere, so that kinds cross; the opening one goes in second, before the
+        # other.
         first, second = sorted(rng.integers(0, len(tokens) + 1, 2))
         tokens.insert(second, vocab[kind + 1])
         tokens.insert(first, vocab[kind])

@@ -57,6 +57,7 @@ def sort(max_seq_len: int = LENGTH) -> Any:
         [1, 1, 2, 3]
     """
     tokens = rasp().tokens
+    # Values differ by 1 at least, so ties are broken by less than 1.
     return library().make_sort(tokens, tokens, max_seq_len=max_seq_len, min_key=1)
 
 
