@@ -14,8 +14,8 @@ class Loaded(NamedTuple):
     """The checkpoint of one step, of all seeds.
 
     Args:
-        step: Which.
-        model: Arrays have a leading axis of seeds.
+        step: The training step.
+        model: The models of all seeds; arrays have a leading axis of seeds.
         previous: The checkpoint before it; None if there is none, if it cannot be read,
             or if nobody looks back.
     """
@@ -29,8 +29,8 @@ class Unreadable(NamedTuple):
     """A step whose checkpoint cannot be read.
 
     Args:
-        step: Which.
-        error: Why.
+        step: The training step.
+        error: Why it cannot be read.
     """
 
     step: int
@@ -98,4 +98,5 @@ def non_finite_weights(loaded: Loaded) -> dict[str, str]:
 
 @jax.jit
 def _all_finite(leaves: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Whether each leaf is finite, in one program for all."""
     return {name: jnp.isfinite(leaf).all() for name, leaf in leaves.items()}

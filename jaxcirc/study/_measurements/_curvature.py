@@ -36,13 +36,13 @@ class Curvature(PerCheckpoint):
 
     @property
     def needs_previous(self) -> bool:
-        """For what has changed since."""
+        """Always: the velocity of the kernel is from the checkpoint before."""
         return True
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """Each a number per checkpoint."""
+        """Numbers of the Hessian, of Fisher information and of the tangent kernel."""
         batch = task.sample(
             self.n_examples, split="train", key=fold_name(key, "examples")
         )
@@ -99,6 +99,7 @@ def _last(example: Batch) -> Array:
 
 
 def _answer_logits(model: Transformer, batch: Batch) -> Array:
+    """Logits at the last position of each example that counts."""
     return _answers(model, batch)[0]
 
 
@@ -111,6 +112,7 @@ def _answers(model: Transformer, batch: Batch) -> tuple[Array, Array]:
 
 
 def _margins(model: Transformer, batch: Batch) -> Array:
+    """The logit of the right answer minus the mean of all, by example."""
     logits, right = _answers(model, batch)
     return jnp.where(right, logits, 0).sum(axis=-1) - logits.mean(axis=-1)
 
