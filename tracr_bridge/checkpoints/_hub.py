@@ -92,9 +92,9 @@ def download(
     on where it stopped.
 
     Args:
-        repo: Its hub id.
+        repo: The hub id.
         revision: A branch, tag or commit.
-        cache: The hub's usual cache if None.
+        cache: Where downloads go; the hub's usual cache if None.
 
     Raises:
         CheckpointError: the hub has no such model or revision, or cannot be reached.
@@ -121,7 +121,13 @@ def download(
 def download_file(
     repo: str, name: str, *, revision: str | None = None, cache: str | None = None
 ) -> str:
-    """One file of a revision, by its path in the cache.
+    """The path, in the cache, of one file of a revision.
+
+    Args:
+        repo: The hub id.
+        name: The file's path in the repository.
+        revision: A branch, tag or commit.
+        cache: Where downloads go; the hub's usual cache if None.
 
     Raises:
         CheckpointError: the hub has no such file or cannot be reached.
@@ -177,7 +183,7 @@ def _needed(there: Sequence[str]) -> list[str]:
 
 
 class _asking:
-    """What can go wrong between here and the hub, as one clear error."""
+    """A context in which what goes wrong on the way to the hub is one clear error."""
 
     def __init__(self, repo: str, revision: str | None):
         self.repo, self.revision = repo, revision
@@ -215,6 +221,7 @@ class _asking:
             ) from error
 
     def _near(self) -> str:
+        """A sentence on revisions with names near the one that is not there."""
         try:
             refs = _hub().HfApi().list_repo_refs(self.repo)
         except Exception as error:
@@ -231,7 +238,7 @@ class _asking:
 
 
 def _answers() -> tuple[type[BaseException], ...]:
-    """What the hub says, as against not being reached."""
+    """Errors by which the hub says no, as against not being reached."""
     errors = _hub().errors
     return (errors.RepositoryNotFoundError, errors.RevisionNotFoundError)
 
@@ -248,6 +255,11 @@ def _is_transport(error: BaseException) -> bool:
 
 
 def _hub() -> Any:
+    """The library of the hub.
+
+    Raises:
+        ImportError: it is not installed.
+    """
     try:
         return importlib.import_module("huggingface_hub")
     except ImportError as error:

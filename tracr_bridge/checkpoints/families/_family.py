@@ -11,7 +11,7 @@ from ._rule import Rule
 
 
 class Family(NamedTuple):
-    """How HuggingFace keeps one kind of model.
+    """A row of the catalogue: how HuggingFace keeps one kind of model.
 
     Args:
         name: `model_type` in its `config.json`.
@@ -26,6 +26,11 @@ class Family(NamedTuple):
         buffers: Patterns of tensors that hold no weights.
         block: The module of a layer in a live model.
         resid_mid: The module that reads the residual stream after attention.
+
+    Example:
+        >>> from tracr_bridge import FAMILIES
+        >>> [row.name for row in FAMILIES][:3]
+        ['gpt2', 'gpt_neox', 'llama']
     """
 
     name: str
@@ -123,10 +128,10 @@ def write_sizes(config: TransformerConfig) -> dict[str, Any]:
 def layer_windows(
     fields: Fields, n_layers: int, window: int | None
 ) -> tuple[int | None, ...]:
-    """Windows by layer, from `layer_types`.
+    """The window of each layer, from the key `layer_types`.
 
     Raises:
-        UnsupportedOption: it does not name each layer, or some have a window and
+        UnsupportedOption: the key does not name each layer, or some have a window and
             nothing says how long.
     """
     kinds = fields.get("layer_types")
