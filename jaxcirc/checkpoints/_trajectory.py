@@ -147,6 +147,7 @@ class Trajectory:
         pending: collections.deque = collections.deque()
         with concurrent.futures.ThreadPoolExecutor(max_workers=1) as reader:
             while waiting or pending:
+                # One reader, so that what is read ahead is bounded and in order.
                 while waiting and len(pending) <= prefetch:
                     step = waiting.popleft()
                     pending.append((step, reader.submit(self._read, step)))

@@ -94,6 +94,7 @@ def calibration_grid(
         >>> figure.data[0].z.tolist(), len(figure.layout.shapes)
         ([[1.0, 2.0]], 1)
     """
+    # A negative estimate has no logarithm; its cell still says the number.
     shown = np.where(values > 0, values, np.nan)
     text = [
         [_cell(v, s) for v, s in zip(row, status, strict=True)]
@@ -172,8 +173,10 @@ def coefficient_rows(
     apart = 0.22
     for i, found in enumerate(estimates):
         colour = COLOURS[i % len(COLOURS)]
+        # Around the row, so that with one way marks stand on it.
         shift = apart * (i - (len(estimates) - 1) / 2)
         values = np.asarray(found.values, float)
+        # A single chain has no error, and its bar no length.
         errors = np.nan_to_num(np.asarray(found.errors, float))
         text = [
             f"{plain(t)}, {plain(found.name)}: {_estimate(v, e)} {n}"
@@ -278,6 +281,7 @@ def conformance_scatter(
                 },
             )
         )
+    # Left alone, plotly labels 2 and 5 as bare digits between decades.
     ticks = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
     kept = [t for t in ticks if ends[0] <= t <= ends[1]]
     axis = {

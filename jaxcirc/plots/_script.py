@@ -19,4 +19,5 @@ def plotly_script() -> str:
         >>> "</script" in plotly_script()
         False
     """
+    # A copy in each figure would make a page of ten figures 50 MB.
     return plotly.offline.get_plotlyjs()

@@ -57,12 +57,14 @@ def change_timeline(moves: Sequence[Move]) -> go.Figure:
         >>> rises.text, len(falls.x)
         (('0.1 → 0.9 between steps 100 and 200',), 0)
     """
+    # Once, and before names are compared: the axis and the marks must agree.
     moves = [move._replace(series=plain(move.series)) for move in moves]
     names = list(dict.fromkeys(move.series for move in moves))
     figure = go.Figure()
     lines_x, lines_y = [], []
     for move in moves:
         ends = step_positions([move.from_step, move.to_step])
+        # Nothing between them breaks the line, so that one trace draws all bars.
         lines_x += [*ends, None]
         lines_y += [move.series, move.series, None]
     figure.add_trace(

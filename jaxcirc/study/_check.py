@@ -179,6 +179,7 @@ def _cell_fault(
             return Fault(name, f"its artefact {artefact!r}: {error}", removable=True)
     if "steps" in run and step not in (*run["steps"], None):
         return Fault(name, "its checkpoint is no longer there", removable=True)
+    # Runs of earlier versions record no fingerprints, and are not at fault for it.
     now = run.get("checkpoints", {}).get(str(step), {}).get("fingerprint")
     basis = json.loads(cell.attrs.get("basis", "{}")).get("checkpoint", now)
     if now is not None and basis != now:

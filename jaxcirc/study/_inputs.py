@@ -121,6 +121,7 @@ class Inputs:
         def array(values: Any) -> jax.Array:
             whole = np.asarray(values)
             if seedless:
+                # What was found once holds for every seed.
                 whole = np.broadcast_to(whole, (self._seeds, *whole.shape))
             return jnp.asarray(whole)
 
@@ -171,6 +172,7 @@ def _observed(
     found = []
     for models in zip(*(t.stream(steps) for t in trajectories), strict=True):
         found.append(observe(stack_trees([model for _, model in models]), task, key))
+        # After the first its size is known, and the others have not been loaded.
         if len(found) == 1:
             _check_memory(name, tree_bytes(found[0]) * len(steps), len(steps))
     if not many:
@@ -185,6 +187,7 @@ def _check_memory(name: str, needed: int, steps: int) -> None:
         ValueError: it does.
     """
     available = device_memory()
+    # The other half is for the checkpoint at hand and what measuring it takes.
     if available is not None and needed > 0.5 * available:
         raise ValueError(
             f"{name} 'all': what is compared takes {needed / 1e9:.3g} GB at {steps} "

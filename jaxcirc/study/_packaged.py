@@ -24,6 +24,7 @@ class PackagedStudy(NamedTuple):
         return first.removeprefix("#").strip()
 
 
+# A file is a row: `jaxcirc list` and the tests find it by its name.
 PACKAGED = tuple(
     PackagedStudy(path.stem, path) for path in sorted(_FOLDER.glob("[a-z]*.yaml"))
 )

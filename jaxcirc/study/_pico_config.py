@@ -84,6 +84,7 @@ def convert_pico(text: str, source: str) -> Converted:
     notes: list[str] = []
     rows = [_metric(row, source, notes) for row in old["metrics"]]
     steps = _steps(old["steps"], notes)
+    # The model has at least the layers that are measured.
     layers = [n for row in rows for c in row["components"] for n in c.get("layers", [])]
     study = {
         "name": _name(str(old.get("analysis_name", "pico"))),

@@ -109,5 +109,6 @@ def _measuring(row: Measurement, prepared: Prepared) -> int | str | None:
     """The peak memory of a row in bytes, None where it fits itself, or why not."""
     try:
         return measuring_memory(row, prepared)
+    # One row that cannot be compiled leaves the figures of the others.
     except ValueError as error:
         return str(error)

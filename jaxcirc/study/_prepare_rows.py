@@ -154,6 +154,7 @@ def _check_uses(
         for name, use in row.uses.items():
             given = (row.measure, places, steps, task)
             attempt(lambda n=name, u=use, g=given: check_use(n, u, *g), faults)
+    # A circle is told of rows that are right by themselves.
     if not faults:
         attempt(lambda: order({row.id: row.uses for row in rows}), faults)
 

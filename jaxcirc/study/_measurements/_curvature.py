@@ -46,8 +46,10 @@ class Curvature(PerCheckpoint):
         batch = task.sample(
             self.n_examples, split="train", key=fold_name(key, "examples")
         )
+        # The kernel takes a gradient of the model for each example, in memory at once.
         few = jax.tree.map(lambda x: x[: self.n_kernel], batch)
         objective = CrossEntropy()
+        # Products with the Hessian are differences that half precision rounds away.
         model, previous = widened(snapshot.model), widened(snapshot.previous)
         loss = (objective, model, batch)
         trace = hessian_trace(

@@ -109,7 +109,9 @@ class Ablations(Once):
             _ablated(solution, heads, mlps, examples.tokens)
             for heads, mlps in parts.values()
         ]
+        # Ablations are numbers and not programs, so all are one sweep.
         stacked = stack_trees(models)
+        # Shapes of ones: the mask broadcasts and takes no memory.
         weights = jax.tree.map(
             lambda x: jnp.ones((1,) * x.ndim, bool),
             eqx.filter(models[0], eqx.is_inexact_array),

@@ -150,6 +150,8 @@ class Metrics(PerCheckpoint):
             for label, part in parts.items():
                 one, other = own[spec.name][label], target[spec.name][label]
                 result, extra = self._compare(spec, part, one, other)
+                # A curve says what it is compared with, so that two references are told
+                # apart.
                 told = spec._replace(
                     summary=f"{spec.summary}; compared with {self._compared_with}"
                 )
@@ -204,9 +206,13 @@ class Metrics(PerCheckpoint):
             return _over(pair, lead, own, other)
 
         if self.compared_with == "all":
+            # One at a time: all comparisons at once would hold a copy for each
+            # checkpoint.
             found = jax.lax.map(with_one, target)
             return _last(found), ("reference_step",)
         if self.compared_with == "layers":
+            # An embedding has no other layer to compare with, and is compared with
+            # itself.
             if part.dims[:1] != ("layer",):
                 return with_one(target), ()
             n = jax.tree.leaves(target)[0].shape[0]
@@ -271,6 +277,8 @@ class Metrics(PerCheckpoint):
                 own = tuple(options.get("periods", ())) or periods_of(task, config)
                 options["periods"] = own
             made = build(config, **options)
+            # A label is part of a quantity's name, and the second would replace the
+            # first.
             if made.label in {c.label for c in chosen}:
                 raise ValueError(
                     f"metrics: two components would be called {made.label!r}; give "

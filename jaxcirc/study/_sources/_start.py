@@ -39,6 +39,7 @@ def find_start(text: str) -> Start:
     Raises:
         ValueError: there is no such run, step or model, or it is damaged.
     """
+    # From the right: a folder may have the sign in its name.
     folder, at, step = text.rpartition("@")
     if not at:
         folder, step = text, ""
@@ -84,5 +85,6 @@ def _of_weights(text: str, source: str, revision: str | None) -> Start:
             f"training.start: {text!r} holds no transformer to train but a "
             f"{type(model).__name__}."
         )
+    # By the weights and not by their address, where others may be put.
     name = lambda: digest_of(tensor_hashes(model))
     return Start(text, model.config, lambda: model, name)
