@@ -29,6 +29,7 @@ def attempt(what: str, make: Callable[[], T]) -> T | Failure:
     """
     try:
         return make()
+    # A section may be of somebody else's package, and raise anything.
     except Exception as error:
         reason = f"{what} cannot be shown ({type(error).__name__}: {error})."
         warnings.warn(f"render: {reason} The rest of the page is whole.", stacklevel=3)

@@ -34,6 +34,7 @@ def prominent_head(score: xr.DataArray) -> ProminentHead:
         score: Scores with axes `step`, `seed`, `layer` and `head`.
     """
     mean = score.mean("seed").transpose("step", "layer", "head").values.astype(float)
+    # NaN would win every `argmax`.
     known = np.where(np.isfinite(mean), mean, -np.inf)
     finite = np.flatnonzero(np.isfinite(mean).any(axis=(1, 2)))
     if not len(finite):

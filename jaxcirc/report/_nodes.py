@@ -32,6 +32,7 @@ def view_of(name: str, nodes: Mapping[str, Node]) -> View:
         name: Name of the node.
         nodes: All nodes by name.
     """
+    # The page has one budget, in which all that have sliders share.
     explored = sum(node.section.explorer is not None for node in nodes.values())
     return View(name, nodes[name].data, nodes, share(explored))
 

@@ -41,11 +41,13 @@ def origin_rows(tree: xr.DataTree) -> list[tuple[str, str]]:
 def sitting_table(tree: xr.DataTree) -> tuple[list[str], list[tuple]] | None:
     """A header and a row for each sitting; None where there was one."""
     sittings = _sittings(tree)
+    # A single sitting is told already by the rows on the whole run.
     if len(sittings) < 2:
         return None
     rows, before = [], {}
     for sitting in sittings:
         versions = sitting.get("versions", {})
+        # Only what is new, or a change would drown in versions that stayed.
         changed = {k: v for k, v in versions.items() if v != before.get(k)}
         told = ", ".join(f"{name} {version}" for name, version in changed.items())
         rows.append(

@@ -14,6 +14,7 @@ def results(tree: xr.DataTree) -> dict[str, xr.Dataset]:
     found = {}
     for name, node in tree.children.items():
         data = node.to_dataset()
+        # Sections may then rely on the axis, as training and older runs may lack it.
         if "step" in data.dims and "seed" not in data.dims:
             followed = [
                 k for k, array in data.data_vars.items() if "step" in array.dims

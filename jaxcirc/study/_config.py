@@ -37,7 +37,7 @@ Steps = list[Step] | StepRange | None
 
 
 class MeasureConfig(pydantic.BaseModel, extra="allow", frozen=True):
-    """One measurement: its name in the catalogue, and its options.
+    """One row as a study writes it: a measurement's name, and its options.
 
     Its `id` names a folder, a node of the results and a part of the page.
     """
@@ -49,7 +49,7 @@ class MeasureConfig(pydantic.BaseModel, extra="allow", frozen=True):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What goes to the measurement itself."""
+        """The options that go to the measurement itself."""
         return dict(self.model_extra or {})
 
 
@@ -90,11 +90,11 @@ class Measurement(NamedTuple):
     """A row that is ready to run.
 
     Args:
-        id: What its results are called.
-        name: Of its kind, in the catalogue.
-        options: As the study gives them.
-        steps: Checkpoints that it sees; none of a row that runs once.
-        measure: What it does.
+        id: The name of its results.
+        name: The name of its kind in the catalogue.
+        options: Its options as the study gives them.
+        steps: Checkpoints that it sees; none if it runs once.
+        measure: The measurement.
         uses: What else it sees, by name: what the study says, and what its options do.
         asked: Names that the study itself says.
     """
@@ -109,7 +109,7 @@ class Measurement(NamedTuple):
 
     @property
     def places(self) -> tuple[int | None, ...]:
-        """Where its cells are: its steps, or one without a step."""
+        """The steps of its cells, or None alone where it runs once."""
         return (None,) if isinstance(self.measure, Once) else self.steps
 
 
@@ -118,11 +118,11 @@ class Prepared(NamedTuple):
 
     Args:
         config: The study as written.
-        task: What is learnt.
-        model: What its checkpoints are of.
-        source: Where they come from.
+        task: The task that is learnt.
+        model: The config of the checkpoints.
+        source: Where the checkpoints come from.
         said: The options that the study gives for that.
-        measurements: What is done to them.
+        measurements: The rows.
     """
 
     config: StudyConfig
@@ -145,7 +145,7 @@ class Prepared(NamedTuple):
         return [row for stage in self.stages for row in stage]
 
     def identity(self) -> dict[str, Any]:
-        """What decides the weights: a folder begun with another is refused."""
+        """Plain values that decide the weights; a folder of others is refused."""
         identity = {
             "task": dict(self.config.task),
             "data": _fingerprint(self.task),
