@@ -118,7 +118,7 @@ class TrajectoryWriter:
 
     @property
     def _index(self) -> dict[str, Any]:
-        """What is on disk now: another writer's steps are not to be lost."""
+        """The index that is on disk now, since another writer may have added steps."""
         fs, root = fsspec.core.url_to_fs(self.path)
         there = fs.exists(posixpath.join(root, INDEX))
         return _read_index(self.path) if there else self._head
@@ -144,7 +144,11 @@ class TrajectoryWriter:
         self._replace_steps(self._index["steps"] | {str(step): entry})
 
     def discard(self, step: int) -> None:
-        """Remove a step, if it is there: a model that turned out to be broken."""
+        """Remove a step, if it is there: a model that turned out to be broken.
+
+        Args:
+            step: The training step.
+        """
         steps = dict(self._index["steps"])
         if entry := steps.pop(str(step), None):
             self._replace_steps(steps)

@@ -81,7 +81,11 @@ class ProgramTask(AbstractTask):
         return len(self.answers)
 
     def examples(self, split: Split) -> Batch:
-        """Every sequence of a split."""
+        """Every sequence of a split.
+
+        Args:
+            split: `train` or `test`.
+        """
         return self.train if split == "train" else self.test
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
@@ -149,7 +153,11 @@ class ProgramTask(AbstractTask):
         )
 
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
-        """The program's tokens as text."""
+        """The program's tokens as text.
+
+        Args:
+            tokens: Ids of the task.
+        """
         return [str(self.vocab[t]) for t in np.asarray(tokens).tolist()]
 
     def describe(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ _FORM = re.compile(r"(?P<of>.+?)(?:@(?P<at>[^@]*))?")
 
 
 class Use(NamedTuple):
-    """One thing that a row uses.
+    """One thing that a row uses: another row's outcome, or a checkpoint.
 
     Args:
         of: `model` for the study's own checkpoints, the id of another row, or the

@@ -47,6 +47,9 @@ class Family(NamedTuple):
     def config(self, raw: Mapping[str, Any]) -> TransformerConfig:
         """Our config for a parsed `config.json`.
 
+        Args:
+            raw: The parsed file.
+
         Raises:
             UnsupportedOption: it asks for what the model cannot do, or lacks a size.
             ValueError: its sizes do not fit each other.
@@ -65,7 +68,11 @@ class Family(NamedTuple):
         return config
 
     def config_json(self, config: TransformerConfig) -> dict[str, Any] | None:
-        """The `config.json` of a config, or None where the family cannot express it."""
+        """The `config.json` of a config, or None where the family cannot express it.
+
+        Args:
+            config: Our config.
+        """
         raw = {"model_type": self.name, "architectures": [self.architecture]}
         try:
             raw |= self.write(config)

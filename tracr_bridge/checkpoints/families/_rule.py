@@ -38,7 +38,11 @@ class Rule(NamedTuple):
         return tuple(prefix + name for name in self.ours)
 
     def names(self, n_layers: int) -> list[str]:
-        """The tensors' names, in order of layers."""
+        """The tensors' names, in order of layers.
+
+        Args:
+            n_layers: Layers of the model; a rule outside of layers has one name.
+        """
         count = n_layers if self.per_layer else 1
         return [self.theirs.format(layer=layer) for layer in range(count)]
 
@@ -51,23 +55,38 @@ class Rule(NamedTuple):
         return dict(zip(letters, shape, strict=True))
 
     def shape(self, shapes: Shapes) -> tuple[int, ...]:
-        """The shape that the tensor has to have."""
+        """The shape that the tensor has to have.
+
+        Args:
+            shapes: Shapes of our weights, by their paths.
+        """
         axes = self._axes(shapes)
         blank = jax.ShapeDtypeStruct(tuple(axes.values()), "float32")
         # Einops itself says the shape; no array is made for it.
         return jax.eval_shape(lambda x: rearrange(x, self._back(), **axes), blank).shape
 
     def read(self, tensor: Any, shapes: Shapes) -> Sequence[Any]:
-        """Our weights, one for each of `ours`, as views of the tensor if possible."""
+        """Our weights, one for each of `ours`, as views of the tensor if possible.
+
+        Args:
+            tensor: The tensor as it is on disk.
+            shapes: Shapes of our weights, by their paths.
+        """
         out = rearrange(tensor, self.layout, **self._axes(shapes))
         return list(out) if len(self.ours) > 1 else [out]
 
     def write(self, weights: Sequence[Any], shapes: Shapes) -> Any:
-        """The tensor that holds these weights."""
+        """The tensor that holds these weights.
+
+        Args:
+            weights: Our weights, one for each of `ours`, of one layer.
+            shapes: Shapes of our weights, by their paths.
+        """
         whole = list(weights) if len(self.ours) > 1 else weights[0]
         return rearrange(whole, self._back(), **self._axes(shapes))
 
     def _back(self) -> str:
+        """The layout in the other direction."""
         theirs, ours = self.layout.split("->")
         return f"{ours} -> {theirs}"
 
