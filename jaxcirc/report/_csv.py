@@ -33,6 +33,7 @@ def to_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _inert(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula."""
     if not isinstance(cell, str):
         return cell
     runs = cell.startswith(_FORMULA) or (cell.startswith("-") and not _is_number(cell))
@@ -40,6 +41,7 @@ def _inert(cell: Any) -> Any:
 
 
 def _is_number(text: str) -> bool:
+    """Whether a text is a number, so that a minus in front is only a sign."""
     try:
         float(text)
     except ValueError:

@@ -61,19 +61,35 @@ def trajectory(
             first group, if it has one, is the step.
         branch: A branch of the hub whose commits are the checkpoints, as pico-train
             pushes them.
-        dtype: Of the weights; None keeps the checkpoints' own.
+        dtype: The type of the weights; None keeps the checkpoints' own.
         cache: Where downloads go; the hub's usual cache if None.
         keep: Downloaded checkpoints to keep on disk at most; all if None.
         cfg: For TransformerLens weights, what `from_transformer_lens` takes.
         ignore: Patterns (regular expressions) of tensors to leave out.
         names: Pattern -> replacement, for tensors that have another name there.
-        config: Of the model, for files of weights of one's own.
+        config: The model's config, for files of weights of one's own.
         rules: What their tensors hold, as `from_tensors` takes it.
+
+    Returns:
+        The steps, and a function that reads one. A step that cannot be read is a
+        `CheckpointError` when it is asked for, and the others stay readable.
 
     Raises:
         CheckpointError: the source cannot be reached or holds no checkpoints.
         ValueError: a step or name is not there, two names have one step, or an option
             is none that can be followed.
+
+    Example:
+        >>> import jax.random as jr, tempfile
+        >>> from jaxcirc.models import MODELS, Transformer
+        >>> from tracr_bridge import save, trajectory
+        >>> gpt2 = next(row for row in MODELS if row.name == "gpt2")
+        >>> config = gpt2.build(d_vocab=7, n_ctx=8, n_layers=1, d_model=8, n_heads=2)
+        >>> folder = tempfile.mkdtemp()
+        >>> for step in (0, 100):
+        ...     save(Transformer(config, key=jr.key(step)), f"{folder}/step{step}")
+        >>> trajectory(folder).steps
+        (0, 100)
     """
     source = located(source)
     reading = checked(
@@ -124,7 +140,12 @@ def _choose(
     named: str | None,
     steps: Sequence[int] | Mapping[int, str] | None,
 ) -> dict[int, str]:
-    """The steps that were asked for, ascending, each known to be there."""
+    """The steps that were asked for, ascending, each known to be there.
+
+    Raises:
+        CheckpointError: the source has no steps at all.
+        ValueError: a step is not there, or none of a schedule is.
+    """
     there = dict(sorted(names.items()))
     if not there:
         raise CheckpointError(
@@ -150,7 +171,7 @@ def _choose(
 
 
 def _first_config(series: Series, names: Sequence[str]) -> TransformerConfig:
-    """The first checkpoint's, or of the first that is not broken."""
+    """The config of the first checkpoint that is not broken."""
     errors = []
     for name in names:
         try:
@@ -168,6 +189,7 @@ def _hub_series(
     cache: str | None,
     keep: int | None,
 ) -> Series:
+    """The checkpoints of a run on the hub, downloaded as they are read."""
     names = given if given is not None else _hub.revisions(repo, pattern=pattern)
     on_disk: collections.deque[str] = collections.deque()
 
@@ -176,6 +198,7 @@ def _hub_series(
         if folder not in on_disk:
             on_disk.append(folder)
         model = reading.folder(folder)
+        # The oldest goes: in order of steps it is the last to be asked for again.
         while keep is not None and len(on_disk) > keep:
             _hub.forget(repo, [on_disk.popleft()], cache=cache)
         return model
@@ -193,7 +216,7 @@ def _hub_series(
 
 
 class _Watch:
-    """Reads checkpoints and compares each with those before."""
+    """A reader of checkpoints that compares each with those before."""
 
     def __init__(
         self,
@@ -213,6 +236,7 @@ class _Watch:
         except (ValueError, OSError) as error:
             # Of a series, one that cannot be followed is as lost as a damaged one.
             raise CheckpointError(f"{self._source}, step {step}: {error}") from error
+        # A measurement is compiled once, for one model.
         if model.config != self._config:
             raise CheckpointError(
                 f"{self._source}: the checkpoint at step {step} has another config "
@@ -244,6 +268,7 @@ def _sample(model: Transformer) -> str:
 
 
 def _equal(a: Transformer, b: Transformer) -> bool:
+    """Whether two models hold equal weights, a NaN being equal to a NaN."""
     pairs = zip(named_leaves(a).values(), named_leaves(b).values(), strict=True)
     both = ((np.asarray(x), np.asarray(y)) for x, y in pairs)
     return all((((x == y) | ((x != x) & (y != y))).all()) for x, y in both)

@@ -26,7 +26,7 @@ class LogitLens(PerCheckpoint):
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """Per layer; attributions per layer and head."""
+        """Numbers by layer; attributions by layer and head."""
         model = snapshot.model
         batch = task.sample(
             self.n_examples, split="test", key=fold_name(key, "examples")
@@ -78,11 +78,12 @@ class LogitLens(PerCheckpoint):
 
 
 def _is_sum(config: TransformerConfig) -> bool:
+    """Whether logits are a sum over heads and MLPs, up to the last norm."""
     return config.norm_position == "before" and config.logit_softcap is None
 
 
 def logit_lens(n_examples: int = 128) -> LogitLens:
-    """From which layer on the answer can be read.
+    """The measurement of the layer from which on the answer can be read.
 
     Args:
         n_examples: Test examples.

@@ -58,11 +58,15 @@ class Metrics(PerCheckpoint):
 
     @property
     def needs_previous(self) -> bool:
-        """Only as the reference."""
+        """Whether the checkpoint before is the reference."""
         return self.compared_with == "previous"
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
-        """Every component is there and of a kind that every metric accepts.
+        """Refuse components that are missing or of a kind that a metric does not take.
+
+        Args:
+            config: The config of the study's models.
+            task: The study's task.
 
         Raises:
             ValueError: a component is missing, or of another kind or shape.
@@ -80,6 +84,7 @@ class Metrics(PerCheckpoint):
         eqx.filter_eval_shape(self._trace, model, task)
 
     def _trace(self, model: Transformer, task: AbstractTask) -> Outcome:
+        """The outcome for shapes alone, with a reference of the right shape."""
         key = jr.key(0)
         inputs = {}
         if self.uses:
@@ -92,12 +97,13 @@ class Metrics(PerCheckpoint):
 
     @property
     def _compares(self) -> bool:
+        """Whether any metric is of two representations."""
         return any(spec.kind in ("change", "similarity") for spec in self.metrics)
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """`METRIC:COMPONENT`, each with the axes of its component.
+        """Quantities `METRIC:COMPONENT`, each with the axes of its component.
 
         The outcome has failed where an entry of a component is not finite.
         """
@@ -129,6 +135,7 @@ class Metrics(PerCheckpoint):
         task: AbstractTask,
         key: Key[Array, ""],
     ) -> dict[str, Quantity]:
+        """Quantities of the metrics that compare with the reference."""
         own = self._prepared(parts)
         if self.compared_with == "previous":
             target = self.observe(snapshot.previous, task, key=key)
@@ -143,6 +150,8 @@ class Metrics(PerCheckpoint):
             for label, part in parts.items():
                 one, other = own[spec.name][label], target[spec.name][label]
                 result, extra = self._compare(spec, part, one, other)
+                # A curve says what it is compared with, so that two references are told
+                # apart.
                 told = spec._replace(
                     summary=f"{spec.summary}; compared with {self._compared_with}"
                 )
@@ -169,6 +178,7 @@ class Metrics(PerCheckpoint):
 
     @property
     def _compared_with(self) -> str:
+        """The reference in words."""
         words = {
             "all": "every checkpoint",
             "layers": "every layer",
@@ -196,9 +206,13 @@ class Metrics(PerCheckpoint):
             return _over(pair, lead, own, other)
 
         if self.compared_with == "all":
+            # One at a time: all comparisons at once would hold a copy for each
+            # checkpoint.
             found = jax.lax.map(with_one, target)
             return _last(found), ("reference_step",)
         if self.compared_with == "layers":
+            # An embedding has no other layer to compare with, and is compared with
+            # itself.
             if part.dims[:1] != ("layer",):
                 return with_one(target), ()
             n = jax.tree.leaves(target)[0].shape[0]
@@ -219,6 +233,7 @@ class Metrics(PerCheckpoint):
         return self._prepared(self._parts(model, task, key))
 
     def _prepared(self, parts: dict[str, Part]) -> dict[str, dict[str, PyTree]]:
+        """What each comparison needs, by metric and component."""
         prepared = {}
         for spec in self.metrics:
             if spec.kind == "similarity":
@@ -233,6 +248,7 @@ class Metrics(PerCheckpoint):
     def _parts(
         self, model: Transformer, task: AbstractTask, key: Key[Array, ""]
     ) -> dict[str, Part]:
+        """The components of a model on examples of the task."""
         batch = task.sample(
             self.n_examples, split=self.split, key=fold_name(key, "examples")
         )
@@ -246,6 +262,12 @@ class Metrics(PerCheckpoint):
     def _components(
         self, config: TransformerConfig, task: AbstractTask
     ) -> list[AbstractComponent]:
+        """The components that the study names, for models of a config.
+
+        Raises:
+            ValueError: an option does not fit the model, or two components share a
+                name.
+        """
         chosen = []
         for entry in self.entries:
             options = {k: v for k, v in entry.items() if k != "component"}
@@ -255,6 +277,8 @@ class Metrics(PerCheckpoint):
                 own = tuple(options.get("periods", ())) or periods_of(task, config)
                 options["periods"] = own
             made = build(config, **options)
+            # A label is part of a quantity's name, and the second would replace the
+            # first.
             if made.label in {c.label for c in chosen}:
                 raise ValueError(
                     f"metrics: two components would be called {made.label!r}; give "
@@ -265,7 +289,7 @@ class Metrics(PerCheckpoint):
 
 
 def _over(fn: Callable, lead: int, *trees: PyTree) -> Any:
-    """`fn` at every index of the leading axes.
+    """A function's value at every index of the leading axes.
 
     Mapped one after the other on a CPU, where decompositions are not faster in a batch
     and a choice between two of them then costs one; vmapped elsewhere.
@@ -282,20 +306,25 @@ def _over(fn: Callable, lead: int, *trees: PyTree) -> Any:
 
 
 def _prepare_of(spec: MetricSpec) -> Callable[[Array | Factored], Any]:
+    """A metric's preparation, of matrices and of products of two."""
     prepare = spec.prepare
     assert prepare is not None
     return lambda x: prepare(_dense(x))
 
 
 def _last(found: Any) -> Any:
+    """The same arrays with their first axis last."""
     return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), found)
 
 
 def _dense(x: Array | Factored) -> Array:
+    """A matrix, multiplied out if it is kept as two factors."""
     return x.dense() if isinstance(x, Factored) else x
 
 
 def _spectrum(part: Part) -> Array:
+    """Singular values of every matrix of a component."""
+
     def one(x: Array | Factored) -> Array:
         if isinstance(x, Factored):
             return x.singular_values("auto")
@@ -305,6 +334,7 @@ def _spectrum(part: Part) -> Array:
 
 
 def _count_non_finite(parts: dict[str, Part]) -> Quantity:
+    """The number of entries, in all components, that are NaN or infinite."""
     leaves = jax.tree.leaves([part.values for part in parts.values()])
     counts = [(~jnp.isfinite(x)).sum() for x in leaves]
     meaning = "entries of the components that are not finite"
@@ -320,6 +350,7 @@ def _quantity(
     role: Role = "series",
     since_previous: bool = False,
 ) -> Quantity:
+    """A metric's values with the axes of their component."""
     return Quantity(
         part.on_every_layer(values),
         (*part.dims, *extra),

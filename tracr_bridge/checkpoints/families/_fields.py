@@ -167,7 +167,11 @@ class Fields:
         return value
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """True or false."""
+        """A truth value, or what a missing one stands for.
+
+        Raises:
+            UnsupportedOption: the value is neither true nor false.
+        """
         value = self.get(name, default=default)
         if not isinstance(value, bool):
             raise self.refuse(name, f"must be true or false; got {_shown(value)}")
@@ -230,5 +234,5 @@ ACTIVATIONS = {
 
 
 def activation_name(ours: str) -> str:
-    """What transformers calls an activation of ours."""
+    """The name that transformers has for an activation of ours."""
     return {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh"}.get(ours, ours)

@@ -28,7 +28,7 @@ def rotary_options(fields: Fields) -> tuple[str, dict[str, Any]]:
 def parse_rotary(
     fields: Fields, path: str, options: Mapping[str, Any], *, whole: bool = True
 ) -> dict[str, Any]:
-    """The same from one mapping of options.
+    """Keyword arguments of a config for rotary positions, from one mapping of options.
 
     Args:
         fields: The config, which tells of options that are not read here.
