@@ -3,7 +3,7 @@
 import collections
 import concurrent.futures
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from jaxtyping import PyTree
@@ -106,6 +106,32 @@ class Trajectory:
         """
         self._check((step,))
         return None if self._stamp is None else self._stamp(step)
+
+    def only(self, steps: Collection[int]) -> "Trajectory":
+        """The same run with some of its steps.
+
+        Args:
+            steps: Some of `steps`, in any order.
+
+        Raises:
+            ValueError: there is no such step.
+
+        Example:
+            >>> from jaxcirc.checkpoints import Trajectory
+            >>> run = Trajectory([0, 10, 20], float, {}, "made up")
+            >>> run.only([20, 0]).steps
+            (0, 20)
+        """
+        self._check(tuple(steps))
+        return Trajectory(
+            sorted(steps),
+            self._read,
+            self.info,
+            self.name,
+            self._tokenizer,
+            self._fingerprint,
+            self._stamp,
+        )
 
     def stack(self, steps: Sequence[int]) -> PyTree:
         """The models at several steps as one, with a leading `checkpoint` axis.

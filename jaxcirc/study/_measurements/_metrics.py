@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Key, PyTree
 
-from ..._core import find, fold_name, unknown
+from ..._core import find, fold_name
 from ...components import (
     PICO_COMPONENTS,
     PICO_METRICS,
@@ -25,15 +25,12 @@ from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask, Split
 from .._options import check_options
 from ._attention import periods_of
+from ._compare import compare
 from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._over import dense, over
 from ._quantity import Failure, Outcome, Quantity, Role
-from ._use import Use, parse_use
-
-# A step, one of these words, or another run: `runs/NAME`, `runs/NAME@STEP`.
-Reference = int | str | None
-_WORDS = ("first", "last", "previous", "all", "layers")
-# What a snapshot has at hand, so that nothing else is loaded.
-_AT_HAND = (None, "previous", "layers")
+from ._reference import AT_HAND, Reference, described, use_of
+from ._use import Use
 
 
 class Metrics(PerCheckpoint):
@@ -52,9 +49,9 @@ class Metrics(PerCheckpoint):
     @property
     def uses(self) -> Mapping[str, Use]:
         """The models that comparisons are with, unless a snapshot has them."""
-        if self.compared_with in _AT_HAND:
+        if self.compared_with in AT_HAND:
             return {}
-        return {"reference": _use_of(self.compared_with)}
+        return {"reference": use_of(self.compared_with)}
 
     @property
     def needs_previous(self) -> bool:
@@ -116,10 +113,10 @@ class Metrics(PerCheckpoint):
             for label, part in parts.items():
                 if spec.kind == "spectrum":
                     assert spec.of_spectrum is not None
-                    values = _over(spec.of_spectrum, len(part.dims), spectra[label])
+                    values = over(spec.of_spectrum, len(part.dims), spectra[label])
                 elif spec.kind == "array":
-                    dense = lambda x, spec=spec: spec.fn(_dense(x))
-                    values = _over(dense, len(part.dims), part.values)
+                    whole = lambda x, spec=spec: spec.fn(dense(x))
+                    values = over(whole, len(part.dims), part.values)
                 else:
                     continue
                 measured[f"{spec.name}:{label}"] = _quantity(spec, part, values)
@@ -149,12 +146,11 @@ class Metrics(PerCheckpoint):
                 continue
             for label, part in parts.items():
                 one, other = own[spec.name][label], target[spec.name][label]
-                result, extra = self._compare(spec, part, one, other)
+                result, extra = compare(spec, part, one, other, self.compared_with)
                 # A curve says what it is compared with, so that two references are told
                 # apart.
-                told = spec._replace(
-                    summary=f"{spec.summary}; compared with {self._compared_with}"
-                )
+                beside = described(self.compared_with)
+                told = spec._replace(summary=f"{spec.summary}; compared with {beside}")
                 back = self.needs_previous
                 name = f"{spec.name}:{label}"
                 if isinstance(result, Similarity):
@@ -176,56 +172,6 @@ class Metrics(PerCheckpoint):
                     )
         return measured
 
-    @property
-    def _compared_with(self) -> str:
-        """The reference in words."""
-        words = {
-            "all": "every checkpoint",
-            "layers": "every layer",
-            "first": "the first checkpoint",
-            "last": "the last checkpoint",
-            "previous": "the checkpoint before",
-        }
-        reference = self.compared_with
-        if isinstance(reference, int):
-            return f"step {reference}"
-        return words.get(str(reference), str(reference))
-
-    def _compare(
-        self, spec: MetricSpec, part: Part, own: PyTree, target: PyTree
-    ) -> tuple[Any, tuple[str, ...]]:
-        """The comparison over all leading axes, and the axis that it adds."""
-        lead = len(part.dims)
-
-        def pair(a: PyTree, b: PyTree) -> Any:
-            if spec.compare is not None:
-                return spec.compare(a, b)
-            return spec.fn(_dense(a), _dense(b))
-
-        def with_one(other: PyTree) -> Any:
-            return _over(pair, lead, own, other)
-
-        if self.compared_with == "all":
-            # One at a time: all comparisons at once would hold a copy for each
-            # checkpoint.
-            found = jax.lax.map(with_one, target)
-            return _last(found), ("reference_step",)
-        if self.compared_with == "layers":
-            # An embedding has no other layer to compare with, and is compared with
-            # itself.
-            if part.dims[:1] != ("layer",):
-                return with_one(target), ()
-            n = jax.tree.leaves(target)[0].shape[0]
-
-            def with_layer(i: Array) -> Any:
-                same = jax.tree.map(
-                    lambda x: jnp.broadcast_to(x[i][None], x.shape), target
-                )
-                return with_one(same)
-
-            return _last(jax.lax.map(with_layer, jnp.arange(n))), ("other_layer",)
-        return with_one(target), ()
-
     def observe(
         self, model: Transformer, task: AbstractTask, *, key: Key[Array, ""]
     ) -> PyTree:
@@ -238,7 +184,7 @@ class Metrics(PerCheckpoint):
         for spec in self.metrics:
             if spec.kind == "similarity":
                 prepared[spec.name] = {
-                    label: _over(_prepare_of(spec), len(part.dims), part.values)
+                    label: over(_prepare_of(spec), len(part.dims), part.values)
                     for label, part in parts.items()
                 }
             elif spec.kind == "change":
@@ -288,38 +234,11 @@ class Metrics(PerCheckpoint):
         return chosen
 
 
-def _over(fn: Callable, lead: int, *trees: PyTree) -> Any:
-    """A function's value at every index of the leading axes.
-
-    Mapped one after the other on a CPU, where decompositions are not faster in a batch
-    and a choice between two of them then costs one; vmapped elsewhere.
-    """
-    if not lead:
-        return fn(*trees)
-    shape = jax.tree.leaves(trees)[0].shape[:lead]
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[lead:]), trees)
-    if jax.default_backend() == "cpu":
-        found = jax.lax.map(lambda args: fn(*args), flat)
-    else:
-        found = jax.vmap(fn)(*flat)
-    return jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), found)
-
-
 def _prepare_of(spec: MetricSpec) -> Callable[[Array | Factored], Any]:
     """A metric's preparation, of matrices and of products of two."""
     prepare = spec.prepare
     assert prepare is not None
-    return lambda x: prepare(_dense(x))
-
-
-def _last(found: Any) -> Any:
-    """The same arrays with their first axis last."""
-    return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), found)
-
-
-def _dense(x: Array | Factored) -> Array:
-    """A matrix, multiplied out if it is kept as two factors."""
-    return x.dense() if isinstance(x, Factored) else x
+    return lambda x: prepare(dense(x))
 
 
 def _spectrum(part: Part) -> Array:
@@ -330,7 +249,7 @@ def _spectrum(part: Part) -> Array:
             return x.singular_values("auto")
         return singular_values(x, method="auto")
 
-    return _over(one, len(part.dims), part.values)
+    return over(one, len(part.dims), part.values)
 
 
 def _count_non_finite(parts: dict[str, Part]) -> Quantity:
@@ -359,23 +278,6 @@ def _quantity(
         role=role,
         since_previous=since_previous,
     )
-
-
-def _use_of(reference: Reference) -> Use:
-    """The models that a reference names.
-
-    Raises:
-        ValueError: it names nothing that there can be.
-    """
-    if isinstance(reference, int):
-        return Use("model", reference)
-    if reference in ("first", "last", "all"):
-        return parse_use(f"model@{reference}")
-    text = str(reference)
-    if "/" in text or "@" in text:
-        return parse_use(text if "/" in text else f"./{text}")
-    words = [*_WORDS, "a step", "a run's folder such as runs/NAME@STEP"]
-    raise ValueError(unknown("reference", text, words))
 
 
 def metrics(
