@@ -62,7 +62,7 @@ def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False)
             with RunProgress(console, prepared.source.steps) as progress:
                 studies.run(prepared, progress, debug=debug)
         except TrainingDiverged:
-            # What came before has been measured, and is worth reading.
+            # The checkpoints before have been measured, and are worth reading.
             _write_report(prepared.config.folder)
             raise
         failed = _write_report(prepared.config.folder)["failed"]

@@ -18,7 +18,7 @@ from .._core import digest_of, is_sealed, seal, unseal
 
 # Format 1 had neither a checksum nor a basis; such cells are still read.
 FORMAT = "2"
-# What stands for the step of a cell that has none, in attributes of results.
+# In attributes of results, this word stands for the step of a cell without one.
 ONCE = "once"
 # (step, basis) -> whether a cell is to be taken.
 Keep = Callable[[int | None, str | None], bool]
@@ -27,10 +27,10 @@ _OWN = ("basis", "failed", "traceback", "non_finite", "versions", "artefacts")
 
 
 class DamagedCell(ValueError):
-    """One of several files is not what was written.
+    """A file of several is not what was written.
 
     Attributes:
-        step: Which.
+        step: The step of its cell; None where it has none.
     """
 
     def __init__(self, step: int | None, what: str):
@@ -39,7 +39,7 @@ class DamagedCell(ValueError):
 
 
 def pack(cell: xr.Dataset) -> bytes:
-    """The file of a cell."""
+    """A cell as the bytes of a file."""
     attrs = cell.attrs | {"format": FORMAT, "layout": _layout(cell)}
     return seal(bytes(cell.assign_attrs(attrs).to_netcdf(engine="h5netcdf")))
 
@@ -64,7 +64,7 @@ def unpack(data: bytes) -> xr.Dataset:
 
 
 def own_attributes(data: bytes) -> dict[str, str]:
-    """What is particular to a cell: its `basis`, `versions`, why it `failed`, `layout`.
+    """The attributes in which cells differ: `basis`, `versions`, `failed`, `layout`.
 
     Raises:
         ValueError: the file is not what was written.
@@ -173,7 +173,7 @@ def _gathered(own: Mapping[int | None, Mapping[str, str]]) -> dict[str, str]:
 
 
 def _is_numeric(cell: xr.Dataset) -> bool:
-    """Whether the file has numbers, and they are the cell's own without decoding."""
+    """Whether all arrays hold numbers that need no decoding, and there are some."""
     kinds = [array.dtype.kind for array in cell.data_vars.values()]
     return bool(kinds) and set(kinds) <= set("fiub")
 
@@ -187,13 +187,14 @@ def _layout(cell: xr.Dataset) -> str:
 
 
 def _plain(attrs: Mapping) -> dict[str, str]:
+    """Attributes as text."""
     return {str(k): repr(v) for k, v in attrs.items()}
 
 
 def _read(
     data: bytes, first: tuple[str, xr.Dataset] | None
 ) -> tuple[dict[str, str], dict[str, np.ndarray] | None]:
-    """A cell's own attributes and layout; its numbers, where that is the first's."""
+    """A cell's own attributes, and its numbers if it has the first one's layout."""
     if not is_sealed(data):
         return {k: v for k, v in unpack(data).attrs.items() if k in _OWN}, None
     file = h5f.open_file_image(unseal(data))
@@ -207,6 +208,7 @@ def _read(
 
 
 def _array(file: h5f.FileID, name: str) -> np.ndarray:
+    """The numbers of one array of a file."""
     stored = h5d.open(file, name.encode())
     values = np.empty(stored.shape, stored.dtype)
     stored.read(h5s.ALL, h5s.ALL, values)
@@ -214,6 +216,7 @@ def _array(file: h5f.FileID, name: str) -> np.ndarray:
 
 
 def _attributes(file: h5f.FileID, names: Sequence[str]) -> dict[str, str]:
+    """Some attributes of a file, those that it has."""
     attributes = h5py.File(file).attrs
     return {
         name: str(attributes[name]) for name in names if h5a.exists(file, name.encode())

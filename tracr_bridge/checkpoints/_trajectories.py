@@ -234,7 +234,7 @@ class _Watch:
         try:
             model = self._series.read(self._names[step])
         except (ValueError, OSError) as error:
-            # Of a series, one that cannot be followed is as lost as a damaged one.
+            # In a series, one that cannot be followed is lost like a damaged one.
             raise CheckpointError(f"{self._source}, step {step}: {error}") from error
         # A measurement is compiled once, for one model.
         if model.config != self._config:
@@ -260,7 +260,7 @@ def _sample(model: Transformer) -> str:
     state = hashlib.blake2b(digest_size=12)
     for leaf in named_leaves(model).values():
         some = np.asarray(leaf.reshape(-1)[:: max(1, leaf.size // _SAMPLE)])
-        # Of two zeros and many NaNs one each, since those are equal weights.
+        # Equal weights must have equal hashes, and there are two zeros and many NaNs.
         some = np.where(some == 0, np.zeros_like(some), some)
         some = np.where(some != some, np.full_like(some, np.nan), some)
         state.update(some.tobytes())

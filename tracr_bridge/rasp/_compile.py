@@ -19,7 +19,7 @@ from jaxcirc.models import Replace, Transformer, TransformerConfig
 from ._compiled import CompiledModel, Exactness
 
 BOS, PAD = "BOS", "PAD"
-# At most so many sequences are compared with the interpreter while compiling.
+# Compiling compares at most this many sequences with the interpreter.
 CHECKED = 300
 
 
@@ -215,7 +215,7 @@ def convert(assembled: Any, max_seq_len: int, *, causal: bool) -> Transformer:
         name: jnp.stack([jnp.asarray(layer[name], jnp.float32) for layer in layers])
         for name in layers[0]
     }
-    # Its structure alone: every weight is put in below.
+    # Only the structure is needed: every weight is put in below.
     model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
 
     def leaves(t: Transformer) -> list[Any]:

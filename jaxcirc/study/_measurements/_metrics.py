@@ -32,7 +32,7 @@ from ._use import Use, parse_use
 # A step, one of these words, or another run: `runs/NAME`, `runs/NAME@STEP`.
 Reference = int | str | None
 _WORDS = ("first", "last", "previous", "all", "layers")
-# What a snapshot has at hand, so that nothing else is loaded.
+# A snapshot has these references at hand, so nothing is loaded for them.
 _AT_HAND = (None, "previous", "layers")
 
 
@@ -273,7 +273,7 @@ class Metrics(PerCheckpoint):
             options = {k: v for k, v in entry.items() if k != "component"}
             build = builder(entry["component"])
             if "periods" in inspect.signature(build).parameters:
-                # By default those of the data that the model learnt from.
+                # By default, periods are those of the data that the model learnt from.
                 own = tuple(options.get("periods", ())) or periods_of(task, config)
                 options["periods"] = own
             made = build(config, **options)
