@@ -155,6 +155,7 @@ def _tracr() -> _Tracr:
 
 def _counts(program: Any, tracr: _Tracr) -> bool:
     """Whether the width of a selector is taken anywhere."""
+    # Expressions share parts; without a note of them the walk would be exponential.
     found, todo = set(), [program]
     while todo:
         expression = todo.pop()
@@ -292,6 +293,7 @@ def _checked(
                 wrong = a != b
             else:
                 largest = max(largest, abs(float(a) - float(b)))
+                # Asked this way round, NaN is wrong.
                 wrong = not abs(float(a) - float(b)) <= 1e-2
             if wrong:
                 raise ValueError(
