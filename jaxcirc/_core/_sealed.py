@@ -73,6 +73,7 @@ def check_page(data: bytes) -> None:
 
 def dump_record(entries: dict[str, Any]) -> bytes:
     """A JSON record with its checksum, which `parse_record` reads."""
+    # Through JSON and back: a tuple or a whole number as key reads as something else.
     plain = json.loads(json.dumps(entries))
     return json.dumps(plain | {CHECKSUM: digest_of(plain)}, indent=1).encode()
 
@@ -97,6 +98,7 @@ def parse_record(data: bytes, *, sealed_since: int) -> dict:
         raise ValueError("it holds no mapping")
     told = entries.pop(CHECKSUM, None)
     number = entries.get("format", 1)
+    # Of a newer record, a missing checksum is a change: an edit could drop it.
     if told is None and isinstance(number, int) and number < sealed_since:
         return entries
     if told != digest_of(entries):

@@ -19,6 +19,7 @@ def _path_name(path: tuple) -> str:
     """A path to a leaf in words, with dots between."""
     parts = []
     for entry in path:
+        # JAX has a class of its own for attributes, keys and places of a path.
         for attribute in ("name", "key", "idx"):
             if hasattr(entry, attribute):
                 parts.append(str(getattr(entry, attribute)))
@@ -54,6 +55,7 @@ def select_paths(tree: Tree, patterns: Sequence[str], *, what: str) -> Tree:
     names = list(named_leaves(tree))
 
     def hit(name: str, pattern: str) -> bool:
+        # With `fnmatch` alone, case would count on some systems and not on others.
         return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(
             name, f"{pattern}.*"
         )

@@ -62,7 +62,7 @@ def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False)
             with RunProgress(console, prepared.source.steps) as progress:
                 studies.run(prepared, progress, debug=debug)
         except TrainingDiverged:
-            # What came before has been measured, and is worth reading.
+            # The checkpoints before have been measured, and are worth reading.
             _write_report(prepared.config.folder)
             raise
         failed = _write_report(prepared.config.folder)["failed"]
@@ -236,9 +236,9 @@ def main() -> None:
 
     The words are `run`, `report`, `check`, `list`, `new`, `plan` and
     `import-pico-config`; each says what it takes under `--help`. The process ends here,
-    with a code that tells how: 0 if all is done, 1 if training diverged or a file is
-    wrong, 2 if something in the input is to be mended, 3 if some measurements failed,
-    130 and 143 if it was stopped.
+    with a code that tells how: 0 if all is done, 1 if training diverged, a check found
+    a fault or jaxcirc has one, 2 if something in the input is to be mended, 3 if some
+    measurements failed, 130 and 143 if it was stopped.
 
     Raises:
         SystemExit: always, with that code.

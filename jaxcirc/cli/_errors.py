@@ -80,7 +80,7 @@ def _describe(error: BaseException) -> str:
     """An error in the words for whoever runs the command, in one screen."""
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
-        # What the library says names the file in its words; the system does not.
+        # Errors of this library name their file; those of the system may not.
         named = error.filename is not None
         text = f"{error.filename}: {error.strerror}" if named else error.strerror
     lines = (text or type(error).__name__).splitlines()

@@ -22,7 +22,7 @@ from ._style import (
 MOST_DECADES = 6
 
 
-# So few checkpoints are marked one by one.
+# Up to this number of checkpoints, each is marked.
 FEW = 4
 
 
@@ -193,7 +193,7 @@ def _traces(curve: Curve, title: str) -> list[go.Scatter]:
         "x": x,
         "y": values.mean(axis=0),
         "name": plain(curve.name),
-        # Of a single value, a line shows nothing.
+        # A line through a single value would show nothing.
         "mode": "lines+markers" if len(x) <= FEW else "lines",
         "legendgroup": curve.name,
         # One box lists all panels, so each number says what it is of.

@@ -7,9 +7,9 @@ limit, one array per edge and checkpoint would make it hundreds of megabytes.
 from pathlib import Path
 from typing import NamedTuple
 
-# Of figures, explorers and tables together; plotly itself takes another five.
+# Figures, explorers and tables share this; plotly itself takes another 5 MB.
 PAGE_BYTES = 12_000_000
-# Of every number as CSV.
+# The CSV of every number may take this.
 CSV_BYTES = 4_000_000
 # Of the explorers alone, and of one row's: figures come first, since a page without
 # sliders still shows everything.

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-# What spreadsheets take for the beginning of a formula, in both widths.
+# Spreadsheets take these for the beginning of a formula, in both widths.
 _FORMULA = tuple("=+@\t\r\n＝＋－＠")
 
 

@@ -9,7 +9,7 @@ from ..plots import Estimates, chain_traces
 from ._codes import code_words
 from ._results import once
 
-# What needs no mark and no remark.
+# An estimate with this status needs no mark and no remark.
 GOOD = "converged"
 
 

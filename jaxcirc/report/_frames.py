@@ -20,7 +20,7 @@ MOST_PLACES = 480
 MOST_CHOICES = 12
 # Two bytes a cell, of which base64 makes eight thirds.
 _BYTES = 8 / 3
-# What stands for a cell without a number.
+# The level that stands for a cell without a number.
 _MISSING = 2**16 - 1
 
 

@@ -23,7 +23,7 @@ def parts(tree: xr.DataTree) -> list[Part]:
     """The page's figures and tables, the whole of development first."""
     # A measurement that failed at every step has nothing to draw.
     nodes = {k: node for k, node in nodes_of(tree).items() if node.data.data_vars}
-    # What moves when comes before the quantities one by one.
+    # The timeline of changes comes before the quantities one by one.
     nodes = dict(sorted(nodes.items(), key=lambda item: item[1].section.measured))
     made = _development(nodes)
     for name in nodes:

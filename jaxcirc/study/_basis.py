@@ -122,7 +122,7 @@ class Basis:
         every = fingerprints.steps
         before = dict(zip(every[1:], every, strict=False))
         self._before = before if row.measure.needs_previous else {}
-        # What a state has seen is everything before.
+        # A state has seen every checkpoint before, so its cell depends on all of them.
         along = isinstance(row.measure, AlongRun)
         self._chain = dict(zip(wanted[1:], wanted, strict=False)) if along else None
         self._found: dict[Place, str] = {}

@@ -12,7 +12,7 @@ from ._change_points import (
     changes as changes,
 )
 
-# At most so many series of one quantity, such as heads, are listed.
+# Of one quantity, such as a score of heads, at most this many series are listed.
 MOST_SERIES = 3
 # Axes whose places are series of their own; matrices of checkpoints are none.
 _AXES = ("split", "layer", "head", "kv_head", "rank", "part")

@@ -56,8 +56,8 @@ def check_run(path: str, *, repair: bool = False) -> Checked:
     """Read every file of a run and compare it with its checksum and its record.
 
     Cells, their artefacts and states, checkpoints, the losses, the report and the
-    records are read whole, so the check takes as long as reading the folder. It needs
-    neither the study file nor a device, and writes nothing unless it repairs.
+    records are read whole, so the check takes as long as reading the folder. Nothing is
+    written unless it repairs.
 
     Args:
         path: The run's folder.

@@ -67,7 +67,7 @@ class Labeller:
         """The cell that says why there is no outcome."""
         about = self._about | {"failed": _told(error)}
         if not isinstance(error, ValueError):
-            # Not a refusal in so many words: where it happened is part of the reason.
+            # An error that is no refusal does not explain itself without its place.
             about["traceback"] = "".join(traceback.format_exception(error))
         return xr.Dataset(attrs=about)
 

@@ -17,9 +17,9 @@ from ._sources import SOURCES, AbstractSource
 def prepare(config: StudyConfig) -> Prepared:
     """Build what a study names and check that it fits together, before anything runs.
 
-    The task is made, with its data; models are described but not drawn, and nothing is
-    compiled. Published checkpoints are asked for their steps and config. Rows of
-    installed packages are found by their names.
+    The task is made, with its data; models are described and not drawn, and
+    measurements are checked without running them. Published checkpoints are asked for
+    their steps and config. Rows of installed packages are found by their names.
 
     Args:
         config: The study as written; see `load_config`.

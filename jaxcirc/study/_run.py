@@ -73,7 +73,7 @@ def run(
             diverged = _work(prepared, study, sitting, progress, debug)
         except BaseException:
             # Whatever ends it, Ctrl-C included: its times count, and it is not whole.
-            # Where that cannot be written, what stopped the run is the thing to tell.
+            # If that cannot be written, the error that stopped the run is still told.
             with contextlib.suppress(OSError, StudyError):
                 sitting.save("stopped")
             raise

@@ -107,7 +107,7 @@ def download(
         except Exception as error:
             if isinstance(error, _answers()) or not _is_transport(error):
                 raise
-            # Nobody there; perhaps all of it is in the cache.
+            # The hub did not answer, but all files may be in the cache.
             wanted, offline = None, True
         return hub.snapshot_download(
             repo,
@@ -172,7 +172,7 @@ def forget(repo: str, folders: Sequence[str], *, cache: str | None = None) -> No
 
 def _needed(there: Sequence[str]) -> list[str]:
     """config.json and the weights, in the best format that the repository has."""
-    # Of weights in several formats one is enough: each has all of them.
+    # One format is enough where there are several: each has all weights.
     kind = r"pytorch_model[^/]*\.bin"
     if "model.safetensors" in there or "model.safetensors.index.json" in there:
         kind = r"model[^/]*\.safetensors"

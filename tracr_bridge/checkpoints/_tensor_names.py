@@ -9,7 +9,7 @@ from jaxcirc.checkpoints import CheckpointError
 from .families import Rule
 from .formats import Tensors
 
-# What PyTorch itself puts between the names of modules.
+# PyTorch itself puts these between the names of modules.
 _WRAPPER = re.compile(
     r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module"
     r"|_forward_module)\."

@@ -47,7 +47,7 @@ _BUFFERS = (
     r"attn\.(mask|IGNORE|rotary_sin|rotary_cos|_?b_[KV]_?zeros)$",
     r"hook_",
 )
-# What `HookedTransformerConfig` holds besides the computation, or tensors show.
+# These keys do not change what is computed, or the tensors show them.
 # fmt: off
 _NO_PART = frozenset((
     "attn_only", "checkpoint_index", "checkpoint_label_type", "checkpoint_value",

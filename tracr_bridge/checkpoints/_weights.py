@@ -21,7 +21,7 @@ from .families import Rule
 from .formats import Tensors, aligned_empty, copy_blocked
 
 THREADS = min(4, os.cpu_count() or 1)
-# What modules of PyTorch keep beside their weights.
+# Modules of PyTorch keep these beside their weights.
 _NO_WEIGHTS = (r"_extra_state$", r"num_batches_tracked$")
 
 

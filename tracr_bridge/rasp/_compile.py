@@ -19,7 +19,7 @@ from jaxcirc.models import Replace, Transformer, TransformerConfig
 from ._compiled import CompiledModel, Exactness
 
 BOS, PAD = "BOS", "PAD"
-# At most so many sequences are compared with the interpreter while compiling.
+# Compiling compares at most this many sequences with the interpreter.
 CHECKED = 300
 
 
@@ -155,6 +155,7 @@ def _tracr() -> _Tracr:
 
 def _counts(program: Any, tracr: _Tracr) -> bool:
     """Whether the width of a selector is taken anywhere."""
+    # Expressions share parts; without a note of them the walk would be exponential.
     found, todo = set(), [program]
     while todo:
         expression = todo.pop()
@@ -215,7 +216,7 @@ def convert(assembled: Any, max_seq_len: int, *, causal: bool) -> Transformer:
         name: jnp.stack([jnp.asarray(layer[name], jnp.float32) for layer in layers])
         for name in layers[0]
     }
-    # Its structure alone: every weight is put in below.
+    # Only the structure is needed: every weight is put in below.
     model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
 
     def leaves(t: Transformer) -> list[Any]:
@@ -292,6 +293,7 @@ def _checked(
                 wrong = a != b
             else:
                 largest = max(largest, abs(float(a) - float(b)))
+                # Asked this way round, NaN is wrong.
                 wrong = not abs(float(a) - float(b)) <= 1e-2
             if wrong:
                 raise ValueError(

@@ -123,6 +123,8 @@ def repeat(
     Raises:
         ImportError: tracr is not installed.
     """
+    # Unchecked: MLPs that are too blunt are part of the procedure, and would be
+    # refused.
     compiled = compile(
         row.build(), row.vocab, row.max_seq_len, mlp_exactness=100, check=0
     )

@@ -15,7 +15,7 @@ from .._section import Block, SectionSpec, View
 from .._thin import thinned, thinned_text
 from .._when import at_step
 
-# What the sentence below the slider tells, in its order.
+# The sentence below the slider tells these, in this order.
 _TOLD = ("llc", "standard_error", "rhat", "ess", "sampled_loss", "initial_loss")
 
 
@@ -140,7 +140,7 @@ def _chains_sentence(
 def _counted(status: xr.DataArray) -> str:
     """A sentence on how many estimates are converged, and what the others are."""
     counts = Counter(code_words(status).ravel().tolist())
-    # In the order of the codes, which is that of how bad they are.
+    # Codes are in the order of how bad they are, and so are the words.
     order = [*meanings(status.attrs).values(), UNKNOWN]
     others = [f"{counts[word]} {word}" for word in order if counts[word]]
     others = [told for told in others if not told.endswith(f" {GOOD}")]

@@ -25,7 +25,7 @@ def overview(view: View) -> list[CurvePanel]:
 def findings(view: View) -> list[str]:
     """Sentences on when answers become right, and on how far apart splits are."""
     data = view.data
-    # Of logits that are not numbers, no answer comes first.
+    # Where logits are not numbers, no answer comes first.
     rate = data["rank_0_rate"].where(np.isfinite(data["loss"]))
     train, test = (rate.sel(split=split) for split in ("train", "test"))
     told = [
@@ -83,7 +83,7 @@ def _steepest(rate: xr.DataArray) -> list[str]:
     if rate.sizes["step"] < 2:
         return []  # nothing can rise with a single checkpoint
     rise = rate.diff("step")
-    # What is finetuned away falls.
+    # Finetuning makes right answers fall.
     word, turn = ("fall", -rise) if float(rise.sum()) < 0 else ("rise", rise)
     where = int(turn.argmax("step"))
     before, after = (int(rate["step"][where + i]) for i in (0, 1))

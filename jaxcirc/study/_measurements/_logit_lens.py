@@ -58,6 +58,7 @@ class LogitLens(PerCheckpoint):
                 (model.config.sizes.d_vocab_out - 1) / 2,
             ),
         }
+        # A norm or a cap behind the sum would leave no part of it to a head alone.
         if _is_sum(model.config):
             parts = direct_logit_attribution(model, batch.tokens, batch.targets)
             heads = parts.heads[:, :, rows, place].mean(axis=-1)

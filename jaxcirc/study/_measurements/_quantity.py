@@ -15,7 +15,7 @@ Role = Literal["series", "detail", "diagnostic"]
 
 def _reported(values: Array | np.ndarray) -> Array | np.ndarray:
     """Half precision as float32, which files and readers of results know."""
-    # Also called with what stands for an array while a program is traced.
+    # While a program is traced, other objects stand for arrays.
     is_real = hasattr(values, "dtype") and jnp.issubdtype(values.dtype, jnp.floating)
     narrow = is_real and values.dtype.itemsize < 4
     return values.astype(jnp.float32) if narrow else values

@@ -66,6 +66,7 @@ def _parts(model: Transformer) -> list[tuple[str, str, int | None]]:
             parts.append((name, name, None))
             continue
         inside = name.removeprefix("blocks.")
+        # Layers are stacked in one array, and learn at different times.
         parts += [(f"blocks.{i}.{inside}", name, i) for i in range(leaf.shape[0])]
     return parts
 

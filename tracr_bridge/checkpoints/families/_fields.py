@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-# What has no part in the forward pass of a trained model without dropout.
+# These keys have no part in the forward pass of a trained model without dropout.
 # fmt: off
 _NO_PART = frozenset((
     "_attn_implementation", "_attn_implementation_autoset", "_name_or_path",
@@ -34,9 +34,9 @@ _NO_PART = frozenset((
 _ABSENT = object()
 _REFUSED = object()
 _MOST_LAYERS = 10_000
-# What an index of the model is counted in.
+# Indices of the model are 32-bit integers.
 _MOST = 2**31 - 1
-# Short of the largest float32, so that no product of two options overflows.
+# Far below the largest float32, so that products with an option do not overflow.
 _LARGEST = 1e30
 
 
@@ -52,10 +52,10 @@ class Fields:
     window, no cap), and is refused elsewhere.
 
     Args:
-        family: Whose config, for messages.
+        family: The family whose config it is, for messages.
         raw: The parsed JSON.
         no_part: Further keys that have no part in the forward pass.
-        path: Of a mapping within the config, such as `rope_parameters.`.
+        path: The path of a mapping within the config, such as `rope_parameters.`.
     """
 
     def __init__(
@@ -84,9 +84,9 @@ class Fields:
         """The value under the first of these names that is there.
 
         Args:
-            names: Of the key, the newest first.
-            default: Where none is there.
-            null: Where it is there and null.
+            names: Names of the key, the newest first.
+            default: The value if none is there.
+            null: The value if it is there and null.
 
         Raises:
             UnsupportedOption: none is there and there is no default, or it is null and
@@ -180,8 +180,13 @@ class Fields:
     def need(self, name: str, value: Any, why: str) -> None:
         """Refuse any other value than this one, if the key is there at all.
 
+        Args:
+            name: The key.
+            value: The only value that the model can follow.
+            why: Why another cannot be followed, as the end of a message.
+
         Raises:
-            UnsupportedOption: it has another; `why` it cannot be followed.
+            UnsupportedOption: the key has another value.
         """
         found = self.get(name, default=value, null=value)
         if found != value:
@@ -189,6 +194,10 @@ class Fields:
 
     def activation(self, *names: str, default: str) -> Any:
         """Our name of an activation function.
+
+        Args:
+            names: Names of the key, the newest first.
+            default: What a missing key stands for, in their words.
 
         Raises:
             UnsupportedOption: it is none of ours.
@@ -218,7 +227,7 @@ class Fields:
 
 
 def _shown(value: Any) -> str:
-    """A value for a message, which a damaged file must not make a page of."""
+    """A value for a message, cut short where a damaged file made it long."""
     return reprlib.repr(value)
 
 

@@ -57,7 +57,7 @@ FAMILY = Family(
     read=read,
     write=write,
     prefix="transformer.",
-    # Its linear layers are `Conv1D`: inputs first, as ours.
+    # GPT-2's linear layers are `Conv1D`, which have inputs first, as ours do.
     rules=(
         rule("transformer.wte.weight", "W_E", "v m -> v m"),
         rule("transformer.wpe.weight", "W_pos", "p m -> p m"),

@@ -53,7 +53,7 @@ def parse_rotary(
     if kind == "linear":
         return out | {"rotary_factor": f.positive("factor")}
     if kind == "llama3":
-        # Where it is left out, the context is the first one.
+        # If the original context is left out, it is the present one.
         known = "max_position_embeddings" in fields
         first = {"default": fields.get("max_position_embeddings")} if known else {}
         return out | {

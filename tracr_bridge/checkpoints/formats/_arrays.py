@@ -5,7 +5,7 @@ import mmap
 
 import numpy as np
 
-# What XLA asks of a buffer that it takes over.
+# XLA takes over a buffer without a copy if it begins at a multiple of this.
 _ALIGNMENT = 64
 _LARGE = 1 << 22
 # Rows whose transpose stays in a core's cache while it is written.

@@ -14,7 +14,7 @@ from ._tensors import Entry, Tensors, ordinary, reading
 
 _MAGIC = 0x616B3432
 _FLOAT = np.dtype("<f4")
-# What a damaged header must not make a loop of years, or arrays beyond number.
+# Limits, so that a damaged header makes no loop of years and no huge arrays.
 _MOST_LAYERS, _LARGEST = 10_000, 2**24
 
 
@@ -134,7 +134,7 @@ def _order(
         (f"{layer}.mlp.up_proj.weight", (h.n_layers, h.hidden_dim, h.dim)),
     ]
     if version == 0:
-        # Then tables of rotary angles, which follow from the sizes.
+        # Tables of rotary angles follow; they are computed from the sizes instead.
         table = ("", (h.seq_len, h.dim // h.n_heads // 2))
         order = [embed, norms[0], *attention, norms[1], *mlp, final, table, table]
     else:

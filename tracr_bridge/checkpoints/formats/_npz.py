@@ -75,7 +75,7 @@ def _entry(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
         with zipfile.ZipFile(path) as archive, archive.open(info) as file:
             file.read(start)
             data = np.frombuffer(file.read(length), dtype)
-            # At the end the checksum is compared.
+            # Reading to the end makes the library compare the checksum.
             file.read(1)
         array = data.reshape(shape, order="F" if fortran else "C")
         return array.astype(dtype.newbyteorder("="), copy=False)

@@ -37,7 +37,7 @@ _STORAGES = {
     "ByteStorage": np.dtype(np.uint8),
     "BoolStorage": np.dtype(np.bool_),
 }
-# Where training scripts keep the weights among other things, one within another.
+# Training scripts keep the weights under these keys, and may nest them.
 _NESTS = (
     "state_dict",
     "model_state_dict",
