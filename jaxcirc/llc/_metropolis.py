@@ -132,6 +132,7 @@ class _AbstractMetropolisSampler(AbstractSampler):
             length(local.displacement(state.position), scale * self.gamma),
             jnp.zeros_like(at.loss),
             jnp.ones_like(at.loss),
+            jnp.zeros_like(at.loss),
         )
 
 

@@ -71,6 +71,7 @@ class _AbstractMomentumSampler(AbstractSampler):
             length(away, drag * h),
             jnp.zeros_like(at.loss),
             jnp.ones_like(at.loss),
+            jnp.full_like(at.loss, jnp.nan),
         )
         return momentum, info
 
@@ -128,10 +129,16 @@ class SGHMC(_AbstractMomentumSampler):
         noise = keep(normal_like(key, w), local.mask)
         forget = jnp.exp(-self.friction * h)
         fresh = jnp.sqrt(-jnp.expm1(-2 * self.friction * h))
+        before = _excess_energy(momentum, local.mask)
         momentum = linear_combination((forget, momentum), (fresh, noise))
+        # The noise of the kicks is what friction takes out, so the temperature of the
+        # positions is that of the momentum, half before and half after.
+        heating = 0.5 * (before + _excess_energy(momentum, local.mask))
         w = linear_combination((1, w), (h / 2, momentum))
         after = Moving(*self._bounce(w, momentum, local), state.friction)
-        return after, info._replace(noise_norm=length(noise, fresh * h))
+        return after, info._replace(
+            noise_norm=length(noise, fresh * h), heating=heating
+        )
 
 
 class SGNHT(_AbstractMomentumSampler):
@@ -185,6 +192,12 @@ class SGNHT(_AbstractMomentumSampler):
         w = linear_combination((1, w), (h / 2, momentum))
         after = Moving(*self._bounce(w, momentum, local), friction)
         return after, info._replace(noise_norm=length(noise, fresh * h))
+
+
+def _excess_energy(momentum: PyTree, mask: PyTree | None) -> Float[Array, ""]:
+    """Kinetic energy above that of temperature 1, which is d / 2."""
+    energy = squared_norm(momentum)
+    return 0.5 * (energy - jnp.asarray(count(momentum, mask)).astype(energy.dtype))
 
 
 def _excess_heat(momentum: PyTree, free: int | Array) -> Float[Array, ""]:

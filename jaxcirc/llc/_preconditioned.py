@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from .._core import keep, linear_combination, normal_like
 from ._local import Local
 from ._sampler import AbstractSampler, Info, Number, length
+from ._sgld import langevin_heating
 
 
 class Moments(NamedTuple):
@@ -100,6 +101,7 @@ class _AbstractPreconditionedSGLD(AbstractSampler):
             length(back, drag),
             length(shake, kick),
             jnp.ones_like(at.loss),
+            langevin_heating(_unscaled(G, pull, forward, drag, back), self.step_size),
         )
         return learnt._replace(position=local.reflect(w, self.box)), info
 
@@ -203,6 +205,14 @@ class AdamSGLD(_AbstractPreconditionedSGLD):
         seen = state.updates.astype(jnp.float32)
         share = jnp.asarray(self.b1, jnp.float32) ** seen
         return jax.tree.map(lambda m: m / (1 - share.astype(m.dtype)), state.first)
+
+
+def _unscaled(
+    G: PyTree, pull: Number, forward: PyTree, drag: Number, back: PyTree
+) -> PyTree:
+    """The drift in coordinates w / √G, where the noise is the same in each."""
+    drift = linear_combination((pull, forward), (drag, back))
+    return jax.tree.map(lambda d, g: d / jnp.sqrt(g), drift, G)
 
 
 def _average(

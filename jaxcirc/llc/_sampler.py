@@ -25,6 +25,10 @@ class Info(NamedTuple):
         localization_norm: Length of the move that the pull to the centre asks for.
         noise_norm: Length of the random move.
         acceptance: Probability that the step was accepted; 1 without a test.
+        heating: What step size and minibatch noise add to n_beta (L(w) - L(w*)), as
+            far as this step can tell: over a stationary chain its mean is that of a
+            quadratic, in units of the LLC. 0 where a test takes it out; NaN where a
+            sampler cannot tell.
     """
 
     loss: Float[Array, ""]
@@ -33,6 +37,7 @@ class Info(NamedTuple):
     localization_norm: Float[Array, ""]
     noise_norm: Float[Array, ""]
     acceptance: Float[Array, ""]
+    heating: Float[Array, ""]
 
 
 class AbstractSampler(eqx.Module):
