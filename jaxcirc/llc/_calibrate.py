@@ -34,15 +34,15 @@ class Calibration:
     """Settings, what they promise, and the grid that bears them out or does not.
 
     Attributes:
-        sampler: With its step size, `n_beta` and `gamma`.
+        sampler: The sampler with its step size, `n_beta` and `gamma`.
         num_burnin: Steps until the slowest direction that matters has relaxed.
         num_draws: Draws for the relative error that was asked for.
-        steps_between_draws: About half an autocorrelation time.
+        steps_between_draws: About half an autocorrelation time, in steps.
         predicted_bias: Relative error of λ̂ from step size and minibatch noise, on a
             quadratic with the measured spectrum.
         predicted_value: λ̂ of that quadratic, which a singular model need not have.
         curvature: Spectrum and gradient noise, where a pilot chain ended.
-        plateau: What the grid says.
+        plateau: Whether the grid's estimates hold still, and where.
         grid: The estimates over step sizes and n_betas.
     """
 
@@ -202,17 +202,26 @@ def propose(
 ) -> AbstractSampler:
     """The step size and gamma that `calibrate` would propose, without its grid.
 
+    The step size is the largest whose predicted bias on the measured curvature is at
+    most `bias`; for a sampler with momentum it is the square root of that, a time step.
+    The prediction is that of a quadratic with the measured spectrum: it is no promise
+    for a singular minimum, which is what the grid of `calibrate` tests. It costs up to
+    nine pilot chains of a quarter of `max_steps` each, and a few Hessian products.
+
     Args:
         loss_fn: (weights, examples) -> the loss of each example: an objective, such as
             `objectives.CrossEntropy()`, or any function.
         params: Weights w*.
         data: Examples, or a function from a key to examples.
-        sampler: Whose step size is wanted.
+        sampler: The sampler whose step size is wanted; its own step size is ignored.
         bias: Relative error that step size and noise may cause.
-        gamma: Strength of the localisation; None to propose it.
+        gamma: Strength of the localisation; None to propose it, at least 1.
         batch_size: Examples per step; None for all.
         max_steps: Most steps of a chain; each pilot takes a quarter of it.
-        key: Of everything random.
+        key: Key of pilot chains and probes.
+
+    Returns:
+        The sampler with that step size, `gamma` and `n_beta`.
 
     Raises:
         ValueError: an argument does not fit.
@@ -240,11 +249,14 @@ def settle(
     """Curvature where pilot chains go, and the sampler that it asks for.
 
     Args:
-        job: With one checkpoint.
+        job: A sweep with one checkpoint, whose sampler knows its `n_beta`.
         bias: Relative error that step size and noise may cause.
-        gamma: Of the proposal; None to propose it.
-        max_steps: Of a chain; pilots have a quarter of it each.
-        key: Of everything random.
+        gamma: Strength of the localisation; None to propose it.
+        max_steps: Most steps of a chain; pilots have a quarter of it each.
+        key: Key of pilot chains and probes.
+
+    Returns:
+        The curvature where the last pilot ended, and the sampler with its numbers.
     """
     model, dtype = job.model, number_dtype(job.model)
     mask = None if job.masks is None else jax.tree.map(lambda m: m[0], job.masks)
@@ -308,7 +320,7 @@ def _plateau(grid: Sweep, estimates: np.ndarray) -> Plateau:
 def _length(
     found: LLCEstimate, spacing: int, relative_error: float, max_steps: int
 ) -> tuple[int, int]:
-    """Draws and steps between them for a relative standard error."""
+    """Draws, and steps between them, that reach a relative standard error."""
     good = found.trace[np.isfinite(found.trace).all(axis=1)]
     if not len(good) or not found.value > 0:
         return 1000, max(max_steps // 2000, 1)

@@ -22,11 +22,16 @@ class Schedule(NamedTuple):
     """How long a chain runs.
 
     Args:
-        num_draws: What is kept.
-        num_burnin: Steps before the first of them.
+        num_draws: Draws that are kept.
+        num_burnin: Steps before the first draw.
         steps_between_draws: Steps that a draw is the mean of.
         test_acceptance: Whether every draw also asks how many Langevin proposals a
             Metropolis test would accept there, at two more gradients.
+
+    Example:
+        >>> schedule = Schedule(num_draws=2, num_burnin=5, steps_between_draws=3)
+        >>> schedule.lengths, schedule.num_steps  # burn-in of 2 + 3, then two draws
+        ([2, 3, 3, 3], 11)
     """
 
     num_draws: int
@@ -91,7 +96,7 @@ def neighbourhood(
         mask: Which coordinates to sample.
         baseline: Losses of all examples at the centre, or one number in their place;
             None to evaluate the step's examples there.
-        key: Of the step.
+        key: Key that the step's examples are drawn with.
     """
     center, rest = eqx.partition(arrays, eqx.is_inexact_array)
     examples, places = problem.draw(key)
@@ -121,7 +126,18 @@ def sample_chain(
     *,
     key: Key[Array, ""],
 ) -> Trace:
-    """Run one chain from w*; burn-in and draws share one compiled body."""
+    """Run one chain from w*; burn-in and draws share one compiled body.
+
+    Args:
+        problem: Loss and data.
+        sampler: How to sample, with its numbers as arrays.
+        arrays: The model, whose floating arrays are w*.
+        mask: Which coordinates to sample; None for all.
+        baseline: Losses at w*, as `neighbourhood` takes them.
+        observables: Functions of the model to evaluate at every draw.
+        schedule: How many steps and draws.
+        key: Key of the chain, from which every step folds its own.
+    """
     center, rest = eqx.partition(arrays, eqx.is_inexact_array)
 
     def here(key: Key[Array, ""]) -> Local:

@@ -26,9 +26,9 @@ class Curvature(NamedTuple):
     """The loss around a place, in the metric of a sampler.
 
     Args:
-        nodes: Of a quadrature of the Hessian's spectrum, after the sampler's
+        nodes: Nodes of a quadrature of the Hessian's spectrum, after the sampler's
             preconditioner has been multiplied in.
-        weights: Of the nodes; they sum to 1.
+        weights: Weights of the nodes; they sum to 1.
         noise: Sum over coordinates of the variance of a minibatch gradient.
         metric: Mean and largest entry of the preconditioner.
         dimension: Sampled coordinates.
@@ -57,6 +57,11 @@ class Curvature(NamedTuple):
 
         Minibatch noise is taken to be shared out like the curvature, as it is near a
         minimum of a log-likelihood. The second is infinite beyond the stability bound.
+
+        Args:
+            step_size: ε of SGLD.
+            n_beta: Inverse temperature times number of examples.
+            gamma: Strength of the localisation.
         """
         h = np.maximum(self.nodes, 0)
         pull, most = gamma * self.metric[0], gamma * self.metric[1]
@@ -70,12 +75,24 @@ class Curvature(NamedTuple):
         return float((share * own).sum()), float((share * own * heat / left).sum())
 
     def bias(self, step_size: float, n_beta: float, gamma: float) -> float:
-        """Relative error of λ̂ that step size and minibatch noise cause."""
+        """Relative error of λ̂ that step size and minibatch noise cause.
+
+        Args:
+            step_size: ε of SGLD.
+            n_beta: Inverse temperature times number of examples.
+            gamma: Strength of the localisation.
+        """
         exact, found = self.predicted(step_size, n_beta, gamma)
         return found / exact - 1 if exact > 0 else 0.0
 
     def step_size(self, bias: float, n_beta: float, gamma: float) -> float:
-        """The largest step size whose predicted bias is at most `bias`."""
+        """The largest step size whose predicted bias is at most `bias`.
+
+        Args:
+            bias: Relative error of λ̂ that is allowed.
+            n_beta: Inverse temperature times number of examples.
+            gamma: Strength of the localisation.
+        """
         stiff = n_beta * max(self.largest, 0) + gamma * self.metric[1]
         high = MAX_STIFFNESS / max(stiff, 1e-30)
         low = high * 1e-12
@@ -99,7 +116,18 @@ def run_pilot(
     num_steps: Int[Array, ""],
     key: Key[Array, ""],
 ) -> Any:
-    """A chain's state after some more steps of burn-in; None to begin at w*."""
+    """The state of a chain after some more steps of burn-in.
+
+    Args:
+        problem: Loss and data.
+        sampler: Any sampler with these `numbers` in place of its own.
+        numbers: The sampler's numbers, as arrays.
+        model: The model, whose floating arrays are w*.
+        mask: Which coordinates to sample; None for all.
+        state: Where the chain is; None to begin at w*.
+        num_steps: How many steps to make.
+        key: Key that every step folds its own from.
+    """
     sampler = sampler.with_numbers(**numbers)
     center = eqx.filter(model, eqx.is_inexact_array)
 
@@ -125,7 +153,22 @@ def measure(
     num_nodes: int,
     key: Key[Array, ""],
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """Spectrum, gradient noise and metric where a state is."""
+    """Spectrum, gradient noise and metric at the place of a state.
+
+    Args:
+        problem: Loss and data.
+        sampler: Any sampler with these `numbers` in place of its own.
+        numbers: The sampler's numbers, as arrays.
+        model: The model, whose floating arrays are w*.
+        mask: Which coordinates are sampled; None for all.
+        state: Where a chain is.
+        num_nodes: Nodes of the quadrature of the spectrum.
+        key: Key of batches and probes.
+
+    Returns:
+        Nodes and weights by probe, summed variance of a minibatch gradient, and mean
+        and largest entry of the preconditioner.
+    """
     rest = eqx.filter(model, eqx.is_inexact_array, inverse=True)
     sampler = sampler.with_numbers(**numbers)
     w, metric = sampler.position(state), sampler.metric(state)
@@ -180,7 +223,18 @@ def curvature(
     *,
     key: Key[Array, ""],
 ) -> Curvature:
-    """Spectrum and noise around a state, on the host."""
+    """Spectrum and noise around a state, on the host and in float64.
+
+    Args:
+        problem: Loss and data.
+        sampler: Any sampler with these `numbers` in place of its own.
+        numbers: The sampler's numbers, as arrays.
+        model: The model, whose floating arrays are w*.
+        mask: Which coordinates are sampled; None for all.
+        state: Where a chain is.
+        dimension: Sampled coordinates.
+        key: Key of batches and probes.
+    """
     num_nodes = min(24, dimension)
     found = measure(problem, sampler, numbers, model, mask, state, num_nodes, key)
     nodes, weights, noise, mean, most = (np.asarray(x, np.float64) for x in found)

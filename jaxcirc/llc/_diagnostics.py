@@ -31,10 +31,11 @@ def split_rhat(draws: Draws) -> float:
 def bulk_ess(draws: Draws) -> float:
     """Independent draws that would locate the bulk of the distribution as well.
 
-    Of rank-normalised half-chains (Vehtari et al. 2021, §4).
+    Computed from rank-normalised half-chains (Vehtari et al. 2021, §4). NaN with fewer
+    than four draws per chain, or where one of them is not finite.
 
     Args:
-        draws: Of one quantity.
+        draws: Draws of one quantity.
     """
     if draws.shape[1] < 4 or not np.isfinite(draws).all():
         return float("nan")
@@ -44,8 +45,10 @@ def bulk_ess(draws: Draws) -> float:
 def mean_ess(draws: Draws) -> float:
     """Independent draws whose mean would have the same variance as that of `draws`.
 
+    NaN with fewer than four draws per chain, or where one of them is not finite.
+
     Args:
-        draws: Of one quantity.
+        draws: Draws of one quantity.
     """
     if draws.shape[1] < 4 or not np.isfinite(draws).all():
         return float("nan")

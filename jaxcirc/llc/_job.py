@@ -113,10 +113,47 @@ def make_job(
     observables: Mapping[str, Any] | None,
     noise: Sequence[int] | None = None,
 ) -> Job:
-    """Check what `sweep` was given; its docstring has the meanings.
+    """Everything that a sweep needs, checked before any of it runs.
+
+    `sweep` and `calibrate` begin with it; by itself it answers what a sweep would do,
+    such as its chains (`lengths`) and the `n_beta` that it would sample at. Only shapes
+    are traced: no loss is evaluated, and nothing is compiled.
+
+    Args:
+        loss_fn: (weights, examples) -> the loss of each example.
+        params: Weights w*; with `steps`, every array has a leading checkpoint axis.
+        data: Examples with a leading axis, or a function from a key to examples.
+        sampler: How to sample; an `n_beta` of None becomes n / ln n.
+        steps: Training steps that name the checkpoints; None for a single model.
+        grid: Numbers of the sampler to vary, by name.
+        masks: Pytrees of booleans, by name, True where weights are sampled; None to
+            sample every weight.
+        seeds: Numbers that name the repeats; None for one.
+        num_chains: Chains at every place, at least 1.
+        schedule: How many draws and steps a chain has.
+        batch_size: Examples per step; None for all of them.
+        observables: Functions of the weights, or other data whose losses are wanted.
+        noise: Numbers that keys are folded from in place of `steps`, one for each.
+
+    Returns:
+        The sweep, with a label for every place on every axis.
 
     Raises:
         ValueError: an argument does not fit.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxcirc import llc
+        >>> job = llc.make_job(
+        ...     lambda w, x: (w * x) ** 2, jnp.array(0.0), jnp.ones(100),
+        ...     llc.SGLD(1e-4), steps=None, grid={"gamma": [1.0, 10.0]}, masks=None,
+        ...     seeds=None, num_chains=4, schedule=llc.Schedule(500, 500, 1),
+        ...     batch_size=10, observables=None,
+        ... )
+        >>> job.lengths
+        {'checkpoint': 1, 'gamma': 2, 'mask': 1, 'seed': 1, 'chain': 4}
+        >>> round(job.sampler.n_beta, 2)  # 100 / ln 100
+        21.71
     """
     params, data = jax.tree.map(_on_device, (params, data))
     params = jax.tree.map(_at_least_float32, params)
@@ -151,14 +188,26 @@ def make_job(
 
 
 def stack_models(models: Sequence[PyTree]) -> PyTree:
-    """Models of equal shape as one, with a leading checkpoint axis.
+    """Models of equal shape as one pytree, with a leading checkpoint axis.
+
+    It is what `sweep` takes as `params` together with `steps`. Whatever is no array,
+    such as a config or an activation function, is taken from the first model and not
+    compared. The stack holds a copy of every model, so memory grows with their number.
 
     Args:
-        models: In the order of the steps that will name them.
+        models: Pytrees in the order of the steps that will name them; at least one.
+
+    Returns:
+        A pytree like each model, with arrays of shape `[checkpoint, ...]`.
 
     Raises:
-        ValueError: they differ in structure, shape or type; the message names the
-            first array that does.
+        ValueError: there is no model, or they differ in structure, shape or type; the
+            message names the first array that does.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> stack_models([{"w": jnp.zeros(2)}, {"w": jnp.ones(2)}])["w"].tolist()
+        [[0.0, 0.0], [1.0, 1.0]]
     """
     if not models:
         raise ValueError("llc: there is no model to stack.")

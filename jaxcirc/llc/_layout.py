@@ -139,7 +139,12 @@ def _mesh(mesh: Mesh | None, total: int) -> Mesh | None:
 
 
 def execution_order(axes: Mapping[str, int], strategy: Strategy) -> np.ndarray:
-    """Places of cells in the order of execution: axes to `vmap` vary fastest."""
+    """Places of cells in the order of execution: axes to `vmap` vary fastest.
+
+    Args:
+        axes: Name and length of every axis.
+        strategy: `map`, `vmap` or `auto`, for all axes or by name.
+    """
     every = np.arange(int(np.prod(list(axes.values())))).reshape(*axes.values())
     if not isinstance(strategy, Mapping):
         return every.reshape(-1)

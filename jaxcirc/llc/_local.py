@@ -53,7 +53,12 @@ class Local(eqx.Module, Generic[Params]):
         return linear_combination((1, w), (-1, self.center))
 
     def reflect(self, w: Params, box: float | Array | None) -> Params:
-        """`w` reflected back into the box: the centre ± `box` in every coordinate."""
+        """`w` reflected back into the box: the centre ± `box` in every coordinate.
+
+        Args:
+            w: Weights, however far outside.
+            box: Half the side of the box; None for no box.
+        """
         if box is None:
             return w
 

@@ -30,7 +30,12 @@ class Problem(eqx.Module):
     batch_size: int | None = eqx.field(static=True)
 
     def losses(self, params: PyTree, examples: PyTree) -> Float[Array, " example"]:
-        """The loss of each example, in float32 or wider."""
+        """The loss of each example, in float32 or wider.
+
+        Args:
+            params: Weights.
+            examples: A batch with a leading example axis.
+        """
         wide = at_least_float32(self.loss_fn(params, examples))
         # With float64 weights everything is float64, whatever the loss was summed in.
         return wide.astype(jnp.promote_types(wide.dtype, number_dtype(params)))

@@ -117,7 +117,12 @@ def sample_cells(
 
 
 def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """Arrays that every process holds alike, as arrays of a mesh of many processes."""
+    """Arrays that every process holds alike, as arrays of a mesh of many processes.
+
+    Args:
+        tree: A pytree; whatever is no array in it is left as it is.
+        mesh: The devices; a mesh of one process alone, or None, changes nothing.
+    """
     if mesh is None or not _spans_processes(mesh):
         return tree
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -137,7 +142,12 @@ def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
 
 
 def fetch(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """Results as NumPy arrays, whole in every process."""
+    """Results as NumPy arrays, whole in every process.
+
+    Args:
+        tree: A pytree of arrays.
+        mesh: The devices that they lie on; None for one.
+    """
     if mesh is None or not _spans_processes(mesh):
         return jax.device_get(tree)
     from jax.experimental import multihost_utils

@@ -12,22 +12,23 @@ from .. import truth
 
 
 class Family(NamedTuple):
-    """Cases of one shape.
+    """Losses of one shape with known coefficients, stacked to run as one program.
 
     Args:
-        name: Of the family.
-        labels: Of the cases.
+        name: What the table of scores calls the family.
+        labels: What it calls each case.
         loss_fn: (weights, a dummy example) -> the loss, exactly, without a sample.
-        params: Places w*, stacked; whole numbers in them say which case it is.
-        mask: What to sample.
-        stiffest: The case that a step size must suit.
-        n_beta: To sample at.
-        gamma: To localise with.
+        params: Places w*, stacked along a leading case axis; whole numbers in them say
+            which case it is.
+        mask: Which weights are sampled; None for all.
+        stiffest: Index of the case that a step size must suit.
+        n_beta: Inverse temperature times number of examples to sample at.
+        gamma: Strength of the localisation.
         truths: What a perfect sampler gives, at this n_beta where that is known, else
-            the limit.
-        gradients: That a chain may spend.
-        chains: How many.
-        multiplicities: Where `truths` are limits, those of their coefficients.
+            the limit of large n_beta.
+        gradients: Gradient evaluations that a chain may spend.
+        chains: Chains for each case.
+        multiplicities: Where `truths` are limits, the multiplicity of each.
     """
 
     name: str
@@ -45,7 +46,24 @@ class Family(NamedTuple):
 
 
 def quadratics(seed: int = 0, number: int = 8, d: int = 12) -> Family:
-    """Random spectra over three decades, at finite t and γ."""
+    """Quadratic losses with random spectra over three decades, at finite t and γ.
+
+    L(w) = ½ Σ h_i w_i², with ln h_i uniform between ln 1e-3 and 0 and the first h
+    always 1, so that one step size suits all of them. Sampled at t = 200 and γ = 1,
+    where directions with h below 1/200 are held by the localisation and not by the
+    loss. The truth is exact at this t and γ (`truth.quadratic`), between 0 and d/2:
+    what a sampler misses is its own bias and noise.
+
+    Args:
+        seed: Seed of the spectra.
+        number: How many spectra.
+        d: Number of weights.
+
+    Example:
+        >>> family = quadratics(number=1, d=1)  # h = 1 alone: ½ t / (t + γ)
+        >>> round(family.truths[0], 4), round(200 / 201 / 2, 4)
+        (0.4975, 0.4975)
+    """
     rng = np.random.default_rng(seed)
     h = np.exp(rng.uniform(np.log(1e-3), 0, (number, d)))
     h[:, 0] = 1
@@ -73,7 +91,18 @@ POWERS = ((0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)
 
 
 def normal_crossings() -> Family:
-    """K = w1^(2 k1) w2^(2 k2), against the value at this t and γ by quadrature."""
+    """Products K = w1^(2 k1) w2^(2 k2) with powers up to 3, singular in two weights.
+
+    The truth of each is t E[K] at t = 4 · 1000 / ln 1000 and γ = 1 by quadrature
+    (`truth.normal_crossing_at`), and not the limit λ = 1 / (2 max k), which is far off
+    at any t that one can afford where both powers are equal. w* is the origin, where
+    the gradient is 0.
+
+    Example:
+        >>> family = normal_crossings()
+        >>> family.labels[0], round(family.truths[0], 2)  # w2² is regular: 1/2
+        ('w1^0 w2^2', 0.5)
+    """
     t, gamma = 4 * 1000 / np.log(1000), 1.0
 
     def loss(p: PyTree, example: Array) -> Array:
@@ -115,16 +144,26 @@ def deep_linear(
     rank of P, with singular values in [0.7, 1.3] and images that fit together, so what
     is left over in every layer is 0: there the local coefficient is the least of all
     minima, which is what the theorem gives. At minima with larger weights it is higher.
+    The truth is the limit of large n_beta, so an estimate at a finite one lies below
+    where the multiplicity is 2 or more.
 
     Args:
-        widths: Input, hidden layers, output.
-        rank: Of P.
-        seed: Of the weights.
-        n_beta: To sample at.
-        gamma: To localise with; a third of the mean width if None, so that the leftover
-            of a layer has a norm of about one.
-        gradients: That a chain may spend.
-        dtype: Of the weights.
+        widths: Widths of input, hidden layers and output.
+        rank: Rank of P.
+        seed: Seed of the weights.
+        n_beta: Inverse temperature times number of examples to sample at.
+        gamma: Strength of the localisation; a third of the mean width if None, so that
+            the leftover of a layer has a norm of about one.
+        gradients: Gradient evaluations that a chain may spend.
+        dtype: Type of the weights.
+
+    Raises:
+        ValueError: no such network has that rank.
+
+    Example:
+        >>> family = deep_linear((5, 3, 5), rank=0)
+        >>> family.truths, family.multiplicities
+        ([6.5], [2])
     """
     gamma = sum(widths) / len(widths) / 3 if gamma is None else gamma
     rng = np.random.default_rng(seed)
@@ -168,14 +207,26 @@ def random_deep_linear(
     width: tuple[int, int] = (5, 50),
     **options: Any,
 ) -> list[Family]:
-    """Deep linear networks of random depth, widths and rank.
+    """Deep linear networks of random depth, widths and rank, each a family of its own.
+
+    Depths, widths and ranks (at least 1, and at most the smallest width) are drawn
+    uniformly. Coefficients differ widely between them, so the rank correlation between
+    estimates and truths says whether a sampler orders models of different sizes
+    rightly. NumPy draws them: a seed gives the same networks on every version of JAX.
 
     Args:
-        number: How many.
-        seed: Of the draw.
+        number: How many networks.
+        seed: Seed of the draw; network i gets its weights from `seed` + i.
         layers: Least and most layers.
         width: Least and largest width.
-        **options: As in `deep_linear`.
+        **options: Passed to `deep_linear`.
+
+    Returns:
+        A family of one case for each network.
+
+    Example:
+        >>> [f.labels[0] for f in random_deep_linear(2, layers=(2, 2), width=(3, 3))]
+        ['3-3-3, rank 3', '3-3-3, rank 2']
     """
     rng = np.random.default_rng(seed)
     families = []

@@ -41,7 +41,7 @@ def deep_linear(widths: Sequence[int], rank: int) -> LearningCoefficient:
 
 
 def _chosen(excess: Sequence[int]) -> list[int]:
-    """Σ: the layers narrow enough to bind."""
+    """The theorem's set Σ: excesses of the layers that are narrow enough to bind."""
     ordered = sorted(excess)
     for k in range(2, len(ordered) + 1):
         inside, outside = ordered[:k], ordered[k:]
