@@ -31,6 +31,7 @@ def checked_edits(
             cannot be combined.
     """
     checked = tuple(_resolved(edit, table, config.n_layers) for edit in edits)
+    # By their own names now, so that an edit looks its site up in the table.
     for edit in checked:
         edit.check(config, table)
     changed = {site for edit in checked for site in edit.sites}

@@ -113,6 +113,7 @@ def by_layer(intervention: Self) -> tuple[Self, Self]:
     Args:
         intervention: What to take apart.
     """
+    # Told by the field that a leaf lies in, however deep: `post` may be a whole norm.
     own = intervention.layered
     flags = jtu.tree_map_with_path(lambda path, _: path[0].name in own, intervention)
     return eqx.partition(intervention, flags)

@@ -211,9 +211,25 @@ def unembed(
 ) -> Float[Array, "*batch d_vocab_out"]:
     """The logits that a residual stream stands for: final norm, then unembedding.
 
+    They have the bias and the soft cap that the model's own logits have. A tied model
+    is unembedded by its transposed embedding.
+
     Args:
         model: Whose norm and unembedding.
         x: The stream after the last layer, or after any other for a logit lens.
+
+    Returns:
+        One logit for each output; of the last layer's stream, the model's own.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> unembed(model, jnp.zeros((3, 4))).tolist()[0]  # nothing says nothing
+        [0.0, 0.0, 0.0, 0.0, 0.0]
     """
     return _unembed(model, x, Tape())
 

@@ -55,6 +55,7 @@ def written(model: Transformer, tokens: Integer[Array, "*batch pos"]) -> Written
     _, acts = capture(model, tokens, sites)
     heads = acts["attn.result"]
     if post is not None:
+        # Behind the norm a head has its share: the divisor is that of the heads' sum.
         held = lambda norm, x, scale: norm.held(x, scale[..., None, :])
         heads = jax.vmap(held)(post, heads, acts["ln1_post.scale"])
     return Written(acts["embed"], heads, acts.get("mlp.out"))
