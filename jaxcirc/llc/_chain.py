@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from .._core import count, fold_name, linear_combination, squared_norm
 from ._local import Local
-from ._metropolis import langevin_acceptance
+from ._mala import langevin_acceptance
 from ._problem import Problem
 from ._sampler import AbstractSampler
 

@@ -29,7 +29,7 @@ class Moments(NamedTuple):
     updates: Int[Array, ""]
 
 
-class _AbstractPreconditionedSGLD(AbstractSampler):
+class AbstractPreconditionedSGLD(AbstractSampler):
     """w ← w - ε/2 G (n_beta g + gamma (w - w*)) + √(ε G) η, with a diagonal G."""
 
     frozen: eqx.AbstractVar[bool]
@@ -106,107 +106,6 @@ class _AbstractPreconditionedSGLD(AbstractSampler):
         return learnt._replace(position=local.reflect(w, self.box)), info
 
 
-class RMSpropSGLD(_AbstractPreconditionedSGLD):
-    """SGLD preconditioned by G = 1 / (√v + a), v ← αv + (1 - α) g² (Li et al. 2016).
-
-    The gradient in `v` is that of the loss, without `n_beta`. Frozen after burn-in, G
-    is a constant and the chain has the stationary distribution of SGLD with these step
-    sizes; adapting forever, it lacks the correction term Γ and is biased even on an
-    isotropic quadratic.
-
-    Args:
-        step_size: ε, the step size where G is 1.
-        n_beta: Inverse temperature times number of examples; n / ln n if None.
-        gamma: Strength of the localisation.
-        box: Half the side of a box around w*, at whose walls the chain is reflected.
-        decay: α.
-        floor: a, in units of the gradient.
-        frozen: Keep G as it is at the end of burn-in.
-
-    Raises:
-        ValueError: a number is out of range.
-    """
-
-    step_size: Number
-    n_beta: Number | None = None
-    gamma: Number = 1.0
-    box: Number | None = None
-    decay: Number = 0.99
-    floor: Number = 0.1
-    frozen: bool = eqx.field(static=True, default=True)
-
-    def learn(self, state: Moments, gradient: PyTree) -> Moments:
-        """One more square."""
-        return state._replace(
-            second=_average(state.second, gradient, self.decay, square=True),
-            updates=state.updates + 1,
-        )
-
-    def preconditioner(self, state: Moments) -> PyTree:
-        """1 / (√v + a)."""
-        return jax.tree.map(lambda v: _inverse_root(v, self.floor), state.second)
-
-
-class AdamSGLD(_AbstractPreconditionedSGLD):
-    """SGLD preconditioned as in Adam: bias-corrected second moments.
-
-    While it adapts, the drift follows the bias-corrected first moment as Adam does
-    (Hitchcock & Hoogland 2025); frozen, it follows the gradient itself, since a drift
-    with memory has another stationary distribution. The second moment begins at 1, so
-    the first steps are careful however small the gradient at w* is.
-
-    Args:
-        step_size: ε, the step size where G is 1.
-        n_beta: Inverse temperature times number of examples; n / ln n if None.
-        gamma: Strength of the localisation.
-        box: Half the side of a box around w*, at whose walls the chain is reflected.
-        b1: Decay of the first moment.
-        b2: Decay of the second moment.
-        floor: Added to the root of the second moment, in units of the gradient. Adam's
-            own 1e-8 would give a direction without gradient a step size 1e8 times that
-            of the others, which the localisation cannot hold.
-        frozen: Keep G as it is at the end of burn-in.
-
-    Raises:
-        ValueError: a number is out of range.
-    """
-
-    step_size: Number
-    n_beta: Number | None = None
-    gamma: Number = 1.0
-    box: Number | None = None
-    b1: Number = 0.9
-    b2: Number = 0.999
-    floor: Number = 0.01
-    frozen: bool = eqx.field(static=True, default=True)
-
-    def learn(self, state: Moments, gradient: PyTree) -> Moments:
-        """One more gradient in both moments."""
-        return state._replace(
-            first=_average(state.first, gradient, self.b1),
-            second=_average(state.second, gradient, self.b2, square=True),
-            updates=state.updates + 1,
-        )
-
-    def preconditioner(self, state: Moments) -> PyTree:
-        """1 / (√v̂ + a)."""
-        seen = state.updates.astype(jnp.float32)
-        share = jnp.asarray(self.b2, jnp.float32) ** seen
-
-        def leaf(v: Array) -> Array:
-            return _inverse_root(v / (1 - share.astype(v.dtype)), self.floor)
-
-        return jax.tree.map(leaf, state.second)
-
-    def drift(self, state: Moments, gradient: PyTree) -> PyTree:
-        """The first moment while adapting, else the gradient."""
-        if self.frozen:
-            return gradient
-        seen = state.updates.astype(jnp.float32)
-        share = jnp.asarray(self.b1, jnp.float32) ** seen
-        return jax.tree.map(lambda m: m / (1 - share.astype(m.dtype)), state.first)
-
-
 def _unscaled(
     G: PyTree, pull: Number, forward: PyTree, drag: Number, back: PyTree
 ) -> PyTree:
@@ -215,7 +114,7 @@ def _unscaled(
     return jax.tree.map(lambda d, g: d / jnp.sqrt(g), drift, G)
 
 
-def _average(
+def average(
     old: PyTree, new: PyTree, decay: float | Array, *, square: bool = False
 ) -> PyTree:
     def leaf(m: Float[Array, "..."], g: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -225,5 +124,5 @@ def _average(
     return jax.tree.map(leaf, old, new)
 
 
-def _inverse_root(v: Array, floor: float | Array) -> Array:
+def inverse_root(v: Array, floor: float | Array) -> Array:
     return 1 / (jnp.sqrt(v) + jnp.asarray(floor).astype(v.dtype))

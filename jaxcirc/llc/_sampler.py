@@ -1,7 +1,7 @@
 """What a sampler is: an `init` and a `step`."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -80,7 +80,13 @@ class AbstractSampler(eqx.Module):
         return 1
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Any:
-        """The state of a chain that begins at `position`."""
+        """The state of a chain that begins at `position`.
+
+        Args:
+            position: The weights.
+            local: The neighbourhood, with some examples.
+            key: Everything random in the state is drawn from it.
+        """
         raise NotImplementedError
 
     def step(
@@ -150,11 +156,14 @@ class SamplerSpec(NamedTuple):
         name: What a study calls it.
         summary: One line.
         build: Keyword options -> sampler.
+        tried: Options with which it samples a quadratic of curvatures between 0.001 and
+            1 at `n_beta` 100 within 3% of the exact value; the contract tests run it.
     """
 
     name: str
     summary: str
     build: Callable[..., AbstractSampler]
+    tried: Mapping[str, Any]
 
 
 def length(vector: PyTree, scale: float | Array = 1.0) -> Float[Array, ""]:

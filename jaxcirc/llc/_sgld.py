@@ -5,7 +5,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from .._core import keep, linear_combination, normal_like, squared_norm
 from ._local import Local
-from ._sampler import AbstractSampler, Info, Number, length
+from ._sampler import AbstractSampler, Info, Number, SamplerSpec, length
 
 
 def langevin_heating(drift: PyTree, step_size: Number) -> Float[Array, ""]:
@@ -87,3 +87,6 @@ class SGLD(AbstractSampler):
             ),
         )
         return local.reflect(w, self.box), info
+
+
+SPEC = SamplerSpec("sgld", "Langevin steps on minibatches", SGLD, {"step_size": 2e-3})

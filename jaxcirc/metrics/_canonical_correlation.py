@@ -163,6 +163,7 @@ SVCCA = MetricSpec(
     prepare=_prepare_svcca,
     compare=_compare_svcca,
     **_SHARED,
+    at_zero=float("nan"),
 )
 PWCCA = MetricSpec(
     name="pwcca",
@@ -175,4 +176,5 @@ PWCCA = MetricSpec(
     prepare=_prepare_pwcca,
     compare=_compare_pwcca,
     **_SHARED,
+    at_zero=float("nan"),
 )

@@ -1,4 +1,4 @@
-"""What step size and minibatch noise add to an estimate, told by the estimate itself."""
+"""What step size and minibatch noise add to an estimate, as the estimate tells it."""
 
 import jax.numpy as jnp
 import jax.random as jr
