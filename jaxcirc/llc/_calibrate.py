@@ -121,6 +121,10 @@ def calibrate(
         beta_factors: The same for n_beta.
         key: Of everything random.
 
+    Returns:
+        The sampler and the lengths to use, the predicted bias, and the grid with its
+        plateau; printed, one line.
+
     Raises:
         ValueError: an argument does not fit.
     """
@@ -222,6 +226,9 @@ def propose(
 
     Returns:
         The sampler with that step size, `gamma` and `n_beta`.
+
+    Returns:
+        `sampler` with its `step_size`, `n_beta` and `gamma` set.
 
     Raises:
         ValueError: an argument does not fit.

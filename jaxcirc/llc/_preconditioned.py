@@ -86,6 +86,7 @@ class AbstractPreconditionedSGLD(AbstractSampler):
             learnt = jax.tree.map(lambda a, b: jnp.where(adapt, a, b), learnt, state)
         G = self.preconditioner(learnt)
         noise = keep(normal_like(key, state.position), local.mask)
+        # G is constant along the step: both forces and the noise feel the same one.
         forward = jax.tree.map(jnp.multiply, G, self.drift(learnt, at.gradient))
         back = jax.tree.map(jnp.multiply, G, away)
         shake = jax.tree.map(lambda g, z: jnp.sqrt(g) * z, G, noise)

@@ -211,7 +211,8 @@ def run_family(
     )
     _, proposal = settle(job, bias, family.gamma, max(steps, 100), key)
     if isinstance(proposal, HMC):
-        # Its own tuning begins where SGLD would be stable with little bias; longer.
+        # Its tuning in burn-in starts from here, and a Metropolis test bears far longer
+        # steps than those at which SGLD has little bias.
         proposal = proposal.with_numbers(step_size=3 * proposal.step_size)
     draws = min(_DRAWS, max(steps // 2, 1))
     found = sweep(
