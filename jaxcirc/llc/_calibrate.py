@@ -119,7 +119,7 @@ def calibrate(
         max_steps: Most steps of a chain, in the grid and in the proposal.
         step_factors: Step sizes of the grid, relative to the proposal; ascending.
         beta_factors: The same for n_beta.
-        key: Of everything random.
+        key: Random key, from which all that is random is drawn.
 
     Returns:
         The sampler and the lengths to use, the predicted bias, and the grid with its

@@ -42,12 +42,12 @@ class Curvature(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """The largest curvature."""
+        """The largest curvature, which bounds the step size."""
         return float(self.nodes.max())
 
     @property
     def trace(self) -> float:
-        """Sum of the curvatures."""
+        """The sum of all curvatures, by quadrature."""
         return float(self.dimension * (self.weights * self.nodes).sum())
 
     def predicted(
@@ -94,6 +94,7 @@ class Curvature(NamedTuple):
             gamma: Strength of the localisation.
         """
         stiff = n_beta * max(self.largest, 0) + gamma * self.metric[1]
+        # Bisected by ratios: the answer may be anywhere over twelve decades.
         high = MAX_STIFFNESS / max(stiff, 1e-30)
         low = high * 1e-12
         for _ in range(60):
@@ -174,6 +175,7 @@ def measure(
     w, metric = sampler.position(state), sampler.metric(state)
     if metric is None:
         metric = jax.tree.map(jnp.ones_like, w)
+    # √G H √G has the eigenvalues of G H, and is symmetric, as Lanczos needs.
     root = keep(jax.tree.map(jnp.sqrt, metric), mask)
     batch_key, probe_key = jr.split(key)
     keys = jr.split(batch_key, 1 if _is_full(problem) else NUM_BATCHES)

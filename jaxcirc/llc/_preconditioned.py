@@ -50,11 +50,11 @@ class AbstractPreconditionedSGLD(AbstractSampler):
         return Moments(position, zeros, ones, jnp.int32(0))
 
     def position(self, state: Moments) -> PyTree:
-        """The weights."""
+        """The weights in a state."""
         return state.position
 
     def metric(self, state: Moments) -> PyTree:
-        """The preconditioner."""
+        """The diagonal of the preconditioner in a state."""
         return self.preconditioner(state)
 
     def learn(self, state: Moments, gradient: PyTree) -> Moments:

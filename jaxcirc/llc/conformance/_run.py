@@ -149,10 +149,10 @@ def run(
 
     Args:
         sampler: What to score.
-        families: Against what; `standard_families` if None.
+        families: The losses to score it on; `standard_families` if None.
         effort: Factor on the gradients that each family allows a chain.
         bias: Relative error that the step size may cause.
-        key: Of everything random.
+        key: Random key, from which all that is random is drawn.
 
     Example:
         >>> import jax.random as jr
