@@ -119,11 +119,7 @@ def calibrate(
         max_steps: Most steps of a chain, in the grid and in the proposal.
         step_factors: Step sizes of the grid, relative to the proposal; ascending.
         beta_factors: The same for n_beta.
-        key: Random key, from which all that is random is drawn.
-
-    Returns:
-        The sampler and the lengths to use, the predicted bias, and the grid with its
-        plateau; printed, one line.
+        key: Of everything random.
 
     Raises:
         ValueError: an argument does not fit.
@@ -226,9 +222,6 @@ def propose(
 
     Returns:
         The sampler with that step size, `gamma` and `n_beta`.
-
-    Returns:
-        `sampler` with its `step_size`, `n_beta` and `gamma` set.
 
     Raises:
         ValueError: an argument does not fit.

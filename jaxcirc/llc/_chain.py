@@ -143,7 +143,6 @@ def sample_chain(
     def here(key: Key[Array, ""]) -> Local:
         return neighbourhood(problem, arrays, mask, baseline, key)
 
-    # Folded from the step's number: a longer burn-in leaves earlier steps as they are.
     def step(i: Array, state: Any) -> tuple[Any, Any]:
         batch_key, own_key = jr.split(jr.fold_in(key, i))
         adapt = i < schedule.num_burnin
@@ -151,7 +150,6 @@ def sample_chain(
 
     init_batch, init_key = jr.split(fold_name(key, "init"))
     state = sampler.init(center, here(init_batch), key=init_key)
-    # Sums begin as zeros of the right types, which only a trace of a step can tell.
     silent = jax.tree.map(
         lambda x: jnp.zeros(x.shape, x.dtype),
         jax.eval_shape(lambda: step(jnp.int32(0), state)[1]),
@@ -182,7 +180,6 @@ def sample_chain(
         nothing = jax.tree.map(
             lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(observe)
         )
-        # Observables may cost more than a step, and burn-in is not reported.
         observed = jax.lax.cond(end > schedule.num_burnin, observe, lambda: nothing)
         moved = _share_moved(w, center, mask)
         return (state, end), Trace(

@@ -42,12 +42,12 @@ class Curvature(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """The largest curvature, which bounds the step size."""
+        """The largest curvature."""
         return float(self.nodes.max())
 
     @property
     def trace(self) -> float:
-        """The sum of all curvatures, by quadrature."""
+        """Sum of the curvatures."""
         return float(self.dimension * (self.weights * self.nodes).sum())
 
     def predicted(
@@ -94,7 +94,6 @@ class Curvature(NamedTuple):
             gamma: Strength of the localisation.
         """
         stiff = n_beta * max(self.largest, 0) + gamma * self.metric[1]
-        # Bisected by ratios: the answer may be anywhere over twelve decades.
         high = MAX_STIFFNESS / max(stiff, 1e-30)
         low = high * 1e-12
         for _ in range(60):
@@ -175,7 +174,6 @@ def measure(
     w, metric = sampler.position(state), sampler.metric(state)
     if metric is None:
         metric = jax.tree.map(jnp.ones_like, w)
-    # √G H √G has the eigenvalues of G H, and is symmetric, as Lanczos needs.
     root = keep(jax.tree.map(jnp.sqrt, metric), mask)
     batch_key, probe_key = jr.split(key)
     keys = jr.split(batch_key, 1 if _is_full(problem) else NUM_BATCHES)

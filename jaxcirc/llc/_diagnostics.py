@@ -19,7 +19,7 @@ def split_rhat(draws: Draws) -> float:
     draws per chain, or if nothing varies.
 
     Args:
-        draws: Draws of one quantity.
+        draws: Of one quantity.
     """
     if draws.shape[1] < 4 or not np.isfinite(draws).all():
         return float("nan")
@@ -62,7 +62,7 @@ def standard_error(draws: Draws) -> float:
     with fewer than four draws per chain.
 
     Args:
-        draws: Draws of one quantity.
+        draws: Of one quantity.
     """
     ess = mean_ess(draws)
     return float("nan") if np.isnan(ess) else float(draws.std(ddof=1) / np.sqrt(ess))
@@ -73,13 +73,12 @@ def geweke_z(
 ) -> Float[np.ndarray, " chain"]:
     """How far the beginning of each chain is from its end, in standard errors.
 
-    The test is Geweke's (1992). The variance of both means is that of the end about its
-    own trend, with the autocorrelation time there: a drift would inflate either and
-    hide itself. The result is standard normal for a stationary chain, up to the noise
-    of that time.
+    Geweke (1992). The variance of both means is that of the end about its own trend,
+    with the autocorrelation time there: a drift would inflate either and hide itself.
+    Standard normal for a stationary chain, up to the noise of that time.
 
     Args:
-        draws: Draws of one quantity.
+        draws: Of one quantity.
         first: Share of the draws that is the beginning.
         last: Share that is the end.
     """

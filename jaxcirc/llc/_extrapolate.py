@@ -45,9 +45,6 @@ def extrapolate(
     Returns:
         Intercept and slope of the line, each with its standard error.
 
-    Returns:
-        λ and m - 1 with their standard errors.
-
     Raises:
         ValueError: there are fewer than two temperatures, or a number is out of range.
 
@@ -63,7 +60,6 @@ def extrapolate(
             f"1, with positive errors; got {list(t)} and {list(e)}."
         )
     design = np.stack([np.ones_like(t), -1 / np.log(t)], axis=1)
-    # Rows in units of their errors: then ordinary least squares weighs them rightly.
     weighted = design / e[:, None]
     covariance = np.linalg.inv(weighted.T @ weighted)
     value, slope = covariance @ weighted.T @ (y / e)

@@ -155,7 +155,6 @@ def make_job(
         >>> round(job.sampler.n_beta, 2)  # 100 / ln 100
         21.71
     """
-    # Equinox takes NumPy's arrays for constants of a program, not for its arguments.
     params, data = jax.tree.map(_on_device, (params, data))
     params = jax.tree.map(_at_least_float32, params)
     models = params if steps is not None else jax.tree.map(_lead, params)
@@ -278,7 +277,6 @@ def _check_models(models: PyTree, steps: Sequence[int] | None) -> None:
 
 
 def _resolve_n_beta(sampler: AbstractSampler, problem: Problem) -> AbstractSampler:
-    # Watanabe's inverse temperature 1 / ln n, times n, since losses are means.
     if sampler.n_beta is not None:
         return sampler
     if problem.n is None or problem.n < 2:
@@ -297,7 +295,6 @@ def _check_schedule(schedule: Schedule, num_chains: int) -> None:
         "steps_between_draws": (schedule.steps_between_draws, 1),
     }
     for name, (value, least) in counts.items():
-        # True is an int to Python, and would run one chain.
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise ValueError(f"llc: `{name}` must be a whole number; got {value!r}.")
         if value < least:

@@ -19,7 +19,7 @@ class Evaluation(NamedTuple):
     Args:
         loss: Mean loss of the step's examples.
         excess: The same less that of the same examples at the centre.
-        gradient: Gradient of the loss, zero where the mask is False.
+        gradient: Of the loss, zero where the mask is False.
     """
 
     loss: Float[Array, ""]
@@ -40,7 +40,7 @@ class Local(eqx.Module, Generic[Params]):
     losses: Callable[[Params], tuple[Array, Array]]
 
     def evaluate(self, w: Params) -> Evaluation:
-        """Loss and gradient of this step's examples at `w`; the gradient is masked."""
+        """Loss and gradient of this step's examples at `w`."""
 
         def loss_of(w: Params) -> tuple[Array, Array]:
             return self.losses(w)

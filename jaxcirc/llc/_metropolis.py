@@ -19,7 +19,7 @@ class Tested(NamedTuple):
     Args:
         position: The weights.
         at: Loss and gradient there, on all the data.
-        tuning: What burn-in has learnt of the step size.
+        tuning: Of the step size.
     """
 
     position: PyTree
@@ -61,7 +61,7 @@ class AbstractMetropolisSampler(AbstractSampler):
 
     @property
     def full_batch(self) -> bool:
-        """Always, since the test needs the exact density."""
+        """The test needs the exact density."""
         return True
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Tested:
@@ -84,8 +84,6 @@ class AbstractMetropolisSampler(AbstractSampler):
         share = n**-0.75
         averaged = share * log_scale + (1 - share) * jnp.log(tuning.averaged)
         learnt = Tuning(jnp.exp(log_scale), jnp.exp(averaged), error, n)
-        # After burn-in the average stands: a step size that goes on moving would make
-        # the test wrong.
         done = tuning._replace(scale=tuning.averaged)
         return jax.tree.map(lambda a, b: jnp.where(adapt, a, b), learnt, done)
 

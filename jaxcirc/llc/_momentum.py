@@ -44,16 +44,16 @@ class AbstractMomentumSampler(AbstractSampler):
 
     @property
     def has_momentum(self) -> bool:
-        """Always: the chain moves by its momentum."""
+        """It has."""
         return True
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Moving:
-        """A chain at w* with a thermal momentum: one at rest would have to warm up."""
+        """At rest relative to nothing: the momentum is thermal."""
         momentum = keep(normal_like(key, position), local.mask)
         return Moving(position, momentum, jnp.asarray(self.friction))
 
     def position(self, state: Moving) -> PyTree:
-        """The weights in a state."""
+        """The weights."""
         return state.position
 
     def _kick(self, state: Moving, local: Local, at: Evaluation) -> tuple[PyTree, Info]:

@@ -52,10 +52,6 @@ def find_plateau(
     errors of the difference have been taken off; the plateau is the union of these
     blocks. Settings whose λ̂ is NaN or not positive belong to none.
 
-    Neighbours agree where |Δ ln λ̂|, less the noise, is at most 0.1 of the change in
-    ln step_size and 0.2 of that in ln n_beta. A single flat edge is no plateau: an
-    estimate that has not moved along one axis may be wrong for the sake of the other.
-
     Args:
         values: λ̂; NaN where chains diverged.
         step_sizes: Ascending, at least two.
@@ -65,9 +61,6 @@ def find_plateau(
 
     Returns:
         The plateau if there is one, else the reason why there is none.
-
-    Returns:
-        Where the blocks are, the mean of λ̂ over them, and a sentence for people.
 
     Raises:
         ValueError: the grid has fewer than two settings along an axis, or its labels do
@@ -138,7 +131,6 @@ def _slopes(
     logs = np.moveaxis(np.log(safe), axis, 0)
     noise = np.moveaxis(2 * np.where(good, errors / safe, 0), axis, 0)
     there = np.moveaxis(good, axis, 0)
-    # Two standard errors of a difference are granted before a slope is a slope.
     change = np.abs(np.diff(logs, axis=0)) - np.hypot(noise[1:], noise[:-1])
     slope = np.maximum(change, 0) / np.diff(log_labels)[:, None]
     slope = np.where(there[1:] & there[:-1], slope, np.inf)

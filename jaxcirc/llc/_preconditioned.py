@@ -50,11 +50,11 @@ class AbstractPreconditionedSGLD(AbstractSampler):
         return Moments(position, zeros, ones, jnp.int32(0))
 
     def position(self, state: Moments) -> PyTree:
-        """The weights in a state."""
+        """The weights."""
         return state.position
 
     def metric(self, state: Moments) -> PyTree:
-        """The diagonal of the preconditioner in a state."""
+        """The preconditioner."""
         return self.preconditioner(state)
 
     def learn(self, state: Moments, gradient: PyTree) -> Moments:
@@ -86,7 +86,6 @@ class AbstractPreconditionedSGLD(AbstractSampler):
             learnt = jax.tree.map(lambda a, b: jnp.where(adapt, a, b), learnt, state)
         G = self.preconditioner(learnt)
         noise = keep(normal_like(key, state.position), local.mask)
-        # G is constant along the step: both forces and the noise feel the same one.
         forward = jax.tree.map(jnp.multiply, G, self.drift(learnt, at.gradient))
         back = jax.tree.map(jnp.multiply, G, away)
         shake = jax.tree.map(lambda g, z: jnp.sqrt(g) * z, G, noise)

@@ -31,22 +31,8 @@ def influence(
     Returns:
         The matrix between the examples of both; NaN with fewer than two draws.
 
-    Returns:
-        One row for each example of `first`, one column for each of `second`.
-
     Raises:
         ValueError: there is no such observable.
-
-    Example:
-        >>> import jax.numpy as jnp, jax.random as jr
-        >>> from jaxcirc import llc
-        >>> x = jnp.array([10.0, -10.0])  # what fits one is away from the other
-        >>> found = llc.estimate(
-        ...     lambda w, x: (w - x) ** 2 / 2, jnp.zeros(()), x, llc.SGLD(1e-2, 10.0),
-        ...     observables={"each": x}, num_draws=50, num_burnin=10, key=jr.key(0),
-        ... )
-        >>> round(float(influence(found, "each")[0, 1]), 1)
-        -1.0
     """
     a = _flat(estimate, first)
     b = a if second is None else _flat(estimate, second)
@@ -82,9 +68,6 @@ def susceptibilities(
     Returns:
         χ of each probe, and the standard error of each from the component's draws; NaN
         where every chain of one estimate diverged.
-
-    Returns:
-        χ of each probe, and its standard error over chains and draws.
 
     Raises:
         ValueError: there is no such observable.

@@ -37,7 +37,7 @@ class LLCEstimate:
         moved: Share of the sampled weights that are not where they began, in the chain
             where it is least.
         per_chain: λ̂ of each chain; NaN where it diverged.
-        n_beta: The inverse temperature, times n, that was sampled at.
+        n_beta: That was sampled at.
         dimension: Sampled coordinates.
         initial_loss: L(w*): over all the data, or over the examples of the draws.
         trace: Draws of n_beta (L_B(w) - L_B(w*)).
@@ -51,13 +51,13 @@ class LLCEstimate:
         gradient_norm: Length of the moves that the data asked for, by draw.
         localization_norm: Length of the pull towards w*, by draw.
         noise_norm: Length of the random moves, by draw.
-        distance: Distance from w*, by draw.
+        distance: From w*, by draw.
         below_initial: Share of draws with a loss below that of w*.
         variance_reduction: How many times smaller the variance of a draw is for having
             its initial loss on the same examples; 1 if that changes nothing.
         status: Whether the number may be used.
-        sentence: Why it may or may not.
-        chain_verdicts: Status and sentence of each chain by itself.
+        sentence: Why.
+        chain_verdicts: The same of each chain.
         observed: Observables at each draw.
         observed_at_center: Observables at w*.
         gradients: Gradient evaluations of all chains.
@@ -110,7 +110,7 @@ class LLCEstimate:
 
     @property
     def num_diverged(self) -> int:
-        """Number of chains that diverged, which enter no other number here."""
+        """Chains that are in no number."""
         return sum(v.status is Status.DIVERGED for v in self.chain_verdicts)
 
     def interval(self, z: float = 1.96) -> tuple[float, float]:
@@ -193,11 +193,11 @@ def summarize(
     observed_at_center: Mapping[str, np.ndarray],
     gradients: int,
 ) -> LLCEstimate:
-    """The estimate that chains give, with its diagnostics and its verdict.
+    """Chains as an estimate.
 
     Args:
         trace: A `Trace` of NumPy arrays with a leading `chain` axis.
-        n_beta: The inverse temperature, times n, that was sampled at.
+        n_beta: That was sampled at.
         dimension: Sampled coordinates.
         num_draws: Blocks that are draws; those before are burn-in.
         initial_loss: L(w*), or None for that of the examples of the draws.
@@ -208,7 +208,7 @@ def summarize(
     excess = np.asarray(trace.excess, np.float64)
     loss = np.asarray(trace.loss, np.float64)[:, -num_draws:]
     burnin, draws = n_beta * excess[:, :-num_draws], n_beta * excess[:, -num_draws:]
-    # A chain that diverged in burn-in stays NaN; should one come back, it is left out.
+    # A chain that diverged in burn-in is finite never after, but say so if it were.
     good = np.asarray(np.isfinite(draws).all(axis=1) & np.isfinite(burnin).all(axis=1))
     draws = np.where(good[:, None] | ~np.isfinite(draws), draws, np.nan)
     kept = draws[good]

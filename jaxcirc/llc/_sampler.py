@@ -97,13 +97,13 @@ class AbstractSampler(eqx.Module):
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[Any, Info]:
-        """The state after one move, and what the move says of itself.
+        """One move.
 
         Args:
-            state: State of the chain.
+            state: Of the chain.
             local: The neighbourhood, with this step's examples.
             adapt: Whether this is burn-in, when a sampler may still tune itself.
-            key: Random key of this step.
+            key: Of this step.
         """
         raise NotImplementedError
 

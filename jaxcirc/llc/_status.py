@@ -41,12 +41,7 @@ class Status(enum.StrEnum):
 
 
 class Verdict(NamedTuple):
-    """A status, and the reason for it.
-
-    Args:
-        status: Whether the number may be used.
-        sentence: Why, with the number that decided and what to do.
-    """
+    """A status and why."""
 
     status: Status
     sentence: str

@@ -17,7 +17,7 @@ class SoftBatch(NamedTuple):
     Args:
         tokens: What goes in.
         logits: What should come out, up to a constant at each position.
-        mask: Positions that count.
+        mask: Where it counts.
     """
 
     tokens: Int[Array, "*example pos"]
@@ -75,7 +75,6 @@ class KLTo(AbstractObjective):
                 f"has logits; got {type(examples).__name__}. Give `KLTo(reference)` a "
                 "model, or the examples their logits."
             )
-        # Or sampling and training would move the reference towards the model too.
         target = jax.lax.stop_gradient(target)
         return kl_divergence(target, model(examples.tokens)), examples.mask
 

@@ -14,7 +14,7 @@ class ObjectiveSpec(NamedTuple):
         summary: One line about it.
         build: Keyword options -> objective.
         takes: What its examples are: a `Batch` of positions, or `Pairs`.
-        units: Units of its values.
+        units: Of its values.
     """
 
     name: str

@@ -22,8 +22,7 @@ class Training(eqx.Module):
             at every step, where the task's domain is finite.
         optimizer: `adamw`, `adam` or `sgd`.
         learning_rate: Peak learning rate.
-        warmup: Updates over which it rises in equal steps, from 1 / `warmup` of the
-            peak at the first.
+        warmup: Updates over which it rises linearly from 0.
         decay: How it falls after that: `constant` not at all, `linear` and `cosine` to
             0 at the last step.
         weight_decay: Decoupled, on every weight; `adamw` only.
@@ -111,15 +110,14 @@ class Training(eqx.Module):
 
     @property
     def checkpoint_steps(self) -> tuple[int, ...]:
-        """The steps whose model is kept, ascending; 0 and the last among them."""
+        """The steps whose model is kept."""
         steps = schedule(self.checkpoints, self.steps, every=self.every)
         return tuple(sorted({0, *steps}))
 
     def build_optimizer(self) -> optax.GradientTransformation:
-        """The optimiser as an optax transformation, with its schedule and clipping."""
+        """The optax transformation."""
         rate = _learning_rate(self)
         if self.optimizer == "sgd":
-            # A momentum of 0 would still keep a buffer as large as the weights.
             chain = optax.sgd(rate, momentum=self.b1 or None)
         elif self.optimizer == "adam":
             chain = optax.adam(rate, b1=self.b1, b2=self.b2)
@@ -141,6 +139,5 @@ def _learning_rate(training: Training) -> optax.Schedule:
     }[training.decay]()
     if not training.warmup:
         return after
-    # Not from 0: the first update would move nothing, and cost as much as any other.
     rise = optax.linear_schedule(peak / training.warmup, peak, training.warmup)
     return optax.join_schedules([rise, after], [training.warmup])

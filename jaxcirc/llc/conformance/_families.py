@@ -167,7 +167,6 @@ def deep_linear(
     """
     gamma = sum(widths) / len(widths) / 3 if gamma is None else gamma
     rng = np.random.default_rng(seed)
-    # The image of one layer is where the next one starts, so nothing is left over.
     frames = [np.linalg.qr(rng.normal(size=(n, n)))[0][:, :rank] for n in widths]
     layers = [
         (b * rng.uniform(0.7, 1.3, rank)) @ a.T

@@ -149,10 +149,10 @@ def run(
 
     Args:
         sampler: What to score.
-        families: The losses to score it on; `standard_families` if None.
+        families: Against what; `standard_families` if None.
         effort: Factor on the gradients that each family allows a chain.
         bias: Relative error that the step size may cause.
-        key: Random key, from which all that is random is drawn.
+        key: Of everything random.
 
     Example:
         >>> import jax.random as jr
@@ -211,8 +211,7 @@ def run_family(
     )
     _, proposal = settle(job, bias, family.gamma, max(steps, 100), key)
     if isinstance(proposal, HMC):
-        # Its tuning in burn-in starts from here, and a Metropolis test bears far longer
-        # steps than those at which SGLD has little bias.
+        # Its own tuning begins where SGLD would be stable with little bias; longer.
         proposal = proposal.with_numbers(step_size=3 * proposal.step_size)
     draws = min(_DRAWS, max(steps // 2, 1))
     found = sweep(
