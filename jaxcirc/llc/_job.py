@@ -1,6 +1,8 @@
 """What a sweep will do, checked as a whole before any of it runs."""
 
+import hashlib
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -223,10 +225,29 @@ def stack_models(models: Sequence[PyTree]) -> PyTree:
                     f"llc: checkpoints must have equal shapes; {name!r} is {here} in "
                     f"model {i} and {there} in model 0. Sweep them one by one."
                 )
+    _tell_equal(models)
     # Whatever is no array is the same in all, and is taken from the first.
     return jax.tree.map(
         lambda *xs: jnp.stack(xs) if eqx.is_array(xs[0]) else xs[0], *models
     )
+
+
+def _tell_equal(models: Sequence[PyTree]) -> None:
+    """Warn of checkpoints that are one, such as views of a state that lived on."""
+    seen: dict[str, int] = {}
+    for i, model in enumerate(models):
+        words = hashlib.blake2b(digest_size=16)
+        for leaf in named_leaves(model).values():
+            words.update(np.asarray(leaf).tobytes())
+        first = seen.setdefault(words.hexdigest(), i)
+        if first != i:
+            warnings.warn(
+                f"llc: models {first} and {i} hold equal weights. If they are from a "
+                "training run, copies of a live state may have been kept in place of "
+                "its values (`jax.tree.map(jnp.array, state)` copies).",
+                stacklevel=3,
+            )
+            return
 
 
 def _as_functions(problem: Problem, observables: Mapping[str, Any]) -> Observables:

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from .._core import Objective, at_least_float32, named_leaves, require_loss
@@ -134,6 +135,7 @@ def make_problem(
         problem = Problem(loss_fn, data, None, n, batch_size)
         examples = jax.eval_shape(lambda: problem.draw(jr.key(0))[0])
     _check_loss(problem, params, examples)
+    _check_pure(problem, params, examples)
     return problem
 
 
@@ -171,6 +173,40 @@ def _traced_loss(problem: Problem, params: PyTree, examples: PyTree) -> Any:
             "have a leading example axis; join a list of batches with "
             "`jnp.concatenate`."
         ) from error
+
+
+def _check_pure(problem: Problem, params: PyTree, examples: PyTree) -> None:
+    """Refuse a loss that is another one whenever it is traced.
+
+    L(w*) and the chain are compiled apart, so a constant that is drawn on the host
+    would be in their difference, times `n_beta`, and look like a coefficient.
+
+    Raises:
+        ValueError: two traces differ.
+    """
+    one, two = (
+        eqx.filter_make_jaxpr(problem.loss_fn)(params, examples)[0] for _ in range(2)
+    )
+    same = len(one.consts) == len(two.consts) and all(
+        np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc")
+        for a, b in zip(map(_plain, one.consts), map(_plain, two.consts), strict=True)
+    )
+    # The text has numbers that are part of the program, and every operation.
+    if not (same and str(one.jaxpr) == str(two.jaxpr)):
+        raise ValueError(
+            "llc: `loss_fn` is another function each time it is called: it draws "
+            "numbers on the host (`numpy.random`, `random`), or keeps a state. L(w*) "
+            "and the chain would be of different losses. Draw what is random once and "
+            "put it into `data`, or give `data` as a function from a key to examples."
+        )
+
+
+def _plain(constant: Any) -> np.ndarray:
+    """A constant of a program as numbers; keys by their words."""
+    is_array = isinstance(constant, jax.Array)
+    if is_array and jnp.issubdtype(constant.dtype, jax.dtypes.prng_key):
+        constant = jr.key_data(constant)
+    return np.asarray(constant)
 
 
 def _check_loss(problem: Problem, params: PyTree, examples: PyTree) -> None:

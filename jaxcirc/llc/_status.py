@@ -13,6 +13,8 @@ from ._diagnostics import geweke_z, mean_ess, split_rhat, standard_error
 MAX_RHAT = 1.05
 # Fewer independent draws per chain than this cannot show a drift.
 MIN_ESS_PER_CHAIN = 10
+# And fewer than this in all leave the error itself unknown by more than a tenth.
+MIN_ESS = 50
 # In standard errors; a chain's own is estimated, hence the wide margin.
 MAX_DRIFT = 4.0
 MIN_BELOW = 2.0
@@ -117,7 +119,7 @@ def verdict(evidence: Evidence, chains: list[Verdict]) -> Verdict:
             "burn-in.",
         )
     # So that too few draws to tell, which give NaN, count as too few.
-    if not ess >= MIN_ESS_PER_CHAIN * n:
+    if not ess >= max(MIN_ESS_PER_CHAIN * n, MIN_ESS):
         return Verdict(
             Status.TRANSIENT,
             f"{llc.size:,} draws are worth {ess:.0f} independent ones; raise "

@@ -177,6 +177,26 @@ def test_every_status_is_given_where_it_is_due():
         _status(_flat, jnp.zeros(3), llc.SGLD(1.0, n_beta=100.0), throw=True)
 
 
+@pytest.mark.parametrize("kind", ["number", "mask"])
+def test_a_loss_that_changes_from_call_to_call_is_refused(kind):
+    rng = np.random.default_rng(0)
+
+    def loss(w, x):
+        if kind == "number":
+            return _flat(w, x) + float(rng.normal())
+        return _flat(w * jnp.asarray(rng.random(3) < 0.5, jnp.float32), x)
+
+    with pytest.raises(ValueError, match="another function each time it is called"):
+        _status(loss, jnp.zeros(3), llc.SGLD(1e-3, n_beta=100.0))
+
+
+def test_a_loss_with_constants_of_its_own_is_not():
+    mask, key = np.array([True, False, True]), jr.key(3)
+    noise = lambda w: 0 * jr.normal(key, w.shape)
+    loss = lambda w, x: _flat(jnp.where(mask, w, 0.0) + noise(w), x)
+    assert np.isfinite(_status(loss, jnp.zeros(3), llc.SGLD(1e-3, 100.0)).value)
+
+
 @pytest.mark.parametrize("num_draws", [1, 3, 7])
 def test_too_few_draws_to_judge_are_never_converged(num_draws):
     short = _status(
