@@ -52,7 +52,7 @@ class Job(NamedTuple):
 
     @property
     def model(self) -> PyTree:
-        """The first checkpoint."""
+        """The first checkpoint, without the checkpoint axis."""
         return jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, self.models)
 
     def fixed_bytes(self, devices: int) -> int:

@@ -13,13 +13,13 @@ from ._local import Evaluation, Local
 from ._sampler import AbstractSampler, Info, Number, length
 
 
-class Tested(NamedTuple):
+class Evaluated(NamedTuple):
     """State of a chain with an accept step.
 
     Args:
         position: The weights.
         at: Loss and gradient there, on all the data.
-        tuning: Of the step size.
+        tuning: What burn-in has learnt about the step size.
     """
 
     position: PyTree
@@ -64,11 +64,17 @@ class _AbstractMetropolisSampler(AbstractSampler):
         """The test needs the exact density."""
         return True
 
-    def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Tested:
-        """The position, with loss and gradient there."""
+    def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Evaluated:
+        """The position, with loss and gradient there.
+
+        Args:
+            position: Weights w*.
+            local: The neighbourhood, with all examples.
+            key: Not used, since nothing is random.
+        """
         del key
         one = jnp.ones_like(jnp.asarray(self.step_size))
-        return Tested(
+        return Evaluated(
             position, local.evaluate(position), Tuning(one, one, 0 * one, 0 * one)
         )
 
@@ -87,16 +93,16 @@ class _AbstractMetropolisSampler(AbstractSampler):
         done = tuning._replace(scale=tuning.averaged)
         return jax.tree.map(lambda a, b: jnp.where(adapt, a, b), learnt, done)
 
-    def position(self, state: Tested) -> PyTree:
-        """The weights."""
+    def position(self, state: Evaluated) -> PyTree:
+        """The weights that the last test has left the chain at."""
         return state.position
 
-    def _energy(self, state: Tested, local: Local) -> Float[Array, ""]:
+    def _energy(self, state: Evaluated, local: Local) -> Float[Array, ""]:
         # Of the excess, not the loss: differences between neighbours keep more digits.
         away = squared_norm(local.displacement(state.position))
         return self._t * state.at.excess + 0.5 * self.gamma * away
 
-    def _force(self, state: Tested, local: Local) -> PyTree:
+    def _force(self, state: Evaluated, local: Local) -> PyTree:
         away = local.displacement(state.position)
         return linear_combination((self._t, state.at.gradient), (self.gamma, away))
 
@@ -110,11 +116,11 @@ class _AbstractMetropolisSampler(AbstractSampler):
     def _accept(
         self,
         log_ratio: Array,
-        old: Tested,
-        new: Tested,
+        old: Evaluated,
+        new: Evaluated,
         local: Local,
         key: Key[Array, ""],
-    ) -> tuple[Tested, Array]:
+    ) -> tuple[Evaluated, Array]:
         # A proposal whose density is not a number is a place that cannot be.
         log_ratio = jnp.where(jnp.isfinite(log_ratio), log_ratio, -jnp.inf)
         log_ratio = jnp.where(self._inside(new.position, local), log_ratio, -jnp.inf)
@@ -123,7 +129,7 @@ class _AbstractMetropolisSampler(AbstractSampler):
         state = jax.tree.map(lambda a, b: jnp.where(take, a, b), new, old)
         return state, probability
 
-    def _info(self, state: Tested, local: Local, scale: Array) -> Info:
+    def _info(self, state: Evaluated, local: Local, scale: Array) -> Info:
         at = state.at
         return Info(
             at.loss,
@@ -138,7 +144,9 @@ class _AbstractMetropolisSampler(AbstractSampler):
 class MALA(_AbstractMetropolisSampler):
     """SGLD's proposal with a Metropolis test (Roberts & Tweedie 1996), on full batches.
 
-    Exact at every step size; too large a one rejects, and sticks where it is steep.
+    Its stationary distribution is the local posterior at every step size: there is no
+    discretisation bias. Too large a step size has its proposals rejected, and the chain
+    sticks where the loss is steep. Each step takes one gradient of all the data.
 
     Args:
         step_size: ε, as in SGLD.
@@ -161,20 +169,27 @@ class MALA(_AbstractMetropolisSampler):
 
     def step(
         self,
-        state: Tested,
+        state: Evaluated,
         local: Local,
         *,
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
-    ) -> tuple[Tested, Info]:
-        """Propose and test; the draw's loss is that after the test."""
+    ) -> tuple[Evaluated, Info]:
+        """Propose and test; the draw's loss is that after the test.
+
+        Args:
+            state: State of the chain.
+            local: The neighbourhood, with all examples.
+            adapt: Whether this is burn-in, when the step size is tuned.
+            key: Key of the proposal and the test.
+        """
         noise_key, accept_key = jr.split(key)
         noise = keep(normal_like(noise_key, state.position), local.mask)
         force = self._force(state, local)
         step_size = self.step_size * state.tuning.scale
         half, kick = -0.5 * step_size, jnp.sqrt(step_size)
         w = linear_combination((1, state.position), (half, force), (kick, noise))
-        new = Tested(w, local.evaluate(w), state.tuning)
+        new = Evaluated(w, local.evaluate(w), state.tuning)
         log_ratio = mala_log_ratio(
             (state.position, force, self._energy(state, local)),
             (w, self._force(new, local), self._energy(new, local)),
@@ -196,6 +211,12 @@ def langevin_acceptance(
     Both ends are evaluated on the same examples, so minibatch noise does not count as
     discretisation error. Below about 0.9 the step size is too large for SGLD, which
     does not test.
+
+    Args:
+        w: Where the proposal starts.
+        local: The neighbourhood, with a step's examples.
+        sampler: The sampler whose step size, n_beta and gamma are asked about.
+        key: Key of the proposal.
     """
     t: Any = sampler.n_beta
 
@@ -220,8 +241,8 @@ def mala_log_ratio(
     """Log of π(w') q(w|w') / (π(w) q(w'|w)) for a Langevin proposal from w to w'.
 
     Args:
-        old: Where it starts: position, gradient of the energy, energy.
-        new: Where it ends: the same there.
+        old: Position, gradient of the energy, and energy where the proposal starts.
+        new: Position, gradient of the energy, and energy where it ends.
         step_size: ε; the proposal is N(w - ε/2 ∇U, ε).
     """
     (w, force, energy), (w_new, force_new, energy_new) = old, new
@@ -233,6 +254,10 @@ def mala_log_ratio(
 
 class HMC(_AbstractMetropolisSampler):
     """Hamiltonian Monte Carlo (Neal 2011) with a jittered step size, on full batches.
+
+    Each step draws a momentum, follows it for `num_leapfrog` leapfrog steps and tests
+    where they end, so there is no discretisation bias. A trajectory crosses the
+    neighbourhood where Langevin samplers diffuse through it.
 
     Args:
         step_size: h, the leapfrog time step, where tuning begins; it is stable for
@@ -247,6 +272,10 @@ class HMC(_AbstractMetropolisSampler):
 
     Raises:
         ValueError: a number is out of range.
+
+    Example:
+        >>> HMC(step_size=0.1, num_leapfrog=20).gradients_per_step
+        20
     """
 
     step_size: Number
@@ -267,36 +296,43 @@ class HMC(_AbstractMetropolisSampler):
 
     @property
     def has_momentum(self) -> bool:
-        """It has."""
+        """Whether `step_size` is a time step: it is the leapfrog's."""
         return True
 
     @property
     def gradients_per_step(self) -> int:
-        """One for each leapfrog step."""
+        """Evaluations of the gradient, one for each leapfrog step."""
         return self.num_leapfrog
 
     def step(
         self,
-        state: Tested,
+        state: Evaluated,
         local: Local,
         *,
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
-    ) -> tuple[Tested, Info]:
-        """A trajectory and its test; the draw's loss is that after the test."""
+    ) -> tuple[Evaluated, Info]:
+        """A trajectory and its test; the draw's loss is that after the test.
+
+        Args:
+            state: State of the chain.
+            local: The neighbourhood, with all examples.
+            adapt: Whether this is burn-in, when the step size is tuned.
+            key: Key of momentum, jitter and test.
+        """
         momentum_key, jitter_key, accept_key = jr.split(key, 3)
         momentum = keep(normal_like(momentum_key, state.position), local.mask)
         wobble = jr.uniform(jitter_key, (), jnp.asarray(self.step_size).dtype, -1, 1)
         h = self.step_size * state.tuning.scale * (1 + self.jitter * wobble)
 
-        def kick(p: PyTree, at: Tested, share: float | Array) -> PyTree:
+        def kick(p: PyTree, at: Evaluated, share: float | Array) -> PyTree:
             force = self._force(at, local)
             return linear_combination((1, p), (-share * h, force))
 
         def leapfrog(_, carry):
             at, p = carry
             w = linear_combination((1, at.position), (h, p))
-            at = Tested(w, local.evaluate(w), state.tuning)
+            at = Evaluated(w, local.evaluate(w), state.tuning)
             return at, kick(p, at, 1.0)
 
         p = kick(momentum, state, 0.5)

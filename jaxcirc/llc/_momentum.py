@@ -17,8 +17,8 @@ class Moving(NamedTuple):
 
     Args:
         position: The weights, where the next gradient is taken.
-        momentum: Half a step away from it.
-        friction: Per unit of time; a thermostat changes it.
+        momentum: The velocity of the weights, as their masses are 1.
+        friction: ξ per unit of time; SGNHT changes it at every step.
     """
 
     position: PyTree
@@ -44,16 +44,22 @@ class _AbstractMomentumSampler(AbstractSampler):
 
     @property
     def has_momentum(self) -> bool:
-        """It has."""
+        """Whether `step_size` is a time step: it is the splitting's."""
         return True
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Moving:
-        """At rest relative to nothing: the momentum is thermal."""
+        """The position, with a momentum drawn from its stationary distribution.
+
+        Args:
+            position: Weights w*.
+            local: The neighbourhood, whose mask says which weights move.
+            key: Key of the momentum.
+        """
         momentum = keep(normal_like(key, position), local.mask)
         return Moving(position, momentum, jnp.asarray(self.friction))
 
     def position(self, state: Moving) -> PyTree:
-        """The weights."""
+        """The weights, without the momentum."""
         return state.position
 
     def _kick(self, state: Moving, local: Local, at: Evaluation) -> tuple[PyTree, Info]:
@@ -77,7 +83,7 @@ class _AbstractMomentumSampler(AbstractSampler):
     def _bounce(
         self, w: PyTree, momentum: PyTree, local: Local
     ) -> tuple[PyTree, PyTree]:
-        """Reflection at the walls turns the momentum round as well."""
+        """The position reflected back into the box, and the momentum turned round."""
         if self.box is None:
             return w, momentum
         inside = local.reflect(w, self.box)
@@ -93,14 +99,15 @@ class SGHMC(_AbstractMomentumSampler):
 
     With full batches the positions are exact on a quadratic at every stable step size,
     h² (n_beta h_i + gamma) < 4 (Leimkuhler & Matthews 2013); minibatch noise heats it,
-    by the variance that the kicks add.
+    by the variance that the kicks add. Momentum carries the chain along flat directions
+    that SGLD has to diffuse through, at one gradient a step.
 
     Args:
         step_size: h, the time step.
         n_beta: Inverse temperature times number of examples; n / ln n if None.
         gamma: Strength of the localisation.
         box: Half the side of a box around w*, at whose walls the chain is reflected.
-        friction: Per unit of time; momentum is forgotten in 1 / (friction h) steps.
+        friction: ξ per unit of time; momentum is forgotten in 1 / (friction h) steps.
 
     Raises:
         ValueError: a number is out of range.
@@ -120,7 +127,14 @@ class SGHMC(_AbstractMomentumSampler):
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[Moving, Info]:
-        """Kick, half drift, friction and noise, half drift."""
+        """Kick, half drift, friction and noise, half drift.
+
+        Args:
+            state: State of the chain.
+            local: The neighbourhood, with this step's examples.
+            adapt: Not used, since this sampler tunes nothing.
+            key: Key of the noise.
+        """
         del adapt
         h, at = self.step_size, local.evaluate(state.position)
         momentum, info = self._kick(state, local, at)
@@ -139,7 +153,8 @@ class SGNHT(_AbstractMomentumSampler):
 
     The friction ξ follows dξ/dt = |p|²/d - 1, so the heat that minibatch noise brings
     is taken out again and the kinetic temperature is right without knowing the noise
-    (splitting of Leimkuhler & Shang 2016).
+    (splitting of Leimkuhler & Shang 2016). One thermostat serves all d coordinates: it
+    sets their mean temperature, and noise that differs between them is not evened out.
 
     Args:
         step_size: h, the time step.
@@ -166,7 +181,14 @@ class SGNHT(_AbstractMomentumSampler):
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[Moving, Info]:
-        """Kick, half drift, half thermostat, friction and noise, and back."""
+        """Kick, half drift, half thermostat, friction and noise, and back.
+
+        Args:
+            state: State of the chain.
+            local: The neighbourhood, with this step's examples.
+            adapt: Not used, since the thermostat works in burn-in and after.
+            key: Key of the noise.
+        """
         del adapt
         h, at = self.step_size, local.evaluate(state.position)
         momentum, info = self._kick(state, local, at)

@@ -19,7 +19,7 @@ class Moments(NamedTuple):
         position: The weights.
         first: Running mean of the gradient.
         second: Running mean of its square.
-        updates: How often they have been updated.
+        updates: How often the two have been updated.
     """
 
     position: PyTree
@@ -42,22 +42,33 @@ class _AbstractPreconditionedSGLD(AbstractSampler):
         return self.frozen
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Moments:
-        """Averages begin at 0 and 1, so that the first steps are ordinary ones."""
+        """The position with averages of 0 and 1: the first steps are ordinary ones.
+
+        Args:
+            position: Weights w*.
+            local: Not used, since no gradient is taken yet.
+            key: Not used, since nothing is random.
+        """
         del local, key
         zeros = jax.tree.map(jnp.zeros_like, position)
         ones = jax.tree.map(jnp.ones_like, position)
         return Moments(position, zeros, ones, jnp.int32(0))
 
     def position(self, state: Moments) -> PyTree:
-        """The weights."""
+        """The weights, without the averages."""
         return state.position
 
     def metric(self, state: Moments) -> PyTree:
-        """The preconditioner."""
+        """The diagonal of G, as it is at this state."""
         return self.preconditioner(state)
 
     def learn(self, state: Moments, gradient: PyTree) -> Moments:
-        """The averages with one more gradient."""
+        """The state whose averages have taken in one more gradient.
+
+        Args:
+            state: State of the chain.
+            gradient: Gradient of the step's mean loss, without `n_beta`.
+        """
         raise NotImplementedError
 
     def preconditioner(self, state: Moments) -> PyTree:
@@ -65,7 +76,12 @@ class _AbstractPreconditionedSGLD(AbstractSampler):
         raise NotImplementedError
 
     def drift(self, state: Moments, gradient: PyTree) -> PyTree:
-        """The gradient to follow."""
+        """The direction that the step follows, before G is multiplied in.
+
+        Args:
+            state: State of the chain, after it has learnt from `gradient`.
+            gradient: Gradient of the step's mean loss.
+        """
         del state
         return gradient
 
@@ -77,7 +93,14 @@ class _AbstractPreconditionedSGLD(AbstractSampler):
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[Moments, Info]:
-        """One step; its loss is that at the place it starts from."""
+        """One step; its loss is that at the place it starts from.
+
+        Args:
+            state: State of the chain.
+            local: The neighbourhood, with this step's examples.
+            adapt: Whether this is burn-in, after which a frozen G stays as it is.
+            key: Key of the noise.
+        """
         at, away = local.evaluate(state.position), local.displacement(state.position)
         learnt = self.learn(state, at.gradient)
         if self.frozen:
@@ -110,16 +133,16 @@ class RMSpropSGLD(_AbstractPreconditionedSGLD):
     The gradient in `v` is that of the loss, without `n_beta`. Frozen after burn-in, G
     is a constant and the chain has the stationary distribution of SGLD with these step
     sizes; adapting forever, it lacks the correction term Γ and is biased even on an
-    isotropic quadratic.
+    isotropic quadratic. The localisation is preconditioned as well.
 
     Args:
         step_size: ε, the step size where G is 1.
         n_beta: Inverse temperature times number of examples; n / ln n if None.
         gamma: Strength of the localisation.
         box: Half the side of a box around w*, at whose walls the chain is reflected.
-        decay: α.
+        decay: α, the share of `v` that a step keeps.
         floor: a, in units of the gradient.
-        frozen: Keep G as it is at the end of burn-in.
+        frozen: Whether G stays as it is at the end of burn-in.
 
     Raises:
         ValueError: a number is out of range.
@@ -134,14 +157,19 @@ class RMSpropSGLD(_AbstractPreconditionedSGLD):
     frozen: bool = eqx.field(static=True, default=True)
 
     def learn(self, state: Moments, gradient: PyTree) -> Moments:
-        """One more square."""
+        """The state whose running mean square has taken in one more gradient.
+
+        Args:
+            state: State of the chain.
+            gradient: Gradient of the step's mean loss, without `n_beta`.
+        """
         return state._replace(
             second=_average(state.second, gradient, self.decay, square=True),
             updates=state.updates + 1,
         )
 
     def preconditioner(self, state: Moments) -> PyTree:
-        """1 / (√v + a)."""
+        """G = 1 / (√v + a), coordinate by coordinate."""
         return jax.tree.map(lambda v: _inverse_root(v, self.floor), state.second)
 
 
@@ -179,7 +207,12 @@ class AdamSGLD(_AbstractPreconditionedSGLD):
     frozen: bool = eqx.field(static=True, default=True)
 
     def learn(self, state: Moments, gradient: PyTree) -> Moments:
-        """One more gradient in both moments."""
+        """The state whose two running means have taken in one more gradient.
+
+        Args:
+            state: State of the chain.
+            gradient: Gradient of the step's mean loss, without `n_beta`.
+        """
         return state._replace(
             first=_average(state.first, gradient, self.b1),
             second=_average(state.second, gradient, self.b2, square=True),
@@ -187,7 +220,7 @@ class AdamSGLD(_AbstractPreconditionedSGLD):
         )
 
     def preconditioner(self, state: Moments) -> PyTree:
-        """1 / (√v̂ + a)."""
+        """G = 1 / (√v̂ + a), with v̂ the bias-corrected second moment."""
         seen = state.updates.astype(jnp.float32)
         share = jnp.asarray(self.b2, jnp.float32) ** seen
 
@@ -197,7 +230,12 @@ class AdamSGLD(_AbstractPreconditionedSGLD):
         return jax.tree.map(leaf, state.second)
 
     def drift(self, state: Moments, gradient: PyTree) -> PyTree:
-        """The first moment while adapting, else the gradient."""
+        """The bias-corrected first moment while G adapts for ever, else the gradient.
+
+        Args:
+            state: State of the chain, after it has learnt from `gradient`.
+            gradient: Gradient of the step's mean loss.
+        """
         if self.frozen:
             return gradient
         seen = state.updates.astype(jnp.float32)

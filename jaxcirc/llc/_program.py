@@ -22,7 +22,7 @@ class Cells(NamedTuple):
         checkpoint: Which model each starts from.
         mask: Which mask it samples under.
         numbers: The numbers of its sampler.
-        key: Its own.
+        key: Key of each chain.
     """
 
     checkpoint: Int[Array, " cell"]

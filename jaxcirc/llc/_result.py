@@ -106,9 +106,15 @@ class LLCEstimate:
 
         n_beta (E[L'(w)] - L'(w*)) over the draws of this estimate, L' being an
         observable: a data-refined LLC where that is the mean loss of another data set.
+            The
+        draws are those of the first loss, so it may be negative. NaN where every chain
+        diverged.
 
         Args:
             name: An observable with one number per draw, or one per example.
+
+        Returns:
+            The coefficient, and its standard error.
 
         Raises:
             ValueError: there is no such observable.
@@ -122,7 +128,10 @@ class LLCEstimate:
         return float(excess.mean()), standard_error(excess)
 
     def observable(self, name: str) -> Num[np.ndarray, "chain draw ..."]:
-        """What an observable gave at every draw.
+        """The values of an observable at every draw.
+
+        Args:
+            name: What the observable was called in `observables`.
 
         Raises:
             ValueError: there is no such observable.
@@ -168,11 +177,11 @@ def summarize(
     observed_at_center: Mapping[str, np.ndarray],
     gradients: int,
 ) -> LLCEstimate:
-    """Chains as an estimate.
+    """The estimate that the traces of some chains give.
 
     Args:
         trace: A `Trace` of NumPy arrays with a leading `chain` axis.
-        n_beta: That was sampled at.
+        n_beta: Inverse temperature times number of examples that was sampled at.
         dimension: Sampled coordinates.
         num_draws: Blocks that are draws; those before are burn-in.
         initial_loss: L(w*), or None for that of the examples of the draws.

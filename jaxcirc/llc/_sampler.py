@@ -20,7 +20,7 @@ class Info(NamedTuple):
 
     Args:
         loss: Mean loss of the step's examples at the place that counts as its draw.
-        excess: The same less that of the same examples at the centre.
+        excess: That loss less the mean loss of the same examples at the centre.
         gradient_norm: Length of the move that the data ask for.
         localization_norm: Length of the move that the pull to the centre asks for.
         noise_norm: Length of the random move.
@@ -38,10 +38,18 @@ class Info(NamedTuple):
 class AbstractSampler(eqx.Module):
     """A Markov chain on the local posterior exp(-n_beta L(w) - gamma/2 |w - w*|²).
 
-    Its numbers are plain floats; the estimator hands them to the compiled program as
-    arrays, so that one compilation serves every value and a grid of them.
+    A subclass has `init`, `step` and `position`. The state of a chain is any pytree,
+    and `position` reads the weights from it. Fields that are not static are numbers:
+    plain floats that the estimator hands to the compiled program as arrays, so that one
+    compilation serves every value and a grid of them. A subclass calls
+    `self._check_numbers()` in `__check_init__`.
 
-    The state of a chain is any pytree; `position` reads the weights from it.
+    Attributes:
+        step_size: ε of SGLD, in squared units of the weights, or a time step h, whose
+            square that is, where `has_momentum` is True.
+        n_beta: Inverse temperature times number of examples; None for n / ln n.
+        gamma: Strength of the localisation; 0 for none.
+        box: Half the side of a box around w* that the chain stays in; None for no box.
     """
 
     step_size: eqx.AbstractVar[Number]
@@ -75,7 +83,13 @@ class AbstractSampler(eqx.Module):
         return 1
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Any:
-        """The state of a chain that begins at `position`."""
+        """The state of a chain that begins at `position`.
+
+        Args:
+            position: Weights w*, as a pytree of floating arrays.
+            local: The neighbourhood, with a step's examples.
+            key: Key of what is random in a state, such as a momentum.
+        """
         raise NotImplementedError
 
     def step(
@@ -86,13 +100,16 @@ class AbstractSampler(eqx.Module):
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[Any, Info]:
-        """One move.
+        """One move of the chain.
 
         Args:
-            state: Of the chain.
+            state: State of the chain.
             local: The neighbourhood, with this step's examples.
             adapt: Whether this is burn-in, when a sampler may still tune itself.
-            key: Of this step.
+            key: Key of the step.
+
+        Returns:
+            The state after the move, and what the step says of itself.
         """
         raise NotImplementedError
 
@@ -142,8 +159,8 @@ class SamplerSpec(NamedTuple):
     """A row of the sampler catalogue.
 
     Args:
-        name: What a study calls it.
-        summary: One line.
+        name: What a study calls the sampler.
+        summary: One line for `jaxcirc list`.
         build: Keyword options -> sampler.
     """
 
@@ -153,6 +170,11 @@ class SamplerSpec(NamedTuple):
 
 
 def length(vector: PyTree, scale: float | Array = 1.0) -> Float[Array, ""]:
-    """|scale| times the norm of `vector`."""
+    """|scale| times the Euclidean norm of a pytree.
+
+    Args:
+        vector: A pytree of arrays.
+        scale: Factor on the norm; its sign does not matter.
+    """
     norm = jnp.sqrt(inner(vector, vector))
     return jnp.abs(jnp.asarray(scale).astype(norm.dtype)) * norm

@@ -35,7 +35,12 @@ class Status(enum.StrEnum):
 
 
 class Verdict(NamedTuple):
-    """A status and why."""
+    """Whether a number may be used, and the reason in words.
+
+    Args:
+        status: Whether it may be used.
+        sentence: Why, and what to do where it may not.
+    """
 
     status: Status
     sentence: str
@@ -48,7 +53,7 @@ class Evidence(NamedTuple):
         llc: Draws of n_beta (L(w) - L(w*)).
         loss: Mean sampled loss of each chain.
         dimension: Sampled coordinates.
-        trivial_loss: Loss of a model that knows nothing, if there is one.
+        trivial_loss: Loss of a model that knows nothing; None if there is no such.
     """
 
     llc: Float[np.ndarray, "chain draw"]
@@ -70,7 +75,12 @@ def chain_verdicts(evidence: Evidence) -> list[Verdict]:
 
 
 def verdict(evidence: Evidence, chains: list[Verdict]) -> Verdict:
-    """The verdict on all chains together, the worst that is true of them."""
+    """The verdict on all chains together, the worst that is true of them.
+
+    Args:
+        evidence: What the chains gave.
+        chains: The verdict on each chain by itself.
+    """
     good = np.asarray(np.isfinite(evidence.llc).all(axis=1))
     n_bad, n = int((~good).sum()), len(good)
     if n_bad:
@@ -134,7 +144,7 @@ def _of_chain(evidence: Evidence, i: int, drift: float) -> Verdict:
 def _place(
     evidence: Evidence, mean: float, error: float, loss: float
 ) -> Verdict | None:
-    """Whether the chains are somewhere else than around a minimum at w*."""
+    """The verdict on chains that are not around a minimum at w*; None if they are."""
     if mean < -MIN_BELOW * max(error, 0.0) and mean < 0:
         return Verdict(
             Status.BELOW_INITIAL_LOSS,

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 class Sweep:
     """Estimates over labelled axes.
 
+    `values`, `standard_errors` and `statuses` are arrays with one axis for each of
+    `axes`; `sel` takes a part by its labels, and `to_xarray` everything with names.
+
     Attributes:
-        axes: Labels of every axis, in order.
+        axes: Labels of every axis, in order; without axes there is one estimate.
         estimates: An object array of `LLCEstimate`, one axis for each.
     """
 
@@ -43,7 +46,7 @@ class Sweep:
 
     @property
     def values(self) -> Float[np.ndarray, "..."]:
-        """λ̂ at every place."""
+        """λ̂ at every place; NaN where every chain diverged."""
         return self._each(lambda e: e.value, float)
 
     @property
@@ -58,6 +61,12 @@ class Sweep:
 
     def sel(self, **labels: Any) -> "Sweep | LLCEstimate":
         """The part with some labels, such as `sel(checkpoint=1000, step_size=1e-4)`.
+
+        Args:
+            **labels: One label of an axis each, exactly as it is in `axes`.
+
+        Returns:
+            A sweep over the axes that are left, or the estimate where none is.
 
         Raises:
             ValueError: there is no such axis or label.
