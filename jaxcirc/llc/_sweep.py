@@ -188,6 +188,19 @@ def sweep(
         ValueError: an argument does not fit; before anything runs.
         LLCMemoryError: one chain does not fit the device; the message has the numbers.
         LLCError: an estimate is not `converged`, if `throw`.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc import llc
+        >>> found = llc.sweep(
+        ...     lambda w, x: (w * x) ** 2, jnp.array(0.0), jnp.ones(9), llc.SGLD(1e-3),
+        ...     grid={"n_beta": [10.0, 100.0]}, seeds=[0, 1, 2], num_chains=1,
+        ...     num_draws=4, num_burnin=0, key=jr.key(0),
+        ... )
+        >>> found.axes
+        {'n_beta': [10.0, 100.0], 'seed': [0, 1, 2]}
+        >>> found.values.shape, found.sel(n_beta=10.0, seed=2).trace.shape
+        ((2, 3), (1, 4))
     """
     if not isinstance(key, jax.Array):
         raise ValueError(

@@ -15,9 +15,9 @@ class SoftBatch(NamedTuple):
     """Examples whose answers are distributions, given by logits.
 
     Args:
-        tokens: What goes in.
+        tokens: Sequences of ids, which go in.
         logits: What should come out, up to a constant at each position.
-        mask: Where it counts.
+        mask: Which positions count.
     """
 
     tokens: Int[Array, "*example pos"]
@@ -59,7 +59,7 @@ class KLTo(AbstractObjective):
         """The divergence at every position, and which positions count.
 
         Args:
-            model: Called as `model(tokens)`.
+            model: A model, called as `model(tokens)`.
             examples: A `Batch`, or a `SoftBatch` where there is no reference.
 
         Raises:

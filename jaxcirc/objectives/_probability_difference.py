@@ -36,7 +36,7 @@ class ProbabilityDifference(AbstractObjective):
         """One place for each pair, which counts where it has answers of both kinds.
 
         Args:
-            model: Called as `model(tokens)`.
+            model: A model, called as `model(tokens)`.
             examples: `Pairs`.
         """
         logits = at_least_float32(logits_at_end(model, examples))

@@ -13,7 +13,7 @@ class Batch(NamedTuple):
     Args:
         tokens: Sequences of ids below the task's `d_vocab`.
         targets: The right answer at every position, below `n_answers`.
-        mask: Which positions have one; what the targets say elsewhere means nothing.
+        mask: Which positions have an answer; targets elsewhere mean nothing.
     """
 
     tokens: Int[Array, "*example pos"]

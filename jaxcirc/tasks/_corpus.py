@@ -17,7 +17,7 @@ def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
 
     Args:
         paths: Files or folders; the Python standard library's source if none.
-        max_bytes: Read at most so much.
+        max_bytes: Most bytes to read.
 
     Returns:
         The text as UTF-8, cut off after `max_bytes`, and the number of files.
@@ -54,7 +54,11 @@ def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
 def _files(
     root: pathlib.Path, pattern: str
 ) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
-    """Files below `root`, each with its path inside it; hidden ones are left out."""
+    """Files below `root`, each with its path inside it; hidden ones are left out.
+
+    Raises:
+        ValueError: `root` does not exist.
+    """
     if not root.exists():
         raise ValueError(f"text: no such file or folder: {root}.")
     if root.is_file():
@@ -79,6 +83,7 @@ def _read_text(file: pathlib.Path) -> bytes | None:
 
 
 def _left_out(names: list[str], number: int) -> str:
+    """The warning that some files were left out, with the names of the first three."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return (
         f"text: {len(names)} of {number} files are not UTF-8 text and are left out: "

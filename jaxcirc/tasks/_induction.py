@@ -11,13 +11,32 @@ from ._task import AbstractTask, TaskSpec
 
 
 class Induction(AbstractTask):
-    """`BOS r r r …`: a random block `r` of distinct tokens, repeated to the end.
-
-    Without `bos` the first token is one of the block, as models need that know none.
+    """Sequences `BOS r r …`: a random block of distinct tokens, repeated to the end.
 
     The block's length differs from sequence to sequence, so that no fixed offset
     predicts the next token: the model must find the earlier occurrence. From the second
     block's first token on the answer is determined, and only there it counts.
+
+    Args:
+        n_symbols: Distinct tokens, besides BOS.
+        n_ctx: Length of a sequence in tokens, BOS included.
+        shortest: Length of the shortest block, at least 2.
+        longest: Length of the longest block, at most `n_symbols` and `n_ctx` - 2.
+        bos: Whether a sequence begins with a token of its own, whose id is `n_symbols`;
+            without it the first token is one of the block, as models need that know no
+            BOS.
+
+    Raises:
+        ValueError: the lengths do not fit `n_symbols` and `n_ctx`.
+
+    Example:
+        >>> import jax.random as jr
+        >>> batch = Induction(9, 7, 3, 3).sample(1, key=jr.key(0))
+        >>> batch.mask[0].tolist()  # BOS r0 r1 r2 r0 …: answers are known from r0 on
+        [False, False, False, False, True, True, True]
+        >>> tokens = batch.tokens[0].tolist()
+        >>> tokens[1:4] == tokens[4:7]
+        True
     """
 
     n_symbols: int = eqx.field(static=True)
@@ -48,17 +67,17 @@ class Induction(AbstractTask):
 
     @property
     def periods(self) -> tuple[int, ...]:
-        """The shortest block, a middle one and the longest."""
+        """Lengths in tokens of the shortest block, a middle one and the longest."""
         middle = (self.shortest + self.longest) // 2
         return tuple(sorted({self.shortest, middle, self.longest}))
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
-        """`n` sequences. Both splits are fresh draws: the domain has no end.
+        """`n` sequences; both splits are fresh draws, since the domain has no end.
 
         Args:
-            n: How many.
-            split: `train` or `test`.
-            key: Of the draw.
+            n: Number of sequences.
+            split: `train` or `test`, which makes no difference.
+            key: Key of the draw.
         """
         del split
         length_key, order_key = jr.split(key)
@@ -78,9 +97,11 @@ class Induction(AbstractTask):
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
         """Every token renamed by one random shift: the same pattern, other answers.
 
+        BOS keeps its name, and so do lengths and mask.
+
         Args:
             batch: Examples of this task.
-            key: Of what is random.
+            key: Key of the shifts, one for each example.
         """
         shape = (*batch.tokens.shape[:-1], 1)
         shift = jr.randint(key, shape, 1, self.n_symbols)
@@ -111,12 +132,12 @@ class Induction(AbstractTask):
         return {"previous": previous, "source": previous + 1}
 
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
-        """Numbers, and `BOS`."""
+        """Each token as its number, or as `BOS`."""
         ids = np.asarray(tokens).tolist()
         return ["BOS" if t == self.n_symbols else str(t) for t in ids]
 
     def describe(self) -> dict[str, str]:
-        """The shape of the sequences."""
+        """The length of blocks and what train and test are, for the report."""
         return {
             "problem": "continue a random block of tokens that repeats",
             "blocks": f"{self.shortest} to {self.longest} of {self.n_symbols} tokens",
@@ -131,14 +152,17 @@ def induction(
     longest: int = 24,
     bos: bool = True,
 ) -> Induction:
-    """Repeated random blocks.
+    """Repeated random blocks, as a study builds them.
 
     Args:
         n_symbols: Distinct tokens, besides BOS.
-        n_ctx: Length of a sequence, BOS included.
-        shortest: Shortest block.
-        longest: Longest block.
-        bos: Begin every sequence with a token of its own.
+        n_ctx: Length of a sequence in tokens, BOS included.
+        shortest: Length of the shortest block.
+        longest: Length of the longest block.
+        bos: Whether every sequence begins with a token of its own.
+
+    Raises:
+        ValueError: the lengths do not fit `n_symbols` and `n_ctx`.
     """
     return Induction(n_symbols, n_ctx, shortest, longest, bos)
 

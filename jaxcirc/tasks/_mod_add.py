@@ -15,18 +15,22 @@ from ._task import AbstractTask, TaskSpec
 
 
 class ModAdd(AbstractTask):
-    """`a b =` and the answer (a + b) mod p at the last position.
+    """Sequences `a b =`, and the answer (a + b) mod p at the last position.
 
     All p² pairs are split once and for all: `train` and `test` share none and leave
-    none out. Answers are the p numbers; with `=` they are p + 1, which the model of a
-    study of its own gets unless the task says otherwise.
+    none out. Answers are the p numbers; with `=` there are p + 1 tokens, and a model
+    that a study trains has as many logits unless `outputs` says otherwise.
 
     Args:
-        p: The modulus.
-        train_fraction: Share of the pairs to train on, drawn at random.
-        split_seed: Which pairs those are.
+        p: The modulus, at least 2.
+        train_fraction: Share of the pairs to train on, drawn at random, in (0, 1).
+        split_seed: Seed of that draw.
         outputs: Logits of a model: `tokens`, the numbers and `=`, or `numbers` alone.
         train: A split that is given instead; see `mod_add`.
+
+    Raises:
+        ValueError: `p` is below 2, a split is empty, or `train` cannot be read or is no
+            split.
 
     Example:
         >>> import jax.random as jr
@@ -68,25 +72,25 @@ class ModAdd(AbstractTask):
 
     @property
     def n_answers(self) -> int:
-        """The numbers; `=` is never one."""
+        """p, since targets are the numbers, and `=` is never one."""
         return self.p
 
     @property
     def d_vocab_out(self) -> int:
-        """Logits: one for each number, and one more for `=` unless it is left out."""
+        """Logits of a model: one for each number, and one for `=` unless left out."""
         return self.p if self.outputs == "numbers" else self.d_vocab
 
     def examples(self, split: Split) -> Batch:
-        """Every pair of a split."""
+        """Every pair of a split, in the order of the split."""
         return self.label(self._pairs(split))
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
         """`n` pairs of a split, with replacement.
 
         Args:
-            n: How many.
+            n: Number of pairs.
             split: `train` or `test`.
-            key: Of the draw.
+            key: Key of the draw.
         """
         pairs = self._pairs(split)
         return self.label(pairs[jr.randint(key, (n,), 0, pairs.shape[0])])
@@ -100,11 +104,13 @@ class ModAdd(AbstractTask):
         return Batch(tokens, jnp.where(last, answer, 0), last)
 
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
-        """Another second summand, so always another answer.
+        """The same first summand with another second one, so always another answer.
+
+        The counterpart may be of the other split.
 
         Args:
             batch: Examples of this task.
-            key: Of what is random.
+            key: Key of the second summands.
         """
         shift = jr.randint(key, batch.tokens.shape[:-1], 1, self.p)
         pairs = batch.tokens[..., :2]
@@ -123,11 +129,11 @@ class ModAdd(AbstractTask):
         return {"a": jnp.zeros_like(end), "b": jnp.ones_like(end)}
 
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
-        """Numbers, and `=`."""
+        """Each token as its number, or as `=`."""
         return ["=" if t == self.p else str(t) for t in np.asarray(tokens).tolist()]
 
     def describe(self) -> dict[str, str]:
-        """Sizes of the splits."""
+        """The problem and the sizes of both splits, for the report."""
         return {
             "problem": f"(a + b) mod {self.p}",
             "train": f"{len(self.train):,} pairs",
@@ -150,11 +156,15 @@ def mod_add(
     Args:
         p: The modulus.
         train_fraction: Share of the p² pairs to train on, in (0, 1).
-        split_seed: Which pairs those are.
+        split_seed: Seed that draws them.
         outputs: Logits of a model that is trained here: `tokens` for the p numbers and
             `=`, or `numbers`, as published checkpoints often have.
         train: The pairs to train on, in place of a random share: a `.npy` or `.npz`
             file, or a list, of numbers a p + b, of pairs [a, b], or of p² booleans.
+
+    Raises:
+        ValueError: `p` is below 2, a split is empty, or `train` cannot be read or is no
+            split.
     """
     return ModAdd(p, train_fraction, split_seed, outputs, train)
 

@@ -13,12 +13,12 @@ from ._batch import Batch
 class Pairs(NamedTuple):
     """Clean and corrupted sequences of equal length, and what follows the clean one.
 
-    What circuits are found with: a run on the corrupted sequence says otherwise at the
-    position `end`, so what is exchanged between the two runs shows what carries the
-    answer. Right answers are those of the clean sequence. Wrong ones are what a model
-    would say that followed the corrupted one instead, so the two lists share nothing.
-    Lists shorter than `k` are filled up with -1. An example for which no counterpart
-    with another answer was found has -1 alone, and no objective counts it.
+    Circuits are found with them: a run on the corrupted sequence gives another answer
+    at the position `end`, so what is exchanged between the two runs shows what carries
+    the answer. Right answers are those of the clean sequence. Wrong ones are what a
+    model would say that followed the corrupted one instead, so the two lists share
+    nothing. Lists shorter than `k` are filled up with -1. An example for which no
+    counterpart with another answer was found has -1 alone, and no objective counts it.
 
     Args:
         clean: Sequences of tokens.
@@ -27,6 +27,13 @@ class Pairs(NamedTuple):
         wrong: Wrong answers there; -1 for none.
         positions: Places of the clean sequence by name. `end` is the one whose logits
             give the answer; what other names there are, the task says.
+
+    Example:
+        >>> import jax.random as jr
+        >>> from jaxcirc.tasks import ModAdd
+        >>> pairs = ModAdd(7, 0.5, 0).pairs(1, key=jr.key(0))
+        >>> pairs.clean.shape, pairs.right.shape, pairs.positions["end"].tolist()
+        ((1, 3), (1, 1), [2])
     """
 
     clean: Int[Array, "*example pos"]
@@ -39,11 +46,25 @@ class Pairs(NamedTuple):
 def answers_differ(clean: Batch, corrupted: Batch) -> Bool[Array, "*example pos"]:
     """Where both sequences have an answer that counts, and not the same one.
 
-    These are the positions at which a right answer can be compared with a wrong one.
+    These are the positions at which a right answer can be compared with a wrong one. It
+    is False wherever either mask is, whatever the targets say there; where it is False
+    everywhere, an example has no counterpart and `AbstractTask.pairs` passes over it.
 
     Args:
         clean: Examples.
-        corrupted: The counterpart of each.
+        corrupted: The counterpart of each, of the same shape.
+
+    Returns:
+        A boolean for each position of each example.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxcirc.tasks import Batch
+        >>> tokens, counts = jnp.zeros((1, 3), int), jnp.array([[False, True, True]])
+        >>> clean = Batch(tokens, jnp.array([[1, 2, 3]]), counts)
+        >>> other = Batch(tokens, jnp.array([[0, 2, 0]]), counts)
+        >>> answers_differ(clean, other).tolist()
+        [[False, False, True]]
     """
     return clean.mask & corrupted.mask & (clean.targets != corrupted.targets)
 
@@ -58,7 +79,7 @@ def pairs_of(
     Args:
         clean: At least `n` examples.
         corrupted: The counterpart of each.
-        n: How many to keep.
+        n: Number of examples to keep.
 
     Returns:
         Both batches with `n` examples, the last position of each at which the answers

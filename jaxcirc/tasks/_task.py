@@ -14,24 +14,33 @@ from ._pairs import Pairs, pairs_of
 
 
 class AbstractTask(eqx.Module):
-    """Data for one problem. Arrays are fields, so a task is an argument under `jit`."""
+    """Data for one problem, with right answers and counterparts that have others.
+
+    A subclass has the two fields and `sample`, `corrupt`, `decode` and `describe`; what
+    else there is has a default. Arrays are fields, so a task is an argument under
+    `jit`, and a change of them compiles nothing again.
+
+    Attributes:
+        d_vocab: Number of token ids; every token is below it.
+        n_ctx: Length of every sequence in tokens.
+    """
 
     d_vocab: eqx.AbstractVar[int]
     n_ctx: eqx.AbstractVar[int]
 
     @property
     def d_vocab_out(self) -> int:
-        """Logits of a model that is trained on it; one for each token by default."""
+        """Logits that a model of this task has; by default one for each token."""
         return self.d_vocab
 
     @property
     def n_answers(self) -> int:
-        """Targets are below it, so a model needs as many logits."""
+        """The number that every target is below; a model has as many logits."""
         return self.d_vocab_out
 
     @property
     def periods(self) -> tuple[int, ...]:
-        """Lengths of the blocks that its sequences repeat, in tokens; none if none."""
+        """Lengths in tokens of blocks that its sequences repeat; none by default."""
         return ()
 
     @abc.abstractmethod
@@ -39,9 +48,9 @@ class AbstractTask(eqx.Module):
         """`n` random examples of a split, with replacement where it is finite.
 
         Args:
-            n: How many.
+            n: Number of examples.
             split: `train` or `test`.
-            key: Of the draw.
+            key: Key of the draw.
         """
 
     def examples(self, split: Split) -> Batch | None:
@@ -57,7 +66,7 @@ class AbstractTask(eqx.Module):
 
         Args:
             batch: Examples of this task.
-            key: Of what is random in the counterparts.
+            key: Key of what is random in the counterparts.
         """
 
     def positions(
@@ -78,14 +87,14 @@ class AbstractTask(eqx.Module):
     def pairs(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Pairs:
         """`n` prompts with a corrupted counterpart, and the answers of both.
 
-        An example and what `corrupt` makes of it. The answer that is asked for is the
-        last one that counts in both and is not the same; a task with several right or
-        wrong answers has a `pairs` of its own.
+        Each is an example and what `corrupt` makes of it. The answer that is asked for
+        is the last one that counts in both and is not the same; a task with several
+        right or wrong answers has a `pairs` of its own.
 
         Args:
-            n: How many; at least 1.
-            split: Where the clean sequences are from.
-            key: Of the examples and their counterparts.
+            n: Number of pairs, at least 1.
+            split: Split that the clean sequences are from.
+            key: Key of the examples and their counterparts.
 
         Returns:
             Pairs with one right and one wrong answer each. Twice as many are drawn, so
@@ -130,7 +139,7 @@ class TaskSpec(NamedTuple):
     """A row of the task catalogue.
 
     Args:
-        name: What a study calls it.
+        name: What a study calls the task.
         summary: One line for `jaxcirc list`.
         build: Keyword options -> task.
         tiny: Options of a small instance, for tests.

@@ -25,17 +25,28 @@ MAX_BYTES_TO_ENCODE = 2_000_000
 class Text(AbstractTask):
     """Windows of a text; the answer is the next token, at every position.
 
-    Train and test windows come from disjoint stretches.
+    Train and test windows come from disjoint stretches: the last tenth is the test
+    split.
 
     Args:
         ids: The whole text as token ids.
-        n_ctx: Length of a window.
-        d_vocab: Ids are below it; more if the text has larger ones.
+        n_ctx: Length of a window in tokens.
+        d_vocab: Number that ids are below; more if the text has larger ones.
         tokenizer: What the ids stand for; None if that is not known.
-        n_files: Where the text came from; 0 if that is not known.
+        n_files: Number of files that the text came from; 0 if that is not known.
 
     Raises:
         ValueError: there are too few ids for two windows, or a negative one.
+
+    Example:
+        >>> import jax.random as jr
+        >>> import numpy as np
+        >>> task = Text(np.arange(100), n_ctx=4)
+        >>> len(task.train), len(task.test)
+        (90, 10)
+        >>> batch = task.sample(1, key=jr.key(0))
+        >>> (batch.targets - batch.tokens).tolist()  # each answer is the token behind
+        [[1, 1, 1, 1]]
     """
 
     n_ctx: int = eqx.field(static=True)
@@ -69,12 +80,12 @@ class Text(AbstractTask):
         self.n_ctx, self.tokenizer, self.n_files = n_ctx, tokenizer, n_files
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
-        """`n` windows at random places of a split.
+        """`n` windows at random places of a split, with replacement.
 
         Args:
-            n: How many.
+            n: Number of windows.
             split: `train` or `test`.
-            key: Of the draw.
+            key: Key of the draw.
         """
         data = self.train if split == "train" else self.test
         start = jr.randint(key, (n, 1), 0, data.shape[0] - self.n_ctx)
@@ -89,7 +100,7 @@ class Text(AbstractTask):
 
         Args:
             batch: Examples of this task.
-            key: Of what is random.
+            key: Not used, since the counterpart is the example before.
         """
         del key
         return jax.tree.map(lambda x: jnp.roll(x, 1, axis=0), batch)
@@ -101,7 +112,7 @@ class Text(AbstractTask):
         return [show(token) for token in ids]
 
     def describe(self) -> dict[str, str]:
-        """Sizes of the corpus."""
+        """The problem and the sizes of the corpus, for the report."""
         unit = "byte" if isinstance(self.tokenizer, ByteTokenizer) else "token"
         facts = {"problem": f"predict the next {unit}"}
         if self.n_files:

@@ -10,13 +10,13 @@ from typing import Any, Protocol, runtime_checkable
 class Tokenizer(Protocol):
     """Text as ids below `size`, and back; tasks take it as an argument.
 
-    Anything with these methods will do. It is compared by identity unless it says
+    Any object with these methods will do. It is compared by identity unless it says
     otherwise, and has to be hashable, since tasks are arguments of compiled programs.
     """
 
     @property
     def size(self) -> int:
-        """Ids are below it."""
+        """Number that every id is below."""
         ...
 
     @property
@@ -36,7 +36,7 @@ class Tokenizer(Protocol):
         """The id of a text that is a single token, blanks included.
 
         Raises:
-            ValueError: it is none, or several.
+            ValueError: it is no token, or several.
         """
         ...
 
@@ -64,11 +64,11 @@ class ByteTokenizer:
         return list(text.encode())
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of some bytes; what is no UTF-8 becomes a question mark in a box."""
+        """The text of some bytes; what is no UTF-8 becomes the character U+FFFD."""
         return bytes(tokens).decode(errors="replace")
 
     def single_token(self, text: str) -> int:
-        """The byte of an ASCII character.
+        """The id of a text that is a single byte, which is an ASCII character.
 
         Raises:
             ValueError: the text has another number of bytes than one.
@@ -87,8 +87,8 @@ class LibraryTokenizer:
 
     Args:
         made: A `tokenizers.Tokenizer`.
-        bos: The token for the beginning, such as `<|endoftext|>`; what `made` puts
-            before every text unless given.
+        bos: The token for the beginning, such as `<|endoftext|>`; None for what `made`
+            puts before every text, if it does.
 
     Raises:
         ValueError: there is no token called `bos`.
@@ -112,10 +112,10 @@ class LibraryTokenizer:
         return self._made.decode(list(tokens))
 
     def single_token(self, text: str) -> int:
-        """The id of a text that is a single token.
+        """The id of a text that is a single token, blanks included.
 
         Raises:
-            ValueError: it is none, or several.
+            ValueError: it is no token, or several.
         """
         return _only(self.encode(text), text)
 

@@ -17,7 +17,15 @@ from ._loop import Loop
 
 
 class State(NamedTuple):
-    """What training needs to go on; every array has a leading `seed` axis."""
+    """What training needs to go on; every array has a leading `seed` axis.
+
+    Args:
+        params: Weights that are trained; None in place of the others.
+        frozen: Weights that are not, and whatever else the model holds.
+        optimizer: State of the optax transformation.
+        step: Updates made.
+        seed: The seed that fresh weights and batches come from.
+    """
 
     params: PyTree
     frozen: PyTree
@@ -32,7 +40,12 @@ class State(NamedTuple):
 
 
 class Lesson(NamedTuple):
-    """What every update reads: the data, and what of them is made smaller."""
+    """What every update reads and none changes.
+
+    Args:
+        task: Where batches come from.
+        objective: What of them is made smaller.
+    """
 
     task: AbstractTask
     objective: Objective

@@ -19,8 +19,8 @@ class Call(NamedTuple):
 
     Args:
         step: Updates that have been made in all.
-        state: Where they have led. The next call takes its memory, so whatever is to be
-            kept of it has to be saved or copied before.
+        state: The state after them. The next call takes its memory, so whatever is to
+            be kept of it has to be saved or copied before.
         losses: The loss before each update of this call.
     """
 

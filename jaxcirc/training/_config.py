@@ -25,7 +25,7 @@ class Training(eqx.Module):
         warmup: Updates over which it rises linearly from 0.
         decay: How it falls after that: `constant` not at all, `linear` and `cosine` to
             0 at the last step.
-        weight_decay: Decoupled, on every weight; `adamw` only.
+        weight_decay: Decoupled weight decay on every weight; `adamw` only.
         b1: Decay of the first moment; momentum for `sgd`.
         b2: Decay of the second moment.
         clip: Largest global norm of the gradient; None for any.
@@ -38,6 +38,10 @@ class Training(eqx.Module):
 
     Raises:
         ValueError: a number is out of range.
+
+    Example:
+        >>> Training(steps=100, checkpoints="linear", every=40).checkpoint_steps
+        (0, 40, 80, 100)
     """
 
     steps: int = 1000
@@ -110,12 +114,12 @@ class Training(eqx.Module):
 
     @property
     def checkpoint_steps(self) -> tuple[int, ...]:
-        """The steps whose model is kept."""
+        """The steps whose model is kept: 0, those of the schedule, and the last."""
         steps = schedule(self.checkpoints, self.steps, every=self.every)
         return tuple(sorted({0, *steps}))
 
     def build_optimizer(self) -> optax.GradientTransformation:
-        """The optax transformation."""
+        """The optax transformation: clipping, if any, and then the optimiser."""
         rate = _learning_rate(self)
         if self.optimizer == "sgd":
             chain = optax.sgd(rate, momentum=self.b1 or None)

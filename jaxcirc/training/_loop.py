@@ -136,7 +136,7 @@ def _repeat(update: Callable, state: PyTree, n: Array) -> tuple[PyTree, Array]:
 
 
 def _over_members(one: Callable, members: int) -> Callable:
-    """The same for every member of a state, divided over devices."""
+    """The loop `one` for every member of a state, divided over devices."""
 
     def every(shared: PyTree, state: PyTree, n: Array) -> tuple[PyTree, Array]:
         if jax.default_backend() == "cpu":

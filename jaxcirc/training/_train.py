@@ -62,12 +62,13 @@ def train(
     """Train models and save their checkpoints; go on where an earlier call stopped.
 
     A run that was killed at any moment and started again ends in the same weights, bit
-    for bit, on the same machine.
+    for bit, on the same machine. All seeds are trained by one program, and each comes
+    to the weights that it would have alone, up to rounding.
 
     Args:
         config: The model.
         task: What to learn.
-        training: How.
+        training: Optimiser, number of updates, seeds and checkpoints.
         folder: Where to put `seed_N/` trajectories, the state and the losses.
         objective: What to make smaller, `CrossEntropy()` unless given: an objective,
             or a function of a model and a `Batch` that gives a loss for each example.
