@@ -44,7 +44,7 @@ class Tuning(NamedTuple):
 
 
 class _AbstractMetropolisSampler(AbstractSampler):
-    """Full batches only: the test needs the exact density.
+    """A chain that tests its proposals, and so needs full batches.
 
     In burn-in the step size is tuned to a mean acceptance, starting from `step_size`.
     """
@@ -61,7 +61,7 @@ class _AbstractMetropolisSampler(AbstractSampler):
 
     @property
     def full_batch(self) -> bool:
-        """The test needs the exact density."""
+        """True, since the test needs the exact density."""
         return True
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Evaluated:
@@ -90,6 +90,8 @@ class _AbstractMetropolisSampler(AbstractSampler):
         share = n**-0.75
         averaged = share * log_scale + (1 - share) * jnp.log(tuning.averaged)
         learnt = Tuning(jnp.exp(log_scale), jnp.exp(averaged), error, n)
+        # After burn-in the factor stays: a chain that still adapts has another
+        # stationary distribution.
         done = tuning._replace(scale=tuning.averaged)
         return jax.tree.map(lambda a, b: jnp.where(adapt, a, b), learnt, done)
 
@@ -110,6 +112,7 @@ class _AbstractMetropolisSampler(AbstractSampler):
         if self.box is None:
             return jnp.array(True)
         away = jax.tree.leaves(local.displacement(w))
+        # In one type, since leaves may differ in theirs.
         largest = [jnp.abs(x).max().astype(jnp.float32) for x in away]
         return jnp.stack(largest).max() <= self.box
 
@@ -189,6 +192,7 @@ class MALA(_AbstractMetropolisSampler):
         step_size = self.step_size * state.tuning.scale
         half, kick = -0.5 * step_size, jnp.sqrt(step_size)
         w = linear_combination((1, state.position), (half, force), (kick, noise))
+        # The gradient at the start is known from the last step, so a step takes one.
         new = Evaluated(w, local.evaluate(w), state.tuning)
         log_ratio = mala_log_ratio(
             (state.position, force, self._energy(state, local)),

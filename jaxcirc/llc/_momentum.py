@@ -69,6 +69,7 @@ class _AbstractMomentumSampler(AbstractSampler):
         momentum = linear_combination(
             (1, state.momentum), (pull, at.gradient), (drag, away)
         )
+        # In units of the weights: a kick of the momentum moves them h times as far.
         h = self.step_size
         info = Info(
             at.loss,
@@ -193,6 +194,7 @@ class SGNHT(_AbstractMomentumSampler):
         h, at = self.step_size, local.evaluate(state.position)
         momentum, info = self._kick(state, local, at)
         w = linear_combination((1, state.position), (h / 2, momentum))
+        # Masked coordinates have no heat, and would make the others too hot.
         free = count(w, local.mask)
         friction = state.friction + h / 2 * _excess_heat(momentum, free)
         noise = keep(normal_like(key, w), local.mask)

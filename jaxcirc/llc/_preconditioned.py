@@ -38,7 +38,7 @@ class _AbstractPreconditionedSGLD(AbstractSampler):
 
     @property
     def needs_burnin(self) -> bool:
-        """A frozen preconditioner is learnt in burn-in."""
+        """Whether G is learnt in burn-in and frozen after it."""
         return self.frozen
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Moments:
@@ -110,6 +110,7 @@ class _AbstractPreconditionedSGLD(AbstractSampler):
         noise = keep(normal_like(key, state.position), local.mask)
         forward = jax.tree.map(jnp.multiply, G, self.drift(learnt, at.gradient))
         back = jax.tree.map(jnp.multiply, G, away)
+        # Noise of variance ε G is what keeps the posterior where G is constant.
         shake = jax.tree.map(lambda g, z: jnp.sqrt(g) * z, G, noise)
         half = -0.5 * self.step_size
         pull, drag, kick = half * self._t, half * self.gamma, self.step_size**0.5
@@ -222,6 +223,7 @@ class AdamSGLD(_AbstractPreconditionedSGLD):
     def preconditioner(self, state: Moments) -> PyTree:
         """G = 1 / (√v̂ + a), with v̂ the bias-corrected second moment."""
         seen = state.updates.astype(jnp.float32)
+        # The moment begins at 1 and not at 0, so early steps are the smaller for it.
         share = jnp.asarray(self.b2, jnp.float32) ** seen
 
         def leaf(v: Array) -> Array:

@@ -1,4 +1,4 @@
-"""An estimate that is never a bare number."""
+"""An estimate with its error, its chains and a verdict on them."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,11 @@ class LLCEstimate:
 
     Attributes:
         value: λ̂; NaN if every chain diverged.
-        standard_error: Of `value`, from the autocorrelation time and the spread between
-            chains; an error of sampling only, not of `step_size` or finite n.
+        standard_error: Standard error of `value`, from the autocorrelation time and the
+            spread between chains; an error of sampling only, not of `step_size` or
+            finite n.
         per_chain: λ̂ of each chain; NaN where it diverged.
-        n_beta: That was sampled at.
+        n_beta: Inverse temperature times number of examples that was sampled at.
         dimension: Sampled coordinates.
         initial_loss: L(w*): over all the data, or over the examples of the draws.
         trace: Draws of n_beta (L_B(w) - L_B(w*)).
@@ -50,8 +51,8 @@ class LLCEstimate:
         variance_reduction: How many times smaller the variance of a draw is for having
             its initial loss on the same examples; 1 if that changes nothing.
         status: Whether the number may be used.
-        sentence: Why.
-        chain_verdicts: The same of each chain.
+        sentence: The reason, and what to do where it may not.
+        chain_verdicts: Status and sentence of each chain by itself.
         observed: Observables at each draw.
         observed_at_center: Observables at w*.
         gradients: Gradient evaluations of all chains.
@@ -91,11 +92,11 @@ class LLCEstimate:
 
     @property
     def num_diverged(self) -> int:
-        """Chains that are in no number."""
+        """Number of chains that diverged, which `value` leaves out."""
         return sum(v.status is Status.DIVERGED for v in self.chain_verdicts)
 
     def interval(self, z: float = 1.96) -> tuple[float, float]:
-        """`value` ± z standard errors; 95% by default."""
+        """The interval `value` ± z standard errors; by default it covers 95%."""
         return (
             self.value - z * self.standard_error,
             self.value + z * self.standard_error,
@@ -203,6 +204,7 @@ def summarize(
     if good.any():
         geweke[good] = geweke_z(kept)
     if initial_loss is None:
+        # The sampled loss less its excess is the loss of the same examples at w*.
         initial_loss = (
             float((loss - draws / n_beta)[good].mean()) if good.any() else np.nan
         )

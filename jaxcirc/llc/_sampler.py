@@ -1,4 +1,4 @@
-"""What a sampler is: an `init` and a `step`."""
+"""What every sampler has: an `init` and a `step`."""
 
 import dataclasses
 from collections.abc import Callable

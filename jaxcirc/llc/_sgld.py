@@ -78,6 +78,7 @@ class SGLD(AbstractSampler):
         w = linear_combination(
             (1, state), (pull, at.gradient), (drag, away), (kick, noise)
         )
+        # Another evaluation where the step ends would double its cost.
         info = Info(
             at.loss,
             at.excess,

@@ -1,4 +1,4 @@
-"""What a set of chains is worth, in a word and a sentence."""
+"""Whether the number that a set of chains gives may be used, and why."""
 
 import enum
 from typing import NamedTuple

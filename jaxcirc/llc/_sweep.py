@@ -87,7 +87,7 @@ class Sweep:
         return Sweep(axes, estimates) if axes else estimates  # pyright: ignore
 
     def to_xarray(self) -> "xarray.Dataset":
-        """Values, errors, diagnostics and traces with the sweep's axes."""
+        """Values, errors, diagnostics and traces, with the sweep's axes by name."""
         import xarray as xr
 
         dims = tuple(self.axes)
@@ -179,7 +179,7 @@ def sweep(
             fastest on the backend and fits its memory.
         max_memory: Bytes of a device to plan with; None for what it has.
         throw: Raise if any place is not `converged`.
-        key: Of everything random.
+        key: Key that every chain folds its own from.
 
     Returns:
         An estimate at every place.
@@ -223,6 +223,7 @@ def sweep(
         batch_size=batch_size,
         observables=observables,
     )
+    # Before any loss is evaluated, so that what does not fit is refused first.
     layout = plan_layout(
         job.lengths,
         strategy,
@@ -234,8 +235,10 @@ def sweep(
     baselines, before = initial_losses(job, initial_loss)
     centers = observe_centers(job)
     cells = job.cells(key)
+    # Chains that share a `vmap` lie side by side while they run, and go back after.
     order = execution_order(job.lengths, strategy)
     cells = jax.tree.map(lambda x: x[order], cells)
+    # Numbers come with the cells, so that other values compile nothing again.
     sampler = job.sampler.without_numbers()
     inputs = (job.problem, sampler, job.models, job.masks, baselines, cells)
     placed = place((*inputs, job.observables), layout.mesh)
@@ -280,7 +283,7 @@ def estimate(
         sampler: How to sample, and at which `n_beta` and `gamma`.
         mask: A pytree like `params` with booleans that broadcast to its arrays: True
             where weights are sampled, for a weight-refined LLC. None for everything.
-        key: Of everything random.
+        key: Key that every chain folds its own from.
         **options: As in `sweep`.
 
     Raises:
@@ -318,6 +321,7 @@ def _summarize(
     *shape, num_chains = job.lengths.values()
     names = list(job.lengths)
     gradients = job.schedule.num_steps * job.sampler.gradients_per_step
+    # An axis of the grid overrides what the sampler says.
     n_betas = job.axes.get("n_beta", [job.sampler.numbers()["n_beta"]])
     estimates = np.empty(shape, object)
     for i, place_ in enumerate(np.ndindex(*shape)):

@@ -1,4 +1,4 @@
-"""Divergence from what another model says."""
+"""Divergence of a model from what another one says."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -31,8 +31,8 @@ class KLTo(AbstractObjective):
     KL(reference ‖ model) at every position that counts, in [0, inf), and 0 only where
     both say the same. With weights w* of the reference itself it is at a minimum, so it
     is the loss for the coefficient of the function that a model computes, whether that
-    is right or wrong; it is the loss of distillation (Hinton et al. 2015), and what an
-    ablation is measured by when there is no right answer. No gradient flows into the
+    is right or wrong. It is the loss of distillation (Hinton et al. 2015), and it
+    measures an ablation where there is no right answer. No gradient flows into the
     reference.
 
     Args:
@@ -75,6 +75,8 @@ class KLTo(AbstractObjective):
                 f"has logits; got {type(examples).__name__}. Give `KLTo(reference)` a "
                 "model, or the examples their logits."
             )
+        # The reference may be the model itself, whose gradient would pull at the
+        # target.
         target = jax.lax.stop_gradient(target)
         return kl_divergence(target, model(examples.tokens)), examples.mask
 

@@ -1,4 +1,4 @@
-"""Logits of right answers against those of wrong ones."""
+"""The difference of logits between right answers and wrong ones."""
 
 from typing import ClassVar, Literal
 
@@ -48,6 +48,7 @@ class LogitDifference(AbstractObjective):
 def _mean_over(
     values: Float[Array, "*example k"], there: Bool[Array, "*example k"]
 ) -> tuple[Float[Array, "*example"], Bool[Array, "*example"]]:
+    # Without answers this is 0 / 1: the mask drops it, where NaN would spoil gradients.
     number = there.sum(axis=-1)
     total = values.sum(axis=-1)
     return total / number.clip(1).astype(values.dtype), number > 0

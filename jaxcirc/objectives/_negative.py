@@ -1,4 +1,4 @@
-"""A score as a loss, and a loss as a score."""
+"""A score turned into a loss."""
 
 from typing import ClassVar, Literal
 

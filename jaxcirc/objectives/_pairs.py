@@ -29,5 +29,6 @@ def over_answers(
         answers: Ids of outcomes; -1 for none.
     """
     there = answers >= 0
+    # -1 would read the last outcome; any valid one does, since it is dropped.
     found = jnp.take_along_axis(values, jnp.maximum(answers, 0), axis=-1)
     return jnp.where(there, found, 0), there

@@ -1,4 +1,4 @@
-"""Probability of right answers against that of wrong ones."""
+"""The difference of probability between right answers and wrong ones."""
 
 from typing import ClassVar, Literal
 

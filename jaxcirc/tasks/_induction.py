@@ -84,6 +84,7 @@ class Induction(AbstractTask):
         length = jr.randint(length_key, (n, 1), self.shortest, self.longest + 1)
         # The order of random numbers is a random order of distinct tokens.
         order = jnp.argsort(jr.uniform(order_key, (n, self.n_symbols)), axis=-1)
+        # One symbol more than `n_ctx` in all, since targets are one place ahead.
         place = jnp.arange(self.n_ctx + (not self.bos))[None, :] % length
         symbols = jnp.take_along_axis(order, place, axis=-1).astype(jnp.int32)
         tokens = symbols
@@ -127,6 +128,7 @@ class Induction(AbstractTask):
         place = jnp.arange(batch.tokens.shape[-1])[None, :]
         here = jnp.take_along_axis(batch.tokens, end[:, None], axis=-1)
         same = (batch.tokens == here) & (place < end[:, None])
+        # `argmax` finds the first of several, so the row is read from behind.
         last = same.shape[-1] - 1 - jnp.argmax(same[:, ::-1], axis=-1)
         previous = last.astype(end.dtype)
         return {"previous": previous, "source": previous + 1}

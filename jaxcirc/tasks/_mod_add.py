@@ -65,6 +65,7 @@ class ModAdd(AbstractTask):
             splits = random_split(p, train_fraction, split_seed)
         else:
             splits = given_split(p, train)
+        # As arrays and not as constants, so that another split compiles nothing again.
         self.train, self.test = (
             jnp.asarray(np.stack([n // p, n % p], axis=1).astype(np.int32))
             for n in splits
@@ -112,6 +113,7 @@ class ModAdd(AbstractTask):
             batch: Examples of this task.
             key: Key of the second summands.
         """
+        # Never 0, so the answer is always another one.
         shift = jr.randint(key, batch.tokens.shape[:-1], 1, self.p)
         pairs = batch.tokens[..., :2]
         return self.label(pairs.at[..., 1].set((pairs[..., 1] + shift) % self.p))

@@ -87,6 +87,7 @@ def pairs_of(
     """
     differ = answers_differ(clean, corrupted)
     some = differ.any(axis=-1)
+    # Stable, so that examples keep their order where all have a counterpart.
     rows = jnp.argsort(~some, stable=True)[:n]
     clean, corrupted = jax.tree.map(lambda x: x[rows], (clean, corrupted))
     last = differ.shape[-1] - 1 - jnp.argmax(differ[rows, ::-1], axis=-1)

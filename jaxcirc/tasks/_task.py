@@ -106,6 +106,7 @@ class AbstractTask(eqx.Module):
         """
         if n < 1:
             raise ValueError(f"pairs: `n` must be at least 1; got {n}.")
+        # Some examples may have no counterpart with another answer.
         drawn = self.sample(2 * n, split=split, key=fold_name(key, "sample"))
         wrong = self.corrupt(drawn, key=fold_name(key, "corrupt"))
         clean, corrupted, end, found = pairs_of(drawn, wrong, n)

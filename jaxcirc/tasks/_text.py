@@ -168,6 +168,7 @@ def text(
     if plain:
         found = np.frombuffer(corpus, np.uint8)
     else:
+        # `max_bytes` may have cut a character in two.
         found = np.asarray(made.encode(corpus.decode(errors="ignore")), np.int32)
     size = min(made.size, most_tokens) if most_tokens else made.size
     return Text(found, n_ctx, size, made, n_files)

@@ -142,6 +142,7 @@ def find_tokenizer(given: Any) -> Tokenizer:
         return ByteTokenizer() if given == "bytes" else _read(given)
     if isinstance(given, Tokenizer):
         return given
+    # By its methods: the class cannot be asked for where the library is not there.
     if hasattr(given, "id_to_token"):
         return LibraryTokenizer(given)
     raise ValueError(

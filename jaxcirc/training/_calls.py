@@ -63,11 +63,11 @@ def calls(
     ends in the same bits, since the loop does not feel where calls end.
 
     Args:
-        loop: What to run.
+        loop: The loop to run.
         state: Where to begin; it is donated.
         stops: Numbers of updates, ascending; those up to `step` are passed over.
         step: Updates that have been made already.
-        shared: What every update reads.
+        shared: What every update reads and none changes.
 
     Example:
         >>> import jax.numpy as jnp

@@ -22,7 +22,7 @@ class Training(eqx.Module):
             at every step, where the task's domain is finite.
         optimizer: `adamw`, `adam` or `sgd`.
         learning_rate: Peak learning rate.
-        warmup: Updates over which it rises linearly from 0.
+        warmup: Updates over which it rises linearly to the peak.
         decay: How it falls after that: `constant` not at all, `linear` and `cosine` to
             0 at the last step.
         weight_decay: Decoupled weight decay on every weight; `adamw` only.
@@ -122,6 +122,7 @@ class Training(eqx.Module):
         """The optax transformation: clipping, if any, and then the optimiser."""
         rate = _learning_rate(self)
         if self.optimizer == "sgd":
+            # With a momentum of 0 optax would still keep an array for every weight.
             chain = optax.sgd(rate, momentum=self.b1 or None)
         elif self.optimizer == "adam":
             chain = optax.adam(rate, b1=self.b1, b2=self.b2)
@@ -131,6 +132,7 @@ class Training(eqx.Module):
             )
         if self.clip is None:
             return chain
+        # First, so that the moments are those of clipped gradients.
         return optax.chain(optax.clip_by_global_norm(self.clip), chain)
 
 
@@ -143,5 +145,6 @@ def _learning_rate(training: Training) -> optax.Schedule:
     }[training.decay]()
     if not training.warmup:
         return after
+    # Not from 0, with which the first update would do nothing.
     rise = optax.linear_schedule(peak / training.warmup, peak, training.warmup)
     return optax.join_schedules([rise, after], [training.warmup])

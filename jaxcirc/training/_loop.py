@@ -117,7 +117,7 @@ _advance_jit = eqx.filter_jit(_advance, donate="all-except-first")
 
 
 def _repeat(update: Callable, state: PyTree, n: Array) -> tuple[PyTree, Array]:
-    """Updates until there were `n`, or a loss was not finite."""
+    """The state after `n` updates, or after the first whose loss was not finite."""
 
     def unfinished(carry):
         i, _, _, finite = carry

@@ -1,4 +1,4 @@
-"""Score a sampler against everything that is known."""
+"""A sampler scored against losses whose coefficients are known."""
 
 import dataclasses
 import time
@@ -87,6 +87,7 @@ class Conformance:
     @property
     def rank_correlation(self) -> float:
         """Spearman's ρ between estimates and truths: 1 if their order is preserved."""
+        # A case without a value has no rank.
         found = [s for s in self.scores if np.isfinite(s.value)]
         if len(found) < 2:
             return float("nan")
@@ -201,6 +202,7 @@ def run_family(
     masks = None if family.mask is None else {"weights": family.mask}
     job = make_job(
         family.loss_fn,
+        # One step size for all cases, so it must suit the steepest.
         jax.tree.map(lambda x: x[family.stiffest], family.params),
         data,
         sampler,
@@ -249,4 +251,5 @@ def run_family(
 
 def _absolute(scores: Sequence[Score]) -> np.ndarray:
     errors = np.abs([s.error for s in scores])
+    # So that to diverge is never better than to be wrong.
     return np.where(np.isfinite(errors), errors, np.inf)
