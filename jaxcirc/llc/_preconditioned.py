@@ -1,5 +1,6 @@
 """Preconditioned SGLD: a step size of its own for every coordinate."""
 
+import abc
 from typing import NamedTuple
 
 import equinox as eqx
@@ -62,6 +63,7 @@ class _AbstractPreconditionedSGLD(AbstractSampler):
         """The diagonal of G, as it is at this state."""
         return self.preconditioner(state)
 
+    @abc.abstractmethod
     def learn(self, state: Moments, gradient: PyTree) -> Moments:
         """The state whose averages have taken in one more gradient.
 
@@ -69,11 +71,10 @@ class _AbstractPreconditionedSGLD(AbstractSampler):
             state: State of the chain.
             gradient: Gradient of the step's mean loss, without `n_beta`.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def preconditioner(self, state: Moments) -> PyTree:
         """The diagonal of G."""
-        raise NotImplementedError
 
     def drift(self, state: Moments, gradient: PyTree) -> PyTree:
         """The direction that the step follows, before G is multiplied in.

@@ -1,5 +1,6 @@
 """What every sampler has: an `init` and a `step`."""
 
+import abc
 import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -82,6 +83,7 @@ class AbstractSampler(eqx.Module):
         """Evaluations of the gradient that a step makes."""
         return 1
 
+    @abc.abstractmethod
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Any:
         """The state of a chain that begins at `position`.
 
@@ -90,8 +92,8 @@ class AbstractSampler(eqx.Module):
             local: The neighbourhood, with a step's examples.
             key: Key of what is random in a state, such as a momentum.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def step(
         self,
         state: Any,
@@ -111,11 +113,10 @@ class AbstractSampler(eqx.Module):
         Returns:
             The state after the move, and what the step says of itself.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def position(self, state: Any) -> PyTree:
         """The weights in a state."""
-        raise NotImplementedError
 
     def metric(self, state: Any) -> PyTree | None:
         """Diagonal of the preconditioner in a state; None where there is none."""
