@@ -107,9 +107,8 @@ class LLCEstimate:
 
         n_beta (E[L'(w)] - L'(w*)) over the draws of this estimate, L' being an
         observable: a data-refined LLC where that is the mean loss of another data set.
-            The
-        draws are those of the first loss, so it may be negative. NaN where every chain
-        diverged.
+        The draws are those of the first loss, so it may be negative. NaN where every
+        chain diverged.
 
         Args:
             name: An observable with one number per draw, or one per example.
