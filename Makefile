@@ -26,6 +26,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/pytest tests/contracts/test_docstrings.py
 
 ci: check test
 

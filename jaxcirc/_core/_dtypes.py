@@ -11,7 +11,7 @@ Tree = TypeVar("Tree")
 
 
 def at_least_float32(x: Array) -> Array:
-    """`x` in float32, or in its own type where that is wider."""
+    """The array in float32, or as it is where its type is wider; whole numbers too."""
     wide = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize >= 4
     return x if wide else x.astype(jnp.float32)
 
@@ -26,5 +26,6 @@ def widened(tree: Tree) -> Tree:
 
 
 def _is_real(x: Any) -> bool:
+    """Whether this is an array of real numbers of any width."""
     is_array = isinstance(x, jax.Array | np.ndarray)
     return is_array and jnp.issubdtype(x.dtype, jnp.floating)

@@ -11,10 +11,14 @@ _UNFINISHED = re.compile(r"\.[0-9a-f]{8}\.tmp$")
 
 
 def write_atomically(path: str, data: bytes | memoryview) -> None:
-    """Write `data` to `path` so that a reader never sees half of it.
+    """Write bytes to a path so that a reader never sees half of them.
 
     The bytes go to a temporary name in the same folder and are renamed once they are
-    all there. `path` may be anything that fsspec opens.
+    all there. On a local disk they are on it when the function returns.
+
+    Args:
+        path: Anything that fsspec opens.
+        data: The whole contents.
 
     Raises:
         OSError: the disk is full or not writable. Nothing is left behind, and what
@@ -49,7 +53,7 @@ def write_atomically(path: str, data: bytes | memoryview) -> None:
 
 
 def unfinished_files(folder: str) -> list[str]:
-    """What writes that were killed have left below `folder`; nobody may be writing."""
+    """Paths below a folder that killed writes have left; nobody may be writing."""
     fs, root = fsspec.core.url_to_fs(folder)
     if not fs.isdir(root):
         return []
@@ -57,7 +61,7 @@ def unfinished_files(folder: str) -> list[str]:
 
 
 def remove_unfinished(folder: str) -> list[str]:
-    """Delete what `unfinished_files` names, and name it."""
+    """Delete the files that `unfinished_files` names, and return their paths."""
     fs, _ = fsspec.core.url_to_fs(folder)
     found = unfinished_files(folder)
     for path in found:
@@ -84,7 +88,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def create_folder(path: str) -> None:
-    """Make the folder `path` and its parents; an existing one is fine.
+    """Make a folder and its parents; one that is there already is left as it is.
 
     Raises:
         OSError: the folder cannot be made there.

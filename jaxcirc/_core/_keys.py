@@ -16,6 +16,13 @@ def seed_key(seed: int | Int[Array, ""]) -> Key[Array, ""]:
 
 
 def fold_name(key: Key[Array, ""], name: str) -> Key[Array, ""]:
-    """A key for one named use of `key`: the same name always gives the same key."""
+    """A key for one named use of a key: the same name always gives the same key.
+
+    Draws then do not depend on what else is drawn, nor on its order.
+
+    Args:
+        key: The key that is shared by all uses.
+        name: The use; any text.
+    """
     digest = hashlib.blake2b(name.encode(), digest_size=4).digest()
     return jr.fold_in(key, int.from_bytes(digest, "little"))

@@ -63,7 +63,8 @@ def lanczos(
     """Stochastic Lanczos quadrature of a symmetric operator on pytrees.
 
     Fully reorthogonalised, so it keeps `num_nodes` vectors. What counts as zero is
-    relative to the operator and to the precision of `like`.
+    relative to the operator and to the precision of `like`. A NaN that the operator
+    gives reaches the nodes.
 
     Args:
         matvec: The operator.
@@ -71,7 +72,7 @@ def lanczos(
         num_nodes: Iterations; more than the dimension are of no use.
         num_probes: Random starts, mapped one after the other.
         mask: Projects a random vector into a subspace that the operator keeps.
-        key: Of the starts.
+        key: The starts are drawn from it.
 
     Example:
         >>> import jax.numpy as jnp, jax.random as jr
@@ -95,6 +96,7 @@ def _tridiagonal(
 ) -> Tridiagonal:
     # The operator works in the leaves' types, the coarsest of which decides what is
     # rounding; the basis is orthogonal in float32 or wider.
+    """The operator in the basis that one start spans with it."""
     eps = max(float(jnp.finfo(x.dtype).eps) for x in jax.tree.leaves(start))
     wide = jax.tree.map(at_least_float32, start)
     first = _scale(1 / norm(wide), wide)
@@ -150,6 +152,7 @@ def _nodes(found: Tridiagonal) -> tuple[Array, Array]:
 
 
 def _orthogonalize(basis: PyTree, w: PyTree) -> PyTree:
+    """What is left of a vector when its part inside the basis is taken away."""
     along = _project(basis, w)
     return jax.tree.map(
         lambda x, b: (
@@ -161,6 +164,7 @@ def _orthogonalize(basis: PyTree, w: PyTree) -> PyTree:
 
 
 def _scale(c: Array, v: PyTree) -> PyTree:
+    """A vector times a number."""
     return linear_combination((c, v))
 
 

@@ -42,7 +42,10 @@ def lock_folder(folder: str, *, who: str) -> Iterator[None]:
 
 
 def is_locked(folder: str) -> bool:
-    """Whether somebody is writing to a folder."""
+    """Whether another process or call is writing to a folder.
+
+    False where that cannot be found out, as in a folder that one can only read.
+    """
     fs, root = fsspec.core.url_to_fs(folder)
     if not fs.exists(posixpath.join(root, NAME)):
         return False
@@ -58,6 +61,11 @@ def is_locked(folder: str) -> bool:
 
 @contextlib.contextmanager
 def _on_disk(root: str, folder: str, who: str) -> Iterator[None]:
+    """Hold a lock of the operating system while the `with` block runs.
+
+    Raises:
+        FolderLocked: another process, or another call in this one, holds it.
+    """
     path = os.path.join(root, NAME)
     held = filelock.FileLock(path, timeout=0, is_singleton=False)
     try:
@@ -78,6 +86,11 @@ def _on_disk(root: str, folder: str, who: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stored(fs: fsspec.AbstractFileSystem, folder: str, who: str) -> Iterator[None]:
+    """Hold a file that names this process while the `with` block runs.
+
+    Raises:
+        FolderLocked: the file names a process that is not known to be gone.
+    """
     path = posixpath.join(folder, NAME)
     _, inner = fsspec.core.url_to_fs(path)
     if fs.exists(inner):
@@ -94,10 +107,12 @@ def _stored(fs: fsspec.AbstractFileSystem, folder: str, who: str) -> Iterator[No
 
 
 def _me() -> dict[str, object]:
+    """The host and the process that take a lock."""
     return {"host": socket.gethostname(), "process": os.getpid()}
 
 
 def _owner(path: str) -> dict:
+    """The host and the process that hold a lock, as far as its file says."""
     try:
         with fsspec.open(path, "rb") as file:
             owner = json.loads(file.read())  # pyright: ignore
@@ -121,6 +136,7 @@ def _is_gone(owner: dict) -> bool:
 
 
 def _taken(who: str, folder: str, owner: dict) -> str:
+    """A message that says who holds a folder, and what to do."""
     known = f"process {owner.get('process')} on {owner.get('host')}"
     by = known if owner else "another process"
     return (

@@ -71,8 +71,8 @@ def masked_mean(values: Array, mask: Bool[Array, "..."]) -> Float[Array, ""]:
     not count has no part in it even if it is NaN.
 
     Args:
-        values: Of any shape.
-        mask: Of the same shape.
+        values: Values of any shape.
+        mask: Which of them count; of the same shape.
     """
     values = at_least_float32(values)
     return jnp.sum(jnp.where(mask, values, 0)) / mask.sum().astype(values.dtype)
@@ -83,7 +83,7 @@ def mean_of(objective: Objective, params: PyTree, examples: PyTree) -> Float[Arr
 
     Args:
         objective: An `AbstractObjective`, or a function that gives a value per example.
-        params: Weights.
+        params: The weights.
         examples: A pytree with a leading example axis.
 
     Raises:
@@ -104,7 +104,7 @@ def value_of_one(
 
     Args:
         objective: (params, examples) -> the value of each, or its logits.
-        params: Weights.
+        params: The weights.
         example: One row of a batch.
 
     Raises:
@@ -120,6 +120,7 @@ def value_of_one(
 
 
 def _no_values(values: Array) -> ValueError:
+    """An error for a function that does not give one value for each example."""
     return ValueError(
         "objective: a function `(params, examples)` must return one value for each "
         f"example; got an array of shape {list(jnp.shape(values))}. Leave out the mean "
@@ -131,8 +132,8 @@ def require_loss(objective: Objective, *, who: str) -> None:
     """Refuse a score where something is minimised.
 
     Args:
-        objective: What somebody gives.
-        who: Takes it, for the message.
+        objective: An objective, or any function, which counts as a loss.
+        who: The function that takes it, for the message.
 
     Raises:
         ValueError: a better model has a higher value of this objective.

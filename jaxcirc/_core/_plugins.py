@@ -14,9 +14,9 @@ class LeftOut(NamedTuple):
 
     Args:
         group: The catalogue's group of entry points.
-        name: Of the entry point.
-        package: Which package offers it, with its version.
-        reason: What is wrong, and what to do.
+        name: The entry point's name.
+        package: The package that offers it, with its version.
+        reason: A sentence on what is wrong, and what to do.
     """
 
     group: str
@@ -33,7 +33,7 @@ class LeftOut(NamedTuple):
 
 
 def plugin_names(group: str) -> tuple[str, ...]:
-    """Names of a group's entry points; nothing is imported."""
+    """Names of a group's entry points; no module is imported for them."""
     return tuple(dict.fromkeys(point.name for point in _points(group)))
 
 
@@ -43,7 +43,7 @@ def load_rows(
     """The rows of a group's entry points, and what had to be left out.
 
     Args:
-        group: Of the entry points.
+        group: The group's name.
         taken: Names that this library's own rows have.
         of: The class of the rows.
 
@@ -71,6 +71,7 @@ def load_rows(
 
 
 def _load(point: EntryPoint, of: type) -> tuple[Any, str | None]:
+    """The row of an entry point, or None and why there is none."""
     try:
         row = point.load()
     except Exception as error:
@@ -86,6 +87,7 @@ def _load(point: EntryPoint, of: type) -> tuple[Any, str | None]:
 
 def _points(group: str) -> list[EntryPoint]:
     # Which package comes first must not depend on the order of directories.
+    """The entry points of a group, by package and name."""
     return sorted(_installed(group), key=lambda p: (_package(p), p.name))
 
 
@@ -96,4 +98,5 @@ def _installed(group: str) -> EntryPoints:
 
 
 def _package(point: EntryPoint) -> str:
+    """The package that offers an entry point, with its version."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else "a package"

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 
 def root(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """√x with gradient 0 at 0."""
+    """The square root, whose gradient at 0 is 0 here and infinite otherwise."""
     zero = x == 0
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))
 
@@ -17,7 +17,13 @@ def root(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 def ratio(
     above: Float[Array, "*shape"], below: Float[Array, "*shape"], *, empty: float
 ) -> Float[Array, "*shape"]:
-    """Above / below, and `empty` where `below` is 0."""
+    """One array over another, and `empty` where the lower one is 0.
+
+    Args:
+        above: Numerator.
+        below: Denominator.
+        empty: The value of a ratio to nothing.
+    """
     zero = below == 0
     return jnp.where(zero, empty, above / jnp.where(zero, 1, below))
 
@@ -32,6 +38,6 @@ def unit_scale(x: Float[Array, "..."]) -> Float[Array, ""]:
 
 
 def entropy_terms(p: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """-p ln p, in nats, with value and gradient 0 at 0."""
+    """The terms -p ln p of an entropy in nats, with value and gradient 0 at 0."""
     zero = p == 0
     return jnp.where(zero, 0, jsp.entr(jnp.where(zero, 1, p)))

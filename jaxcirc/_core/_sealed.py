@@ -16,22 +16,22 @@ CHECKSUM = "checksum"
 
 
 def digest(data: bytes | memoryview) -> str:
-    """A short name for some bytes: 96 bits of BLAKE2b, as hexadecimal digits."""
+    """A short name for some bytes: 96 bits of BLAKE2b, as 24 hexadecimal digits."""
     return hashlib.blake2b(data, digest_size=_DIGEST).hexdigest()
 
 
 def digest_of(value: Any) -> str:
-    """A short name for anything that JSON can write; keys in any order are one."""
+    """A short name for anything that JSON can write, whatever the order of its keys."""
     return digest(json.dumps(value, sort_keys=True).encode())
 
 
 def seal(data: bytes | memoryview) -> bytes:
-    """`data` followed by its checksum."""
+    """The bytes with their checksum behind them."""
     return bytes(data) + _MAGIC + digest(data).encode()
 
 
 def unseal(data: bytes) -> bytes:
-    """What `seal` was given.
+    """The bytes that `seal` was given.
 
     Raises:
         ValueError: the bytes are not those that were sealed, or have no seal.
@@ -72,7 +72,8 @@ def check_page(data: bytes) -> None:
 
 
 def dump_record(entries: dict[str, Any]) -> bytes:
-    """A JSON record with its checksum, for `parse_record`."""
+    """A JSON record with its checksum, which `parse_record` reads."""
+    # Through JSON and back: a tuple or a whole number as key reads as something else.
     plain = json.loads(json.dumps(entries))
     return json.dumps(plain | {CHECKSUM: digest_of(plain)}, indent=1).encode()
 
@@ -97,6 +98,7 @@ def parse_record(data: bytes, *, sealed_since: int) -> dict:
         raise ValueError("it holds no mapping")
     told = entries.pop(CHECKSUM, None)
     number = entries.get("format", 1)
+    # Of a newer record, a missing checksum is a change: an edit could drop it.
     if told is None and isinstance(number, int) and number < sealed_since:
         return entries
     if told != digest_of(entries):

@@ -16,8 +16,10 @@ Tree = TypeVar("Tree")
 
 
 def _path_name(path: tuple) -> str:
+    """A path to a leaf in words, with dots between."""
     parts = []
     for entry in path:
+        # JAX has a class of its own for attributes, keys and places of a path.
         for attribute in ("name", "key", "idx"):
             if hasattr(entry, attribute):
                 parts.append(str(getattr(entry, attribute)))
@@ -26,9 +28,9 @@ def _path_name(path: tuple) -> str:
 
 
 def named_leaves(tree: PyTree) -> dict[str, Any]:
-    """Every array leaf of `tree` by its dotted path, such as `blocks.attn.W_Q`.
+    """Every array leaf of a tree by its dotted path, such as `blocks.attn.W_Q`.
 
-    Takes arrays and `jax.ShapeDtypeStruct`s; other leaves are left out.
+    Arrays and `jax.ShapeDtypeStruct`s count; other leaves are left out.
     """
     leaves, _ = jtu.tree_flatten_with_path(tree)
     return {
@@ -41,8 +43,11 @@ def named_leaves(tree: PyTree) -> dict[str, Any]:
 def select_paths(tree: Tree, patterns: Sequence[str], *, what: str) -> Tree:
     """A tree of booleans: True at the array leaves whose path matches a pattern.
 
-    Patterns are shell-style (`blocks.attn.*`); a pattern also matches everything
-    below the path it names (`blocks.attn`).
+    Args:
+        tree: Any tree.
+        patterns: Shell-style patterns (`blocks.attn.*`); one also matches everything
+            below the path that it names (`blocks.attn`).
+        what: The option that holds the patterns, for messages.
 
     Raises:
         ValueError: a pattern matches no leaf, which is nearly always a typing error.
@@ -50,6 +55,7 @@ def select_paths(tree: Tree, patterns: Sequence[str], *, what: str) -> Tree:
     names = list(named_leaves(tree))
 
     def hit(name: str, pattern: str) -> bool:
+        # With `fnmatch` alone, case would count on some systems and not on others.
         return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(
             name, f"{pattern}.*"
         )
@@ -68,5 +74,5 @@ def stack_trees(trees: Sequence[Tree]) -> Tree:
 
 
 def tree_bytes(tree: PyTree) -> int:
-    """Bytes of all array leaves of `tree`."""
+    """Bytes of all array leaves of a tree, or of what its shapes stand for."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in named_leaves(tree).values())

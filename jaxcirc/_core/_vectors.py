@@ -16,7 +16,7 @@ Vector = TypeVar("Vector")
 
 
 def linear_combination(*terms: tuple[float | Array, PyTree]) -> PyTree:
-    """The sum of scalar × vector over `terms`, in each leaf's own type."""
+    """The sum of scalar × vector over some terms, in each leaf's own type."""
     scalars, vectors = zip(*terms, strict=True)
 
     def leaf(*xs: Array) -> Array:
@@ -29,12 +29,12 @@ def linear_combination(*terms: tuple[float | Array, PyTree]) -> PyTree:
 
 
 def squared_norm(vector: PyTree) -> Float[Array, ""]:
-    """Sum of squares over all leaves, accumulated in float32 or wider."""
+    """The sum of squares over all leaves, accumulated in float32 or wider."""
     return inner(vector, vector)
 
 
 def norm(vector: PyTree) -> Float[Array, ""]:
-    """Euclidean length over all leaves; its squares neither overflow nor vanish."""
+    """The Euclidean length over all leaves; its squares neither overflow nor vanish."""
     wide = jax.tree.map(at_least_float32, vector)
     scales = [unit_scale(x) for x in jax.tree.leaves(wide)]
     widest = functools.reduce(jnp.promote_types, (s.dtype for s in scales))
@@ -43,7 +43,12 @@ def norm(vector: PyTree) -> Float[Array, ""]:
 
 
 def inner(a: PyTree, b: PyTree) -> Float[Array, ""]:
-    """Inner product over all leaves, accumulated in float32 or wider."""
+    """The inner product over all leaves, accumulated in float32 or wider.
+
+    Args:
+        a: A vector.
+        b: Another one of the same structure.
+    """
     leaves = jax.tree.leaves(
         jax.tree.map(
             lambda x, y: (at_least_float32(x) * at_least_float32(y)).sum(), a, b
@@ -54,7 +59,12 @@ def inner(a: PyTree, b: PyTree) -> Float[Array, ""]:
 
 
 def normal_like(key: Key[Array, ""], vector: Vector) -> Vector:
-    """Independent standard normal numbers in the shape of `vector`."""
+    """Independent standard normal numbers in the shape of a vector.
+
+    Args:
+        key: The numbers are drawn from it, with a part for each leaf.
+        vector: Its shapes and types are taken.
+    """
     leaves, treedef = jax.tree.flatten(vector)
     keys = jr.split(key, len(leaves))
     # Not `normal`: chains add these to weights in one fused program, where the same
@@ -66,7 +76,12 @@ def normal_like(key: Key[Array, ""], vector: Vector) -> Vector:
 
 
 def count(vector: PyTree, mask: PyTree | None = None) -> int | Float[Array, ""]:
-    """Coordinates of `vector`, or those that `mask` keeps."""
+    """The number of coordinates of a vector, or of those that a mask keeps.
+
+    Args:
+        vector: Its shapes are looked at.
+        mask: A tree of booleans that broadcast to its leaves; None for all coordinates.
+    """
     if mask is None:
         return sum(leaf.size for leaf in jax.tree.leaves(vector))
     kept = jax.tree.map(
@@ -78,7 +93,12 @@ def count(vector: PyTree, mask: PyTree | None = None) -> int | Float[Array, ""]:
 
 
 def keep(vector: Vector, mask: PyTree | None) -> Vector:
-    """`vector` with zeros where `mask` is False; None keeps everything."""
+    """A vector with zeros where a mask is False.
+
+    Args:
+        vector: Any vector.
+        mask: A tree of booleans that broadcast to its leaves; None keeps everything.
+    """
     if mask is None:
         return vector
     return jax.tree.map(lambda x, m: jnp.where(m, x, jnp.zeros_like(x)), vector, mask)

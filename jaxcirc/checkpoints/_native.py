@@ -36,11 +36,32 @@ _ADVICE = "Restore it, or delete the run's folder and train again."
 def open_trajectory(path: str) -> Trajectory:
     """Open a native trajectory; models are read when asked for.
 
+    Only `trajectory.json` is read now, and its checksum compared. Each load compares
+    every tensor with the hash that the index has of it, so that neither weights nor
+    config change unseen.
+
     Args:
         path: Its folder; local, or anything fsspec opens.
 
+    Returns:
+        The steps that are whole on disk, and a function that reads one.
+
     Raises:
         CheckpointError: `trajectory.json` is missing, damaged or cannot be read.
+
+    Example:
+        >>> import jax.random as jr, tempfile
+        >>> from jaxcirc.checkpoints import TrajectoryWriter, open_trajectory
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=3, n_ctx=4, n_layers=1, d_model=2, n_heads=1, norm="none"
+        ... )
+        >>> folder = tempfile.mkdtemp()
+        >>> writer = TrajectoryWriter(folder, config, {"seed": 7})
+        >>> writer.save(100, Transformer(config, key=jr.key(0)))
+        >>> found = open_trajectory(folder)
+        >>> found.steps, found.info["seed"]
+        ((100,), 7)
     """
     index = _read_index(path)
     try:
@@ -65,6 +86,9 @@ def open_trajectory(path: str) -> Trajectory:
 
 class TrajectoryWriter:
     """Writes a native trajectory step by step; after any interruption it is whole.
+
+    A step's file is written first and listed then, so that a step that is listed is
+    whole.
 
     Args:
         path: Folder to create or go on with.
@@ -94,7 +118,7 @@ class TrajectoryWriter:
 
     @property
     def _index(self) -> dict[str, Any]:
-        """What is on disk now: another writer's steps are not to be lost."""
+        """The index that is on disk now, since another writer may have added steps."""
         fs, root = fsspec.core.url_to_fs(self.path)
         there = fs.exists(posixpath.join(root, INDEX))
         return _read_index(self.path) if there else self._head
@@ -107,6 +131,10 @@ class TrajectoryWriter:
     def save(self, step: int, model: Transformer) -> None:
         """Save the model at a step, replacing what the step may have held.
 
+        Args:
+            step: The training step.
+            model: A model of the trajectory's config.
+
         Raises:
             OSError: the disk is full or not writable; earlier steps are untouched.
         """
@@ -116,7 +144,11 @@ class TrajectoryWriter:
         self._replace_steps(self._index["steps"] | {str(step): entry})
 
     def discard(self, step: int) -> None:
-        """Remove a step, if it is there: a model that turned out to be broken."""
+        """Remove a step, if it is there: a model that turned out to be broken.
+
+        Args:
+            step: The training step.
+        """
         steps = dict(self._index["steps"])
         if entry := steps.pop(str(step), None):
             self._replace_steps(steps)
@@ -130,6 +162,11 @@ class TrajectoryWriter:
 
 
 def _read_index(path: str) -> dict[str, Any]:
+    """The index of a trajectory, whose checksum and entries are as they should be.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or of a format that is not known.
+    """
     file = posixpath.join(path, INDEX)
     try:
         index = parse_record(read_bytes(file), sealed_since=2)
@@ -167,5 +204,6 @@ def _check_entries(index: Mapping[str, Any]) -> None:
 
 
 def _damaged(path: str, error: Exception) -> CheckpointError:
+    """An error that names the index and says what to do."""
     file = posixpath.join(path, INDEX)
     return CheckpointError(f"{file} is damaged: {str(error).rstrip('.')}. {_ADVICE}")

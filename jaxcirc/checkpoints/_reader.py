@@ -11,8 +11,8 @@ class ReaderSpec(NamedTuple):
     by packages that add a row here, by an entry point of the group `jaxcirc.readers`.
 
     Args:
-        name: What a study calls it.
-        summary: One line.
+        name: The name that a study calls it by.
+        summary: One line for `jaxcirc list`.
         build: Keyword options -> one trajectory per run; several runs stand for seeds
             of one, and must have the same steps and the same config. The row `weights`
             takes (source, revision=) instead and gives one model.

@@ -43,12 +43,18 @@ SCHEDULES = tuple(_STEPS)
 def schedule(name: str, last: int, *, every: int = 1000) -> tuple[int, ...]:
     """The steps of a named schedule up to `last`, ascending; `last` is always one.
 
+    Early training changes fast, so most schedules are dense at its beginning. With the
+    default of `every`, they are those at which the Pythia models were published.
+
     Args:
         name: `all` (0, powers of two to 512, then every `every`), `linear` (every
             `every`), `exponential` (powers of two to 512, then doubling) or
             `exponential_plus_detail` (as `exponential`, denser in between).
         last: The final step of the run.
         every: Steps between the regular checkpoints; 1000 gives Pythia's own.
+
+    Returns:
+        Steps, each once.
 
     Raises:
         ValueError: an unknown name, or `every` or `last` not positive.

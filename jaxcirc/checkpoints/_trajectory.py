@@ -3,7 +3,7 @@
 import collections
 import concurrent.futures
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from jaxtyping import PyTree
@@ -20,13 +20,19 @@ class Trajectory:
     Args:
         steps: Training steps that have a checkpoint, ascending.
         read: step -> model.
-        info: Where it comes from: config, seed and the like.
-        name: How messages call it.
-        tokenizer: Gives the tokenizer of its text, or None; called when first asked.
+        info: Where the run comes from: config, seed and the like.
+        name: How messages call the run.
+        tokenizer: () -> the tokenizer of its text, or None; called when first asked.
         fingerprint: step -> a short name for the contents of its files, without reading
             them as a model; that of the weights themselves if None.
         stamp: step -> a name that changes with its files, such as their sizes and
             times, and costs nothing to find; none if None.
+
+    Example:
+        >>> from jaxcirc.checkpoints import Trajectory
+        >>> run = Trajectory([0, 100], lambda step: {"w": float(step)}, {}, "made up")
+        >>> [model["w"] for _, model in run.stream()]
+        [0.0, 100.0]
     """
 
     def __init__(
@@ -59,6 +65,9 @@ class Trajectory:
     def load(self, step: int) -> PyTree:
         """The model at a step.
 
+        Args:
+            step: One of `steps`.
+
         Raises:
             ValueError: there is no such step; the message names the nearest.
             CheckpointError: its file is damaged.
@@ -70,6 +79,9 @@ class Trajectory:
         """A short name for what the checkpoint holds: equal names, equal weights.
 
         It tells whether a number that was measured of a checkpoint is still its own.
+
+        Args:
+            step: One of `steps`.
 
         Raises:
             ValueError: there is no such step.
@@ -86,14 +98,51 @@ class Trajectory:
         None where the fingerprint is as cheap. The same stamp means the same
         fingerprint; another one, that the fingerprint has to be found again.
 
+        Args:
+            step: One of `steps`.
+
         Raises:
             ValueError: there is no such step.
         """
         self._check((step,))
         return None if self._stamp is None else self._stamp(step)
 
+    def only(self, steps: Collection[int]) -> "Trajectory":
+        """The same run with some of its steps.
+
+        Args:
+            steps: Some of `steps`, in any order.
+
+        Raises:
+            ValueError: there is no such step.
+
+        Example:
+            >>> from jaxcirc.checkpoints import Trajectory
+            >>> run = Trajectory([0, 10, 20], float, {}, "made up")
+            >>> run.only([20, 0]).steps
+            (0, 20)
+        """
+        self._check(tuple(steps))
+        return Trajectory(
+            sorted(steps),
+            self._read,
+            self.info,
+            self.name,
+            self._tokenizer,
+            self._fingerprint,
+            self._stamp,
+        )
+
     def stack(self, steps: Sequence[int]) -> PyTree:
-        """The models at several steps as one, with a leading `checkpoint` axis."""
+        """The models at several steps as one, with a leading `checkpoint` axis.
+
+        Args:
+            steps: Some of `steps`, in the order of the axis.
+
+        Raises:
+            ValueError: there is no such step.
+            CheckpointError: a checkpoint is damaged or cannot be had.
+        """
         self._check(steps)
         return stack_trees([self._read(step) for step in steps])
 
@@ -124,6 +173,7 @@ class Trajectory:
         pending: collections.deque = collections.deque()
         with concurrent.futures.ThreadPoolExecutor(max_workers=1) as reader:
             while waiting or pending:
+                # One reader, so that what is read ahead is bounded and in order.
                 while waiting and len(pending) <= prefetch:
                     step = waiting.popleft()
                     pending.append((step, reader.submit(self._read, step)))
@@ -139,6 +189,11 @@ class Trajectory:
                 yield taken.pop()
 
     def _check(self, steps: Sequence[int]) -> None:
+        """Refuse steps that have no checkpoint.
+
+        Raises:
+            ValueError: one has none; the message names the nearest.
+        """
         for step in steps:
             if step not in self.steps:
                 if not self.steps:

@@ -62,7 +62,7 @@ def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False)
             with RunProgress(console, prepared.source.steps) as progress:
                 studies.run(prepared, progress, debug=debug)
         except TrainingDiverged:
-            # What came before has been measured, and is worth reading.
+            # The checkpoints before have been measured, and are worth reading.
             _write_report(prepared.config.folder)
             raise
         failed = _write_report(prepared.config.folder)["failed"]
@@ -232,7 +232,17 @@ def plan(study: StudyArgument, overrides: Overrides = None, debug: Debug = False
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the `jaxcirc` command with the arguments of this process.
+
+    The words are `run`, `report`, `check`, `list`, `new`, `plan` and
+    `import-pico-config`; each says what it takes under `--help`. The process ends here,
+    with a code that tells how: 0 if all is done, 1 if training diverged, a check found
+    a fault or jaxcirc has one, 2 if something in the input is to be mended, 3 if some
+    measurements failed, 130 and 143 if it was stopped.
+
+    Raises:
+        SystemExit: always, with that code.
+    """
     app()
 
 
@@ -253,7 +263,11 @@ def _write_report(folder: str) -> dict:
 
 
 def _check_outlives(folder: str) -> None:
-    """Refuse a folder that ends with this process."""
+    """Refuse a folder that ends with this process.
+
+    Raises:
+        ValueError: the folder lives in memory.
+    """
     if folder.partition("://")[0] == "memory":
         raise ValueError(
             f"out: {folder} lives in the memory of this process, so everything would "
@@ -262,6 +276,7 @@ def _check_outlives(folder: str) -> None:
 
 
 def _shorten(steps: tuple[int, ...]) -> str:
+    """Steps in one line, of which those in the middle may be left out."""
     if len(steps) <= 12:
         return ", ".join(map(str, steps))
     head, tail = ", ".join(map(str, steps[:6])), ", ".join(map(str, steps[-3:]))
@@ -269,6 +284,7 @@ def _shorten(steps: tuple[int, ...]) -> str:
 
 
 def _memory_text(memory: int | str | None) -> str:
+    """What is said of a row's memory, as the end of a line."""
     if memory is None:
         return ", as much memory as fits"
     if isinstance(memory, str):
@@ -277,6 +293,7 @@ def _memory_text(memory: int | str | None) -> str:
 
 
 def _size(n: float) -> str:
+    """A number of bytes in three digits and a unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if n < 1000:
             return f"{n:.0f} {unit}" if unit == "B" else f"{n:.3g} {unit}"

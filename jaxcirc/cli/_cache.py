@@ -6,8 +6,8 @@ import os
 def compilation_cache() -> None:
     """Keep compiled programs in the user's cache folder, or where JAX was told to.
 
-    Where there is no such folder, as for a user without a home, they are compiled anew
-    each time.
+    Where there is no such folder, as for a user without a home, programs are compiled
+    anew each time.
     """
     import jax
 
@@ -22,6 +22,7 @@ def compilation_cache() -> None:
 
 
 def _writable_folder() -> str | None:
+    """The user's cache folder for compiled programs, or None where there is none."""
     import platformdirs
 
     try:

@@ -14,7 +14,7 @@ def check_device() -> None:
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
-        # Of a backend without its plugin, JAX fails an assertion of its own.
+        # Where a backend's plugin is missing, JAX fails an assertion of its own.
         told = os.environ.get("JAX_PLATFORMS") or jax.config.jax_platforms  # pyright: ignore
         reason = (str(error).splitlines() or ["there is no such device here"])[0]
         raise ValueError(

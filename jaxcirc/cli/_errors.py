@@ -17,11 +17,19 @@ FAILED, BAD_INPUT, ROWS_FAILED, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 
 
 class Terminated(BaseException):
-    """SIGTERM: whoever runs the machine wants the process to end."""
+    """The process was asked to end, by SIGTERM."""
 
 
 def guard(work: Callable[[], object], *, debug: bool) -> None:
-    """Run `work`; on an error print what is wrong and exit with a code that says so."""
+    """Run a command's work; on an error print what is wrong and exit with its code.
+
+    Args:
+        work: The command.
+        debug: Whether to raise errors with their traceback in place of a message.
+
+    Raises:
+        SystemExit: the work failed or was stopped.
+    """
     speak_any_terminal()
     console = Console(stderr=True)
     previous = signal.signal(signal.SIGTERM, _terminate)
@@ -69,9 +77,10 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _describe(error: BaseException) -> str:
+    """An error in the words for whoever runs the command, in one screen."""
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
-        # What the library says names the file in its words; the system does not.
+        # Errors of this library name their file; those of the system may not.
         named = error.filename is not None
         text = f"{error.filename}: {error.strerror}" if named else error.strerror
     lines = (text or type(error).__name__).splitlines()
@@ -83,6 +92,11 @@ def _describe(error: BaseException) -> str:
 
 
 def _leave(console: Console, text: str, code: int) -> NoReturn:
+    """Print a message and end the process.
+
+    Raises:
+        SystemExit: always.
+    """
     panel = Panel(Text(text), title="jaxcirc", title_align="left", border_style="red")
     console.print(panel)
     raise SystemExit(code)

@@ -19,6 +19,10 @@ class RunProgress:
     """Two bars, training and measuring, as `jaxcirc.study.run` reports on them.
 
     Without any steps to train there is only the second.
+
+    Args:
+        console: The terminal.
+        steps: Steps of training; 0 where nothing is trained.
     """
 
     def __init__(self, console: Console, steps: int):
@@ -39,7 +43,7 @@ class RunProgress:
     def __enter__(self) -> "RunProgress":
         """Show the bars."""
         self._bars.start()
-        # At once, since the first thing that happens is a compilation.
+        # The bar is there before the first step, which waits for a compilation.
         if self._steps:
             self._training = self._bars.add_task(
                 "training ", total=self._steps, note="compiling"
@@ -53,16 +57,16 @@ class RunProgress:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        """Leave them as they are."""
+        """Stop renewing the bars, which stay on the screen."""
         self._bars.stop()
 
     def training(self, step: int, loss: float) -> None:
-        """Training has come to `step`."""
+        """Move the bar of training to a step."""
         assert self._training is not None
         self._bars.update(self._training, completed=step, note=f"loss {loss:.4g}")
 
     def measuring(self, total: int) -> None:
-        """`total` cells are to be measured."""
+        """Show a bar for the cells that are to be measured."""
         if self._training is not None:
             done = self._bars.tasks[0].completed >= self._steps
             note = self._bars.tasks[0].fields["note"]
@@ -78,7 +82,7 @@ class RunProgress:
         )
 
     def cell(self, measurement: str, step: int | None) -> None:
-        """One more cell is done; it has no step where a row runs once."""
+        """Move the bar of measuring by one cell; a row that runs once has no step."""
         assert self._measuring is not None
         note = measurement if step is None else f"{measurement}, step {step:,}"
         self._bars.update(self._measuring, advance=1, note=note)

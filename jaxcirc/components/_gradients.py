@@ -26,11 +26,29 @@ def ov_gradient(model: Transformer, batch: Batch) -> Factored:
     in nats.
 
     Args:
-        model: Whose heads.
-        batch: Examples.
+        model: Whose heads; run in float32 or wider.
+        batch: The examples.
 
     Returns:
         [layer, head, d_model, d_model], in float32 or wider; `dense` multiplies it out.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.tasks import Batch
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> tokens = jnp.array([[0, 1, 2], [3, 4, 0]])
+        >>> batch = Batch(tokens, tokens, tokens >= 0)
+        >>> found = ov_gradient(model, batch)
+        >>> found.dense().shape, found.left.shape[-1]  # 2 × 3 tokens
+        ((1, 2, 4, 4), 6)
+        >>> W_V = weight_gradients(model, batch).blocks.attn.W_V
+        >>> by_hand = found.dense()[0, 1] @ model.blocks.attn.W_O[0, 1].T
+        >>> bool(jnp.allclose(by_hand, W_V[0, :, 1], atol=1e-6))
+        True
     """
     model = widened(model)
     _, acts = capture(model, batch.tokens, ov_gradient_sites(model.config))
@@ -53,11 +71,12 @@ def ov_gradient_matrices(
     """`ov_gradient` in whichever form is smaller: factors for few tokens, else dense.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         acts: What `ov_gradient_sites` names, of the weights in float32 or wider.
         slopes: What `result_gradient` gives.
     """
     read, slopes = _read(config, acts), _flat(slopes)
+    # Two factors of [d_model, token] hold more than the product once tokens are many.
     if slopes.shape[1] * slopes.shape[2] < config.d_model:
         return _factored(read, slopes)
     # One product for all heads, and their common right factor is never repeated.
@@ -92,11 +111,28 @@ def result_gradient(
     """Gradient of the loss at what the heads of each layer write together.
 
     Every head's output is added to the same sum, so this is the gradient at each head's
-    output too. L is the mean cross-entropy of the batch, in nats.
+    output too. L is the mean cross-entropy of the batch, in nats: a position's share
+    gets smaller as the batch grows. It costs one backward pass.
 
     Args:
         model: Whose heads; run in float32 or wider.
-        batch: Examples.
+        batch: The examples.
+
+    Returns:
+        In nats per unit of the residual stream; NaN if no position of the batch counts.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.tasks import Batch
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> tokens = jnp.array([[0, 1, 2], [3, 4, 0]])
+        >>> batch = Batch(tokens, tokens, tokens >= 0)
+        >>> result_gradient(model, batch).shape
+        (1, 2, 3, 4)
     """
     model = widened(model)
     c = model.config
@@ -113,10 +149,29 @@ def result_gradient(
 def weight_gradients(model: Transformer, batch: Batch) -> PyTree:
     """Gradients of the mean cross-entropy of a batch, in the structure of the model.
 
-    Of the weights in float32 or wider: half precision would round small ones away.
+    They are taken of the weights in float32 or wider: half precision would round small
+    ones away. The loss is in nats, and averages over all positions that count.
 
     Args:
         model: The weights.
-        batch: Examples.
+        batch: The examples.
+
+    Returns:
+        A model that holds gradients in place of weights; NaN if no position counts.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.tasks import Batch
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> tokens = jnp.array([[0, 1, 2], [3, 4, 0]])
+        >>> batch = Batch(tokens, tokens, tokens >= 0)
+        >>> slopes = weight_gradients(model, batch)
+        >>> # Logits that rise together change no answer.
+        >>> bool(jnp.allclose(slopes.W_U.sum(axis=1), 0, atol=1e-6))
+        True
     """
     return jax.grad(CrossEntropy().mean)(widened(model), batch)

@@ -15,11 +15,30 @@ def logit_lens(
     """What each layer's residual stream would answer: unembed(ln_final(resid_post)).
 
     The last layer's are the model's own logits, bit for bit when run eagerly
-    (nostalgebraist 2020).
+    (nostalgebraist 2020). Earlier layers need not write in the basis in which the last
+    one is read, so an answer that is not there yet may be there in another form.
 
     Args:
         model: The model.
         tokens: Ids, with any leading batch axes.
+
+    Returns:
+        Logits after each layer, at every position.
+
+    Raises:
+        ValueError: tokens are no array of ids in [0, d_vocab).
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> tokens = jnp.array([[0, 1, 2], [3, 4, 0]])
+        >>> layers = logit_lens(model, tokens)
+        >>> layers.shape, bool(jnp.allclose(layers[-1], model(tokens), atol=1e-6))
+        ((1, 2, 3, 5), True)
     """
     _, acts = capture(model, tokens, ("resid_post",))
     return unembed(model, acts["resid_post"])
@@ -28,13 +47,15 @@ def logit_lens(
 class LogitAttribution(NamedTuple):
     """What each part of a model adds to a logit; they sum to it.
 
+    All are in logits, and may be of either sign.
+
     Args:
-        embed: Of token embeddings.
-        positions: Of learned positions; zeros without.
-        heads: Of every attention head.
-        mlps: Of every MLP; None without.
-        biases: Of biases that no head or MLP owns: b_O, those of the final norm and of
-            the logits.
+        embed: What token embeddings add.
+        positions: What learned positions add; zeros without.
+        heads: What every attention head adds.
+        mlps: What every MLP adds, its output bias included; None without.
+        biases: What biases add that no head or MLP owns: b_O, those of the final norm
+            and of the logits.
     """
 
     embed: Float[Array, "*batch pos"]
@@ -44,7 +65,7 @@ class LogitAttribution(NamedTuple):
     biases: Float[Array, "*batch pos"]
 
     def total(self) -> Float[Array, "*batch pos"]:
-        """The logit."""
+        """The logit: the sum of all parts."""
         parts = self.embed + self.positions + self.heads.sum(axis=(0, 1)) + self.biases
         return parts if self.mlps is None else parts + self.mlps.sum(axis=0)
 
@@ -57,16 +78,34 @@ def direct_logit_attribution(
     """How much each head and MLP adds to the logits of given tokens, directly.
 
     The final norm's scale is held at its value, which makes logits a sum over
-    everything that was written (Elhage et al. 2021, "logit attribution").
+    everything that was written (Elhage et al. 2021, "logit attribution"). What a head
+    adds by way of later ones is not in it. A constant that all logits share is, so
+    compare two targets where only differences have a meaning.
 
     Args:
         model: The model.
         tokens: Ids, with any leading batch axes.
         targets: Whose logits, one per position.
 
+    Returns:
+        One number for each part and position, in float32 or wider.
+
     Raises:
         ValueError: the model normalises what sub-layers write, or caps its logits, so
             that logits are no sum over heads.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> tokens, targets = jnp.array([0, 1, 2]), jnp.array([1, 2, 3])
+        >>> parts = direct_logit_attribution(model, tokens, targets)
+        >>> logits = model(tokens)[jnp.arange(3), targets]
+        >>> bool(jnp.allclose(parts.total(), logits, atol=1e-5))
+        True
     """
     c = model.config
     if c.norm_position != "before" or c.logit_softcap is not None:
@@ -95,11 +134,13 @@ def direct_logit_attribution(
 
     per_head = jnp.moveaxis(acts["attn.result"], -2, 1)
     zeros = jnp.zeros(targets.shape, direction.dtype)
+    # No head owns b_O, which is added once to the sum of all heads of a layer.
     biases = zeros
     if model.blocks.attn.b_O is not None:
         everywhere = jnp.zeros((*targets.shape, c.d_model), direction.dtype)
         total = model.blocks.attn.b_O.sum(axis=0)
         biases = biases + share(everywhere + _align(total, everywhere))
+    # What comes behind the norm is not divided by its scale.
     if final is not None and final.bias is not None:
         biases = biases + (direction * _align(final.bias, direction)).sum(axis=-1)
     if model.b_U is not None:

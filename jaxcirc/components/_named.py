@@ -33,7 +33,7 @@ def component(
     Args:
         name: A row of `COMPONENTS`, a site (`resid_post`, `attn.z`, or a name of
             TransformerLens), or weights (`blocks.attn.W_Q`, `W_Q`, `blocks.mlp.*`).
-        config: Of the model.
+        config: The model's config.
         options: Those of the row. Of sites and weights: `data`, `position` (an index or
             `all`), `heads` (each by itself) and `layers`.
 
@@ -58,11 +58,20 @@ def component(
 def builder(name: str) -> Callable[..., AbstractComponent]:
     """(config, keyword options) -> the component of that name.
 
-    The options are the function's keyword parameters, so that a study can check them
-    before there is a model.
+    The options are the function's keyword parameters, so that a study can check their
+    names and types before there is a model. Whether a site or weight of that name
+    exists is known only when the function is called with a config.
 
     Args:
-        name: As `component` takes it.
+        name: A row of `COMPONENTS`, a site or a path of weights; see `component`.
+
+    Returns:
+        The row's `build`, or a function that tries sites first and then weights.
+
+    Example:
+        >>> import inspect
+        >>> list(inspect.signature(builder("qk")).parameters)
+        ['config', 'data', 'heads', 'offset', 'layers']
     """
     if name in COMPONENTS.names:
         return find(COMPONENTS, name, kind="component").build
@@ -79,6 +88,7 @@ def _site_or_weight(
     layers: tuple[int, ...] | None = None,
 ) -> AbstractComponent:
     options = {"data": data, "position": position, "heads": heads, "layers": layers}
+    # Sites first: a study that says `mlp.out` means what flows, not a weight's ending.
     if site_of(name, config) is not None:
         return site(name, config, **options)
     if not weight_paths(name, config):

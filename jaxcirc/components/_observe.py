@@ -24,7 +24,7 @@ def observe(
     *,
     key: Key[Array, ""],
 ) -> dict[str, Part]:
-    """Every component of the model on a batch.
+    """Every component of a model on a batch, as matrices with named leading axes.
 
     What all of them need is gathered first: one forward pass gives all activations, one
     backward pass the gradients at all sites, one those of all weights, and one those at
@@ -34,8 +34,8 @@ def observe(
         model: The model.
         batch: Examples, with one batch axis.
         components: What to look at; see `component`.
-        key: Of what components draw, such as the random tokens by which induction heads
-            are found.
+        key: Random key of what components draw, such as the random tokens by which
+            induction heads are found.
 
     Returns:
         Label -> matrices. A component whose name matches several weights gives each
@@ -44,6 +44,22 @@ def observe(
     Raises:
         ValueError: a component cannot be taken of the batch's sequences, such as a
             position outside of them.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.components import component
+        >>> from jaxcirc.tasks import Batch
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> tokens = jnp.array([[0, 1, 2], [3, 4, 0]])
+        >>> batch = Batch(tokens, tokens, tokens >= 0)
+        >>> named = [component(name, config) for name in ("resid_post", "W_O", "ov")]
+        >>> seen = observe(model, batch, named, key=jr.key(1))
+        >>> {label: part.dense().shape for label, part in seen.items()}
+        {'resid_post': (1, 2, 4), 'blocks.attn.W_O': (1, 4, 4), 'ov': (1, 2, 4, 4)}
     """
     for c in components:
         c.check_batch(batch.tokens.shape[-1])
@@ -59,6 +75,7 @@ def observe(
 def _union(model: Transformer, components: Sequence[AbstractComponent]) -> Needs:
     needs = [c.needs(model.config) for c in components]
 
+    # Each once, in the order of asking: a set would give every run another program.
     def names(field: str) -> tuple[str, ...]:
         every = (name for one in needs for name in getattr(one, field))
         return tuple(dict.fromkeys(every))
@@ -105,7 +122,7 @@ def _activations(
 def _site_gradients(
     model: Transformer, batch: Batch, names: tuple[str, ...]
 ) -> dict[str, Array]:
-    """Of the sum of the examples' losses, so that each row is its own example's."""
+    """Gradients of the sum of the examples' losses: each row is its own example's."""
     table = sites(model, batch.tokens.shape)
 
     def zeros(name: str) -> Array:
@@ -114,6 +131,7 @@ def _site_gradients(
         shape = table[place[0]].shape
         return jnp.zeros(shape if place[1] is None else shape[1:], model.W_E.dtype)
 
+    # The gradient at a zero that is added is the gradient at the site itself.
     def total(deltas: dict[str, Array]) -> Array:
         edits = tuple(Add(name, delta) for name, delta in deltas.items())
         return CrossEntropy()(functools.partial(model, edits=edits), batch).sum()

@@ -15,8 +15,26 @@ from ._factored import Factored
 def ov(model: Transformer) -> Factored:
     """What every head writes when it attends: W_V W_O, [layer, head, d_model, d_model].
 
-    Heads that share a value head (grouped-query attention) each have their own product
-    (Elhage et al. 2021).
+    A head that attends to x alone adds x W_V W_O to the residual stream, biases aside
+    (Elhage et al. 2021, "OV circuit"). The rank is at most d_head. Heads that share a
+    value head (grouped-query attention) each have their own product. A change of basis
+    within the head, W_V A and A⁻¹ W_O, leaves the product as it is.
+
+    Args:
+        model: Whose heads; of its own type, and multiplied out in float32 or wider.
+
+    Returns:
+        The factors; `dense` multiplies them out.
+
+    Example:
+        >>> import jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> ov(model).dense().shape, ov(model).singular_values().shape
+        ((1, 2, 4, 4), (1, 2, 2))
     """
     attn = model.blocks.attn
     return Factored(_per_head(attn.W_V, model), attn.W_O)
@@ -27,11 +45,28 @@ def qk(model: Transformer, *, offset: int = 0) -> Factored:
 
     With rotary positions the product depends on how far back the key lies: queries are
     turned by `offset` (Su et al. 2021). Without them `offset` changes nothing. Score
-    scale and soft caps are left out.
+    scale, soft caps, biases and norms of queries and keys are left out. The rank is at
+    most d_head.
 
     Args:
-        model: Whose heads.
+        model: The model whose heads are asked for.
         offset: Positions from key to query; 0 is a position itself.
+
+    Returns:
+        The factors; `dense` multiplies them out. Rows are queries, columns are keys.
+
+    Raises:
+        ValueError: a negative offset.
+
+    Example:
+        >>> import jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> qk(model).left.shape, qk(model).right.shape
+        ((1, 2, 4, 2), (1, 2, 2, 4))
     """
     attn = model.blocks.attn
     queries = rotary_turn(model.config, _heads_first(attn.W_Q), offset)
@@ -42,14 +77,30 @@ def qk(model: Transformer, *, offset: int = 0) -> Factored:
 def ov_velocity(model: Transformer, gradient: Transformer) -> Factored:
     """How fast W_V W_O moves under gradient flow: -(dW_V W_O + W_V dW_O).
 
-    Of rank at most 2 d_head. With grouped-query attention dW_V is the sum over the
-    heads of a group, so they move together.
+    The product rule, with both weights moving against their gradients at a rate of 1.
+    The rank is at most 2 d_head. With grouped-query attention dW_V is the sum over the
+    heads of a group, so they move together. Adaptive optimisers move elsewhere.
 
     Args:
         model: The weights.
         gradient: Gradients of the loss, in the structure of the model.
+
+    Returns:
+        [layer, head, d_model, d_model] as factors, in the loss's units per weight.
+
+    Example:
+        >>> import jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> shrinking = ov_velocity(model, model)  # the gradient of |w|² / 2 is w
+        >>> round(float((shrinking.dense() / ov(model).dense()).mean()), 3)
+        -2.0
     """
     attn, d_attn = widened((model.blocks.attn, gradient.blocks.attn))
+    # Side by side and one above the other: the sum of two products as a single one.
     left = [-_per_head(d_attn.W_V, model), -_per_head(attn.W_V, model)]
     right = [attn.W_O, d_attn.W_O]
     return Factored(jnp.concatenate(left, axis=-1), jnp.concatenate(right, axis=-2))

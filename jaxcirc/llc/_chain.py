@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
-from .._core import fold_name, linear_combination, squared_norm
+from .._core import count, fold_name, linear_combination, squared_norm
 from ._local import Local
-from ._metropolis import langevin_acceptance
+from ._mala import langevin_acceptance
 from ._problem import Problem
 from ._sampler import AbstractSampler
 
@@ -63,7 +63,9 @@ class Trace(NamedTuple):
         noise_norm: Mean length of the random moves.
         acceptance: Mean acceptance; for a sampler without a test, that of the test it
             leaves out where that was asked for, else 1.
+        heating: Mean of what step size and minibatch noise add to n_beta times excess.
         distance: From w*, at the end of the block.
+        moved: Share of the sampled coordinates that are not where they began.
         observed: Observables at the end of the block; zeros in burn-in.
     """
 
@@ -73,7 +75,9 @@ class Trace(NamedTuple):
     localization_norm: Float[Array, "... block"]
     noise_norm: Float[Array, "... block"]
     acceptance: Float[Array, "... block"]
+    heating: Float[Array, "... block"]
     distance: Float[Array, "... block"]
+    moved: Float[Array, "... block"]
     observed: dict[str, Array]
 
 
@@ -180,7 +184,18 @@ def sample_chain(
             lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(observe)
         )
         observed = jax.lax.cond(end > schedule.num_burnin, observe, lambda: nothing)
-        return (state, end), Trace(*means, distance=away, observed=observed)
+        moved = _share_moved(w, center, mask)
+        return (state, end), Trace(
+            *means, distance=away, moved=moved, observed=observed
+        )
 
     lengths = jnp.asarray(schedule.lengths, jnp.int32)
     return jax.lax.scan(block, (state, jnp.int32(0)), lengths)[1]
+
+
+def _share_moved(w: PyTree, center: PyTree, mask: PyTree | None) -> Float[Array, ""]:
+    """Share of the sampled coordinates that are not exactly where they began."""
+    there = zip(jax.tree.leaves(w), jax.tree.leaves(center), strict=True)
+    # Nothing but sampled coordinates ever moves.
+    moved = jnp.stack([(a != b).sum(dtype=jnp.float32) for a, b in there]).sum()
+    return moved / jnp.asarray(count(w, mask)).astype(moved.dtype)

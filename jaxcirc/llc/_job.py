@@ -60,8 +60,8 @@ class Job(NamedTuple):
         seen = eqx.filter_eval_shape(
             lambda m: {name: of(m) for name, of in self.observables.items()}, self.model
         )
-        # The seven numbers of a row of `Trace`.
-        numbers = 7 * number_dtype(self.model).itemsize
+        # The nine numbers of a row of `Trace`.
+        numbers = 9 * number_dtype(self.model).itemsize
         per_block = numbers + tree_bytes(seen)
         chains = math.prod(self.lengths.values()) / devices
         traces = chains * len(self.schedule.lengths) * per_block
@@ -157,6 +157,7 @@ def make_job(
         21.71
     """
     params, data = jax.tree.map(_on_device, (params, data))
+    params = jax.tree.map(_at_least_float32, params)
     models = params if steps is not None else jax.tree.map(_lead, params)
     _check_models(models, steps)
     model = jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, models)
@@ -240,6 +241,17 @@ def _as_functions(problem: Problem, observables: Mapping[str, Any]) -> Observabl
 def _on_device(x: Any) -> Any:
     # Equinox takes NumPy's arrays for constants, and would compile them in.
     return jnp.asarray(x) if isinstance(x, np.ndarray | np.generic) else x
+
+
+def _at_least_float32(x: Any) -> Any:
+    """Weights wide enough for steps that are small beside them.
+
+    In half precision most of a drift is rounded away and the noise stays, which heats
+    the chain. Every number of a half-precision format is one of float32, so w* is the
+    same place.
+    """
+    narrow = eqx.is_inexact_array(x) and jnp.finfo(x.dtype).bits < 32
+    return x.astype(jnp.float32) if narrow else x
 
 
 def _lead(x: Any) -> Any:

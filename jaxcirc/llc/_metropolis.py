@@ -1,6 +1,6 @@
 """Samplers with an accept step, which have no discretisation bias: the oracles."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from .._core import keep, linear_combination, normal_like, squared_norm
+from .._core import linear_combination, squared_norm
 from ._local import Evaluation, Local
 from ._sampler import AbstractSampler, Info, Number, length
 
@@ -43,7 +43,7 @@ class Tuning(NamedTuple):
     updates: Float[Array, ""]
 
 
-class _AbstractMetropolisSampler(AbstractSampler):
+class AbstractMetropolisSampler(AbstractSampler):
     """A chain that tests its proposals, and so needs full batches.
 
     In burn-in the step size is tuned to a mean acceptance, starting from `step_size`.
@@ -141,216 +141,5 @@ class _AbstractMetropolisSampler(AbstractSampler):
             length(local.displacement(state.position), scale * self.gamma),
             jnp.zeros_like(at.loss),
             jnp.ones_like(at.loss),
-        )
-
-
-class MALA(_AbstractMetropolisSampler):
-    """SGLD's proposal with a Metropolis test (Roberts & Tweedie 1996), on full batches.
-
-    Its stationary distribution is the local posterior at every step size: there is no
-    discretisation bias. Too large a step size has its proposals rejected, and the chain
-    sticks where the loss is steep. Each step takes one gradient of all the data.
-
-    Args:
-        step_size: ε, as in SGLD.
-        n_beta: Inverse temperature times number of examples; n / ln n if None.
-        gamma: Strength of the localisation.
-        box: Half the side of a box around w*, outside which nothing is accepted.
-        target: Mean acceptance that burn-in tunes the step size to; 0.574 is best for
-            a smooth posterior in many dimensions (Roberts & Rosenthal 1998), but the
-            arms of a singular one are steeper than its middle. None to keep it.
-
-    Raises:
-        ValueError: a number is out of range.
-    """
-
-    step_size: Number
-    n_beta: Number | None = None
-    gamma: Number = 1.0
-    box: Number | None = None
-    target: Number | None = None
-
-    def step(
-        self,
-        state: Evaluated,
-        local: Local,
-        *,
-        adapt: Bool[Array, ""],
-        key: Key[Array, ""],
-    ) -> tuple[Evaluated, Info]:
-        """Propose and test; the draw's loss is that after the test.
-
-        Args:
-            state: State of the chain.
-            local: The neighbourhood, with all examples.
-            adapt: Whether this is burn-in, when the step size is tuned.
-            key: Key of the proposal and the test.
-        """
-        noise_key, accept_key = jr.split(key)
-        noise = keep(normal_like(noise_key, state.position), local.mask)
-        force = self._force(state, local)
-        step_size = self.step_size * state.tuning.scale
-        half, kick = -0.5 * step_size, jnp.sqrt(step_size)
-        w = linear_combination((1, state.position), (half, force), (kick, noise))
-        # The gradient at the start is known from the last step, so a step takes one.
-        new = Evaluated(w, local.evaluate(w), state.tuning)
-        log_ratio = mala_log_ratio(
-            (state.position, force, self._energy(state, local)),
-            (w, self._force(new, local), self._energy(new, local)),
-            step_size,
-        )
-        after, probability = self._accept(log_ratio, state, new, local, accept_key)
-        after = after._replace(tuning=self._tune(state.tuning, probability, adapt))
-        info = self._info(after, local, half)
-        return after, info._replace(
-            noise_norm=length(noise, kick), acceptance=probability
-        )
-
-
-def langevin_acceptance(
-    w: PyTree, local: Local, sampler: AbstractSampler, *, key: Key[Array, ""]
-) -> Float[Array, ""]:
-    """The share of Langevin proposals from `w` that a Metropolis test would accept.
-
-    Both ends are evaluated on the same examples, so minibatch noise does not count as
-    discretisation error. Below about 0.9 the step size is too large for SGLD, which
-    does not test.
-
-    Args:
-        w: Where the proposal starts.
-        local: The neighbourhood, with a step's examples.
-        sampler: The sampler whose step size, n_beta and gamma are asked about.
-        key: Key of the proposal.
-    """
-    t: Any = sampler.n_beta
-
-    def end(w: PyTree) -> tuple[PyTree, PyTree, Array]:
-        at, away = local.evaluate(w), local.displacement(w)
-        force = linear_combination((t, at.gradient), (sampler.gamma, away))
-        square = squared_norm(away)
-        energy = t * at.excess.astype(square.dtype)
-        return w, force, energy + 0.5 * sampler.gamma * square
-
-    old, noise = end(w), keep(normal_like(key, w), local.mask)
-    half, kick = -0.5 * sampler.step_size, jnp.sqrt(sampler.step_size)
-    new = linear_combination((1, w), (half, old[1]), (kick, noise))
-    return jnp.exp(jnp.minimum(mala_log_ratio(old, end(new), sampler.step_size), 0))
-
-
-def mala_log_ratio(
-    old: tuple[PyTree, PyTree, Array],
-    new: tuple[PyTree, PyTree, Array],
-    step_size: float | Array,
-) -> Float[Array, ""]:
-    """Log of π(w') q(w|w') / (π(w) q(w'|w)) for a Langevin proposal from w to w'.
-
-    Args:
-        old: Position, gradient of the energy, and energy where the proposal starts.
-        new: Position, gradient of the energy, and energy where it ends.
-        step_size: ε; the proposal is N(w - ε/2 ∇U, ε).
-    """
-    (w, force, energy), (w_new, force_new, energy_new) = old, new
-    half = 0.5 * step_size
-    there = squared_norm(linear_combination((1, w_new), (-1, w), (half, force)))
-    back = squared_norm(linear_combination((1, w), (-1, w_new), (half, force_new)))
-    return energy - energy_new + (there - back) / (2 * step_size)
-
-
-class HMC(_AbstractMetropolisSampler):
-    """Hamiltonian Monte Carlo (Neal 2011) with a jittered step size, on full batches.
-
-    Each step draws a momentum, follows it for `num_leapfrog` leapfrog steps and tests
-    where they end, so there is no discretisation bias. A trajectory crosses the
-    neighbourhood where Langevin samplers diffuse through it.
-
-    Args:
-        step_size: h, the leapfrog time step, where tuning begins; it is stable for
-            h² (n_beta h_max + gamma) < 4.
-        n_beta: Inverse temperature times number of examples; n / ln n if None.
-        gamma: Strength of the localisation.
-        box: Half the side of a box around w*, outside which nothing is accepted.
-        num_leapfrog: Leapfrog steps, each one gradient, between two tests.
-        jitter: Every trajectory has its own step size, uniform in h (1 ± jitter), so
-            that none returns to where it began.
-        target: Mean acceptance that burn-in tunes the step size to. None to keep it.
-
-    Raises:
-        ValueError: a number is out of range.
-
-    Example:
-        >>> HMC(step_size=0.1, num_leapfrog=20).gradients_per_step
-        20
-    """
-
-    step_size: Number
-    n_beta: Number | None = None
-    gamma: Number = 1.0
-    box: Number | None = None
-    num_leapfrog: int = eqx.field(static=True, default=20)
-    jitter: Number = 0.3
-    target: Number | None = 0.8
-
-    def __check_init__(self):
-        if self.num_leapfrog < 1:
-            raise ValueError(
-                f"HMC: `num_leapfrog` must be at least 1; got {self.num_leapfrog}."
-            )
-        if isinstance(self.jitter, int | float) and not 0 <= self.jitter < 1:
-            raise ValueError(f"HMC: `jitter` must be in [0, 1); got {self.jitter}.")
-
-    @property
-    def has_momentum(self) -> bool:
-        """Whether `step_size` is a time step: it is the leapfrog's."""
-        return True
-
-    @property
-    def gradients_per_step(self) -> int:
-        """Evaluations of the gradient, one for each leapfrog step."""
-        return self.num_leapfrog
-
-    def step(
-        self,
-        state: Evaluated,
-        local: Local,
-        *,
-        adapt: Bool[Array, ""],
-        key: Key[Array, ""],
-    ) -> tuple[Evaluated, Info]:
-        """A trajectory and its test; the draw's loss is that after the test.
-
-        Args:
-            state: State of the chain.
-            local: The neighbourhood, with all examples.
-            adapt: Whether this is burn-in, when the step size is tuned.
-            key: Key of momentum, jitter and test.
-        """
-        momentum_key, jitter_key, accept_key = jr.split(key, 3)
-        momentum = keep(normal_like(momentum_key, state.position), local.mask)
-        wobble = jr.uniform(jitter_key, (), jnp.asarray(self.step_size).dtype, -1, 1)
-        h = self.step_size * state.tuning.scale * (1 + self.jitter * wobble)
-
-        def kick(p: PyTree, at: Evaluated, share: float | Array) -> PyTree:
-            force = self._force(at, local)
-            return linear_combination((1, p), (-share * h, force))
-
-        def leapfrog(_, carry):
-            at, p = carry
-            w = linear_combination((1, at.position), (h, p))
-            at = Evaluated(w, local.evaluate(w), state.tuning)
-            return at, kick(p, at, 1.0)
-
-        p = kick(momentum, state, 0.5)
-        new, p = jax.lax.fori_loop(0, self.num_leapfrog, leapfrog, (state, p))
-        # The last kick was a whole one.
-        p = kick(p, new, -0.5)
-        log_ratio = (
-            self._energy(state, local)
-            - self._energy(new, local)
-            + 0.5 * (squared_norm(momentum) - squared_norm(p))
-        )
-        after, probability = self._accept(log_ratio, state, new, local, accept_key)
-        after = after._replace(tuning=self._tune(state.tuning, probability, adapt))
-        info = self._info(after, local, h * h)
-        return after, info._replace(
-            noise_norm=length(momentum, h), acceptance=probability
+            jnp.zeros_like(at.loss),
         )

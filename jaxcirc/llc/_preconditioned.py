@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from .._core import keep, linear_combination, normal_like
 from ._local import Local
 from ._sampler import AbstractSampler, Info, Number, length
+from ._sgld import langevin_heating
 
 
 class Moments(NamedTuple):
@@ -29,7 +30,7 @@ class Moments(NamedTuple):
     updates: Int[Array, ""]
 
 
-class _AbstractPreconditionedSGLD(AbstractSampler):
+class AbstractPreconditionedSGLD(AbstractSampler):
     """w ← w - ε/2 G (n_beta g + gamma (w - w*)) + √(ε G) η, with a diagonal G."""
 
     frozen: eqx.AbstractVar[bool]
@@ -125,128 +126,20 @@ class _AbstractPreconditionedSGLD(AbstractSampler):
             length(back, drag),
             length(shake, kick),
             jnp.ones_like(at.loss),
+            langevin_heating(_unscaled(G, pull, forward, drag, back), self.step_size),
         )
         return learnt._replace(position=local.reflect(w, self.box)), info
 
 
-class RMSpropSGLD(_AbstractPreconditionedSGLD):
-    """SGLD preconditioned by G = 1 / (√v + a), v ← αv + (1 - α) g² (Li et al. 2016).
-
-    The gradient in `v` is that of the loss, without `n_beta`. Frozen after burn-in, G
-    is a constant and the chain has the stationary distribution of SGLD with these step
-    sizes; adapting forever, it lacks the correction term Γ and is biased even on an
-    isotropic quadratic. The localisation is preconditioned as well.
-
-    Args:
-        step_size: ε, the step size where G is 1.
-        n_beta: Inverse temperature times number of examples; n / ln n if None.
-        gamma: Strength of the localisation.
-        box: Half the side of a box around w*, at whose walls the chain is reflected.
-        decay: α, the share of `v` that a step keeps.
-        floor: a, in units of the gradient.
-        frozen: Whether G stays as it is at the end of burn-in.
-
-    Raises:
-        ValueError: a number is out of range.
-    """
-
-    step_size: Number
-    n_beta: Number | None = None
-    gamma: Number = 1.0
-    box: Number | None = None
-    decay: Number = 0.99
-    floor: Number = 0.1
-    frozen: bool = eqx.field(static=True, default=True)
-
-    def learn(self, state: Moments, gradient: PyTree) -> Moments:
-        """The state whose running mean square has taken in one more gradient.
-
-        Args:
-            state: State of the chain.
-            gradient: Gradient of the step's mean loss, without `n_beta`.
-        """
-        return state._replace(
-            second=_average(state.second, gradient, self.decay, square=True),
-            updates=state.updates + 1,
-        )
-
-    def preconditioner(self, state: Moments) -> PyTree:
-        """G = 1 / (√v + a), coordinate by coordinate."""
-        return jax.tree.map(lambda v: _inverse_root(v, self.floor), state.second)
+def _unscaled(
+    G: PyTree, pull: Number, forward: PyTree, drag: Number, back: PyTree
+) -> PyTree:
+    """The drift in coordinates w / √G, where the noise is the same in each."""
+    drift = linear_combination((pull, forward), (drag, back))
+    return jax.tree.map(lambda d, g: d / jnp.sqrt(g), drift, G)
 
 
-class AdamSGLD(_AbstractPreconditionedSGLD):
-    """SGLD preconditioned as in Adam: bias-corrected second moments.
-
-    While it adapts, the drift follows the bias-corrected first moment as Adam does
-    (Hitchcock & Hoogland 2025); frozen, it follows the gradient itself, since a drift
-    with memory has another stationary distribution. The second moment begins at 1, so
-    the first steps are careful however small the gradient at w* is.
-
-    Args:
-        step_size: ε, the step size where G is 1.
-        n_beta: Inverse temperature times number of examples; n / ln n if None.
-        gamma: Strength of the localisation.
-        box: Half the side of a box around w*, at whose walls the chain is reflected.
-        b1: Decay of the first moment.
-        b2: Decay of the second moment.
-        floor: Added to the root of the second moment, in units of the gradient. Adam's
-            own 1e-8 would give a direction without gradient a step size 1e8 times that
-            of the others, which the localisation cannot hold.
-        frozen: Keep G as it is at the end of burn-in.
-
-    Raises:
-        ValueError: a number is out of range.
-    """
-
-    step_size: Number
-    n_beta: Number | None = None
-    gamma: Number = 1.0
-    box: Number | None = None
-    b1: Number = 0.9
-    b2: Number = 0.999
-    floor: Number = 0.01
-    frozen: bool = eqx.field(static=True, default=True)
-
-    def learn(self, state: Moments, gradient: PyTree) -> Moments:
-        """The state whose two running means have taken in one more gradient.
-
-        Args:
-            state: State of the chain.
-            gradient: Gradient of the step's mean loss, without `n_beta`.
-        """
-        return state._replace(
-            first=_average(state.first, gradient, self.b1),
-            second=_average(state.second, gradient, self.b2, square=True),
-            updates=state.updates + 1,
-        )
-
-    def preconditioner(self, state: Moments) -> PyTree:
-        """G = 1 / (√v̂ + a), with v̂ the bias-corrected second moment."""
-        seen = state.updates.astype(jnp.float32)
-        # The moment begins at 1 and not at 0, so early steps are the smaller for it.
-        share = jnp.asarray(self.b2, jnp.float32) ** seen
-
-        def leaf(v: Array) -> Array:
-            return _inverse_root(v / (1 - share.astype(v.dtype)), self.floor)
-
-        return jax.tree.map(leaf, state.second)
-
-    def drift(self, state: Moments, gradient: PyTree) -> PyTree:
-        """The bias-corrected first moment while G adapts for ever, else the gradient.
-
-        Args:
-            state: State of the chain, after it has learnt from `gradient`.
-            gradient: Gradient of the step's mean loss.
-        """
-        if self.frozen:
-            return gradient
-        seen = state.updates.astype(jnp.float32)
-        share = jnp.asarray(self.b1, jnp.float32) ** seen
-        return jax.tree.map(lambda m: m / (1 - share.astype(m.dtype)), state.first)
-
-
-def _average(
+def average(
     old: PyTree, new: PyTree, decay: float | Array, *, square: bool = False
 ) -> PyTree:
     def leaf(m: Float[Array, "..."], g: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -256,5 +149,5 @@ def _average(
     return jax.tree.map(leaf, old, new)
 
 
-def _inverse_root(v: Array, floor: float | Array) -> Array:
+def inverse_root(v: Array, floor: float | Array) -> Array:
     return 1 / (jnp.sqrt(v) + jnp.asarray(floor).astype(v.dtype))

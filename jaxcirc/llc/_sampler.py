@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -26,6 +26,10 @@ class Info(NamedTuple):
         localization_norm: Length of the move that the pull to the centre asks for.
         noise_norm: Length of the random move.
         acceptance: Probability that the step was accepted; 1 without a test.
+        heating: What step size and minibatch noise add to n_beta (L(w) - L(w*)), as
+            far as this step can tell: over a stationary chain its mean is that of a
+            quadratic, in units of the LLC. 0 where a test takes it out; NaN where a
+            sampler cannot tell.
     """
 
     loss: Float[Array, ""]
@@ -34,6 +38,7 @@ class Info(NamedTuple):
     localization_norm: Float[Array, ""]
     noise_norm: Float[Array, ""]
     acceptance: Float[Array, ""]
+    heating: Float[Array, ""]
 
 
 class AbstractSampler(eqx.Module):
@@ -163,11 +168,14 @@ class SamplerSpec(NamedTuple):
         name: What a study calls the sampler.
         summary: One line for `jaxcirc list`.
         build: Keyword options -> sampler.
+        tried: Options with which it samples a quadratic of curvatures between 0.001 and
+            1 at `n_beta` 100 within 3% of the exact value; the contract tests run it.
     """
 
     name: str
     summary: str
     build: Callable[..., AbstractSampler]
+    tried: Mapping[str, Any]
 
 
 def length(vector: PyTree, scale: float | Array = 1.0) -> Float[Array, ""]:

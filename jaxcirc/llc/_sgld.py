@@ -1,11 +1,27 @@
 """Stochastic gradient Langevin dynamics."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from .._core import keep, linear_combination, normal_like
+from .._core import keep, linear_combination, normal_like, squared_norm
 from ._local import Local
-from ._sampler import AbstractSampler, Info, Number, length
+from ._sampler import AbstractSampler, Info, Number, SamplerSpec, length
+
+
+def langevin_heating(drift: PyTree, step_size: Number) -> Float[Array, ""]:
+    """What a Langevin chain that tests nothing adds to its LLC, told by one step.
+
+    A stationary chain w' = w + Δ + √ε η with drift Δ = -ε/2 F keeps E|w - w*|², hence
+    E[(w - w*)·F] = d + E|Δ|²/ε exactly, where sampling the posterior itself would give
+    d. On a quadratic the excess is twice what the loss has too much, whether it comes
+    from the step size or from the noise of minibatches, which F contains.
+
+    Args:
+        drift: Δ, in coordinates where the noise is that of the step size.
+        step_size: ε.
+    """
+    square = squared_norm(drift)
+    return 0.5 * square / jnp.asarray(step_size).astype(square.dtype)
 
 
 class SGLD(AbstractSampler):
@@ -86,5 +102,11 @@ class SGLD(AbstractSampler):
             length(away, drag),
             length(noise, kick),
             jnp.ones_like(at.loss),
+            langevin_heating(
+                linear_combination((pull, at.gradient), (drag, away)), self.step_size
+            ),
         )
         return local.reflect(w, self.box), info
+
+
+SPEC = SamplerSpec("sgld", "Langevin steps on minibatches", SGLD, {"step_size": 2e-3})

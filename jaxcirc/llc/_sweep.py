@@ -91,7 +91,8 @@ class Sweep:
         import xarray as xr
 
         dims = tuple(self.axes)
-        numbers = ("value", "standard_error", "rhat", "ess", "initial_loss", "n_beta")
+        numbers = ("value", "standard_error", "heating", "rhat", "ess")
+        numbers += ("initial_loss", "n_beta")
         variables: dict[str, Any] = {
             name: (dims, self._each(lambda e, n=name: getattr(e, n), float))
             for name in numbers

@@ -15,8 +15,12 @@ def attention_entropy(
 ) -> Float[Array, ""]:
     """How widely a head spreads its attention: mean entropy of its rows, in nats.
 
-    0 if every position attends to one, log(number of keys) if to all alike; uniform
-    causal attention gives the mean of log(i + 1).
+    In [0, log(number of keys)]: 0 if every position attends to one, the largest if to
+    all alike; uniform causal attention gives the mean of log(i + 1). Rows are taken as
+    they are: one that does not sum to 1 is no distribution.
+
+    Args:
+        pattern: What each query attends to, row by row.
 
     Example:
         >>> import jax.numpy as jnp
@@ -35,12 +39,16 @@ def attention_distance(
     """How far back a head looks: mean over rows of Σ A (query - key), in positions.
 
     Negative where it looks ahead; 0 if every position attends to itself, half of the
-    position's number for uniform causal attention.
+    position's number for uniform causal attention. Attention to the first position,
+    where many heads rest, makes it grow with the length of the sequence.
+
+    Args:
+        pattern: What each query attends to, row by row.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> float(attention_distance(jnp.eye(4)))
-        0.0
+        >>> float(attention_distance(jnp.array([[1.0, 0.0], [0.5, 0.5]])))
+        0.25
     """
     wide = at_least_float32(pattern)
     query, key = (jnp.arange(n, dtype=wide.dtype) for n in pattern.shape)
@@ -51,7 +59,22 @@ def attention_distance(
 def previous_token_score(
     pattern: Float[Array, "query_pos key_pos"],
 ) -> Float[Array, ""]:
-    """Mean attention to the position just before, in [0, 1] (Olsson et al. 2022)."""
+    """Mean attention to the position just before, in [0, 1] (Olsson et al. 2022).
+
+    The mean is over all positions but the first, which has none before it. Uniform
+    causal attention gives the mean of 1 / (i + 1).
+
+    Args:
+        pattern: What each query attends to, row by row; at least two.
+
+    Raises:
+        ValueError: the pattern has one position alone.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(previous_token_score(jnp.eye(4, k=-1)))
+        1.0
+    """
     return _diagonal(pattern, back=1, first=1)
 
 
@@ -62,7 +85,20 @@ def duplicate_token_score(
     """Mean attention to the same token one period ago, in [0, 1].
 
     For a pattern on `[BOS] + r + r`, with `r` of length `period`; the mean is over the
-    second copy (Olsson et al. 2022).
+    second copy (Olsson et al. 2022). Uniform causal attention gives the mean of
+    1 / (i + 1) there.
+
+    Args:
+        pattern: What each query attends to, row by row.
+        period: Positions from a token to its copy.
+
+    Raises:
+        ValueError: the pattern does not hold the block twice.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(duplicate_token_score(jnp.eye(7, k=-3), period=3))
+        1.0
     """
     return _diagonal(pattern, back=period, first=pattern.shape[-1] - period)
 
@@ -76,6 +112,13 @@ def induction_score(
     For a pattern on `[BOS] + r + r`, with `r` of length `period`; the mean is over the
     second copy (Olsson et al. 2022, "prefix matching"). A perfect induction head has 1;
     uniform causal attention the mean of 1 / (i + 1).
+
+    Args:
+        pattern: What each query attends to, row by row.
+        period: Positions from a token to its copy.
+
+    Raises:
+        ValueError: the pattern does not hold the block twice.
 
     Example:
         >>> import jax.numpy as jnp
@@ -92,6 +135,7 @@ def _diagonal(pattern: Array, *, back: int, first: int) -> Array:
             f"attention scores: a pattern of {pattern.shape[-2]} positions has no two "
             f"blocks whose tokens lie {back} apart; give a shorter `period`."
         )
+    # Earlier rows have no copy behind them, and would only dilute the mean.
     rows = jnp.arange(first, pattern.shape[-2])
     return at_least_float32(pattern[rows, rows - back]).mean()
 
@@ -103,15 +147,21 @@ def in_context_score(
     """Mean loss at a late position minus that at an early one, in nats.
 
     Negative where context helps, 0 for a model that does not use it. Olsson et al.
-    (2022) take positions 49 and 499, counted from 0.
+    (2022) take positions 49 and 499, counted from 0. It needs many examples: single
+    tokens differ in loss by far more than context explains.
 
     Args:
-        losses: Loss of each token.
-        early: The earlier position.
-        late: The later one.
+        losses: Loss of each token, in nats.
+        early: The earlier position; from the end if negative.
+        late: The later one; from the end if negative.
 
     Raises:
         ValueError: there is no such position.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(in_context_score(jnp.array([3.0, 2.0, 1.0]), early=0, late=2))
+        -2.0
     """
     length = losses.shape[-1]
     if not (-length <= early < length and -length <= late < length):

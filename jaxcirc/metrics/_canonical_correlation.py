@@ -42,8 +42,15 @@ def svcca(
 
     Raises:
         ValueError: fewer than four examples, other numbers of them, or not more
-        examples
-            than features: any two representations are then perfectly correlated.
+            examples than features: any two representations are then perfectly
+            correlated.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([[1.0], [-1.0], [1.0], [-1.0]])
+        >>> y = jnp.array([[1.0], [1.0], [-1.0], [-1.0]])
+        >>> round(float(svcca(x, x + y).value), 4)  # correlated by 1 / √2
+        0.7071
     """
     return _svcca(x, y)
 
@@ -58,7 +65,8 @@ def pwcca(
     centred `x` (Morcos et al. 2018, section 3). 1 if `y` is an invertible map of `x`;
     unchanged by translation and by any invertible map of `y`, but not by a rotation of
     `x`, whose single features weigh. Not symmetric: it asks how much of `x` is in `y`.
-    Directions that are numerically zero are left out. Chance as for `svcca`.
+    Directions that are numerically zero are left out. Its chance level is that of
+    `svcca`, with all directions kept.
 
     Args:
         x: The representation whose variates weigh.
@@ -68,7 +76,15 @@ def pwcca(
         The similarity and its chance level. NaN if either is constant.
 
     Raises:
-        ValueError: as for `svcca`.
+        ValueError: fewer than four examples, other numbers of them, or not more
+            examples than features.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([[1.0], [-1.0], [1.0], [-1.0]])
+        >>> y = jnp.array([[1.0], [1.0], [-1.0], [-1.0]])
+        >>> round(float(pwcca(x, x + y).value), 4)  # correlated by 1 / √2
+        0.7071
     """
     return _pwcca(x, y)
 
@@ -90,6 +106,7 @@ def _correlate(a: Directions, b: Directions, keep_a: Array, keep_b: Array):
     left = a.basis * keep_a.astype(a.basis.dtype)[None, :]
     right = b.basis * keep_b.astype(b.basis.dtype)[None, :]
     product = jnp.matmul(left.T, right, precision=HIGHEST)
+    # Columns that were set to zero correlate with nothing, so shapes stay fixed.
     vectors, correlations, _ = jnp.linalg.svd(product, full_matrices=False)
     return left, vectors, jnp.clip(correlations, 0, 1)
 
@@ -111,6 +128,7 @@ def _compare_svcca(a: Directions, b: Directions) -> Similarity:
 def _main_directions(a: Directions) -> Array:
     """The first directions that together hold 99% of the variance."""
     variance = jnp.square(a.values)
+    # Up to but without itself: the direction that crosses 99% still counts.
     before = jnp.cumsum(variance) - variance
     return a.kept & (before < VARIANCE_KEPT * variance.sum())
 
@@ -120,6 +138,7 @@ def _compare_pwcca(a: Directions, b: Directions) -> Similarity:
     variates = jnp.matmul(basis, vectors, precision=HIGHEST)
     along = jnp.matmul(variates.T, a.centred, precision=HIGHEST)
     weights = jnp.abs(along).sum(axis=1)
+    # With nothing kept of `y` there is no correlation to weigh, and the answer is NaN.
     total = jnp.where(b.kept.any(), weights.sum(), 0)
     value = ratio((weights * correlations).sum(), total, empty=jnp.nan)
     return Similarity(value, _chance(a, a.kept, b.kept))
@@ -145,6 +164,7 @@ SVCCA = MetricSpec(
     prepare=_prepare_svcca,
     compare=_compare_svcca,
     **_SHARED,
+    at_zero=float("nan"),
 )
 PWCCA = MetricSpec(
     name="pwcca",
@@ -157,4 +177,5 @@ PWCCA = MetricSpec(
     prepare=_prepare_pwcca,
     compare=_compare_pwcca,
     **_SHARED,
+    at_zero=float("nan"),
 )

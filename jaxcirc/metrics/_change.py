@@ -16,8 +16,19 @@ def update_ratio(
 ) -> Float[Array, ""]:
     """How far an array moved, relative to where it was: ‖new - old‖ / ‖old‖.
 
-    In [0, inf), dimensionless; unchanged by a common scale or rotation. NaN from a zero
-    `old` to itself, infinite from a zero `old` to anything else.
+    Lengths are Frobenius norms, in float32 or wider. In [0, inf), dimensionless;
+    unchanged by a common scale or rotation. NaN from a zero `old` to itself, infinite
+    from a zero `old` to anything else. It is not symmetric: `old` alone divides.
+
+    Args:
+        new: The array at the later time.
+        old: The same array at the earlier time, of the same shape.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> old = jnp.array([3.0, 4.0])
+        >>> float(update_ratio(1.5 * old, old))
+        0.5
     """
     moved = at_least_float32(new) - at_least_float32(old)
     return frobenius_norm(moved) / frobenius_norm(old)
@@ -29,8 +40,13 @@ def cosine_similarity(
 ) -> Float[Array, ""]:
     """Cosine of the angle between two arrays, each taken as one vector.
 
-    In [-1, 1]: 1 for the same direction, 0 for unrelated ones; NaN if either is zero.
-    Unchanged by the scale of either. Of gradients it is their similarity.
+    In [-1, 1]: 1 for the same direction, -1 for opposite ones; NaN if either is zero.
+    Unrelated arrays of d entries have 0 on average, and ±1 / √d by chance. Unchanged by
+    the scale of either and by a common rotation.
+
+    Args:
+        new: The array at the later time.
+        old: The same array at the earlier time, of the same shape.
 
     Example:
         >>> import jax.numpy as jnp
@@ -50,7 +66,11 @@ def wasserstein(
 
     The mean distance between sorted entries, in [0, inf), in the units of the entries:
     how much the histogram moved, whichever entry is where. Unchanged by the order of
-    either; a common shift by c gives |c|.
+    either; a shift of all entries by c gives |c| (Vaserstein 1969).
+
+    Args:
+        new: The array at the later time.
+        old: The same array at the earlier time, of the same shape.
 
     Example:
         >>> import jax.numpy as jnp
@@ -67,7 +87,12 @@ def sign_flips(
 ) -> Float[Array, ""]:
     """Share of entries whose sign is another, in [0, 1]; 1/2 for unrelated arrays.
 
-    Zero is a sign of its own. Unchanged by the scale of either.
+    Zero is a sign of its own, so a weight that leaves it counts as well. Unchanged by
+    the scale of either, and by exchanging the two.
+
+    Args:
+        new: The array at the later time.
+        old: The same array at the earlier time, of the same shape.
 
     Example:
         >>> import jax.numpy as jnp
@@ -98,6 +123,7 @@ UPDATE_RATIO = MetricSpec(
         Known(lambda: (jnp.full((3, 3), 1.1), jnp.ones((3, 3))), 0.1, 1e-4),
         Known(lambda: (jnp.ones(3), jnp.ones(3)), 0.0),
     ),
+    at_zero=float("nan"),
 )
 COSINE_SIMILARITY = MetricSpec(
     name="cosine_similarity",
@@ -113,6 +139,7 @@ COSINE_SIMILARITY = MetricSpec(
         Known(lambda: (jnp.ones(3), jnp.full(3, 7.0)), 1.0),
         Known(lambda: tuple(jr.normal(jr.key(0), (2, 40_000))), 0.0, 0.02),
     ),
+    at_zero=float("nan"),
 )
 WASSERSTEIN = MetricSpec(
     name="wasserstein",
@@ -141,4 +168,5 @@ SIGN_FLIPS = MetricSpec(
         Known(_PAIR, 1 / 3),
         Known(lambda: tuple(jr.normal(jr.key(0), (2, 20_000))), 0.5, 0.02),
     ),
+    counts=True,
 )

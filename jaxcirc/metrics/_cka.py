@@ -56,6 +56,13 @@ def cka(
 
     Raises:
         ValueError: fewer than four examples, or other numbers of them.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0], [0.0, 0.0]])
+        >>> turned = jnp.stack([-x[:, 1], x[:, 0]], axis=1)
+        >>> round(float(cka(x, 3 * turned + 7).value), 4)
+        1.0
     """
     return _cka(x, y)
 
@@ -68,8 +75,8 @@ def cka_biased(
 
     In [0, 1] (Kornblith et al. 2019, eq. 3). With few examples it is high for anything:
     unrelated normal representations have √(p q / ((p + n) (q + n))). Its chance level
-    is the mean over all orders of the examples, tr K tr L / ((n - 1) |K| |L|). For
-    comparing with published curves; `cka` is what to use.
+    is the mean over all orders of the examples, tr K tr L / ((n - 1) |K| |L|). It is
+    for comparing with published curves; for everything else take `cka`.
 
     Args:
         x: One representation of the examples.
@@ -80,6 +87,14 @@ def cka_biased(
 
     Raises:
         ValueError: fewer than four examples, or other numbers of them.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([[1.0], [-1.0], [1.0], [-1.0]])
+        >>> y = jnp.array([[1.0], [1.0], [-1.0], [-1.0]])
+        >>> found = cka_biased(x, x + y)  # single features: their squared correlation
+        >>> round(float(found.value), 4), round(float(found.chance), 4)
+        (0.5, 0.3333)
     """
     return _biased(x, y)
 
@@ -98,8 +113,17 @@ def cka_minibatch(
         x: One representation, in batches of at least four examples.
         y: Another one of the same examples, in the same batches.
 
+    Returns:
+        The similarity and its chance level, 0. NaN if either is constant.
+
     Raises:
         ValueError: fewer than four examples a batch, or other numbers of them.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.arange(16.0).reshape(2, 4, 2) ** 2  # two batches of four
+        >>> round(float(cka_minibatch(x, 3 * x + 7).value), 4)
+        1.0
     """
     check_examples("cka_minibatch", x[0])
     check_pair("cka_minibatch", x[0], y[0])
@@ -126,6 +150,7 @@ def _plain_kernel(x: Array) -> _Kernel:
 def _of_centred(x: Array) -> _Kernel:
     n, p = x.shape
     lengths = jnp.square(x).sum(axis=1)
+    # Whichever of x and x xᵀ is smaller; every inner product below takes either.
     if n > p:
         return _Kernel(x, None, lengths, _squared_gram(x))
     gram = jnp.matmul(x, x.T, precision=HIGHEST)
@@ -146,7 +171,8 @@ def _squared_gram(x: Array, block: int = 128) -> Array:
 
 
 def _inner(k: _Kernel, l: _Kernel) -> Array:
-    """⟨K, L⟩ = |xᵀy|²."""
+    """The inner product ⟨K, L⟩ = |xᵀy|² of two kernels, in whatever form each is."""
+    # The same object, not equal numbers: its square has been computed before.
     if k is l:
         return k.square
     if k.matrix is not None and l.matrix is not None:
@@ -180,6 +206,7 @@ def _compare(k: _Kernel, l: _Kernel) -> Similarity:
 
 def _compare_biased(k: _Kernel, l: _Kernel) -> Similarity:
     n = k.lengths.shape[0]
+    # The trace of a kernel is the sum of its diagonal, whatever form it is in.
     chance = k.lengths.sum() * l.lengths.sum() / (n - 1)
     return Similarity(
         _ratio(_inner(k, l), k.square, l.square), _ratio(chance, k.square, l.square)
@@ -225,6 +252,7 @@ SPEC = MetricSpec(
     prepare=_prepare,
     compare=_compare,
     **_SHARED,
+    at_zero=float("nan"),
 )
 BIASED = MetricSpec(
     name="cka_biased",
@@ -240,4 +268,5 @@ BIASED = MetricSpec(
     prepare=_prepare_biased,
     compare=_compare_biased,
     **_SHARED,
+    at_zero=float("nan"),
 )

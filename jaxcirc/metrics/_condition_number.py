@@ -49,7 +49,8 @@ def condition_number(
     Args:
         x: The matrix.
         rtol: What counts as zero, relative to the largest; see `numerical_rank`.
-        singular: Give infinity where some singular values are numerically zero.
+        singular: Give infinity where some singular values are numerically zero, those
+            of a zero matrix included.
 
     Example:
         >>> import jax.numpy as jnp
@@ -72,6 +73,7 @@ def _rank(s: Array, rtol: float) -> Array:
 
 
 def _condition(s: Array, rtol: float) -> Array:
+    # What counts as zero must not be the smallest. Asked by `<=`, NaN stays and passes.
     kept = jnp.where(s <= rtol * s[0], jnp.inf, s)
     return ratio(s[0], jnp.where(s[0] == 0, 0, kept.min()), empty=jnp.nan)
 
@@ -94,6 +96,7 @@ SPEC = MetricSpec(
     ),
     of_spectrum=lambda s: _condition(s, _tolerance(s, None)),
     **_SHARED,
+    at_zero=float("nan"),
 )
 RANK = MetricSpec(
     name="numerical_rank",
@@ -108,4 +111,5 @@ RANK = MetricSpec(
     ),
     of_spectrum=lambda s: _rank(s, _tolerance(s, None)),
     **_SHARED,
+    counts=True,
 )

@@ -57,7 +57,7 @@ def hessian_trace(
         params: Arrays alone, where the curvature is taken.
         examples: A pytree with a leading example axis.
         num_probes: Random vectors, one Hessian-vector product each.
-        key: Of the vectors.
+        key: Random key of the vectors.
 
     Example:
         >>> import jax.numpy as jnp, jax.random as jr
@@ -70,6 +70,8 @@ def hessian_trace(
     def probe(key: Key[Array, ""]) -> Array:
         leaves, treedef = jax.tree.flatten(params)
         keys = jr.split(key, len(leaves))
+        # Signs rather than normal draws: their squares are 1, so that the diagonal adds
+        # no variance.
         signs = [
             jr.rademacher(k, x.shape, x.dtype)
             for k, x in zip(keys, leaves, strict=True)
@@ -77,6 +79,7 @@ def hessian_trace(
         v = jax.tree.unflatten(treedef, signs)
         return inner(v, hessian_vector_product(objective, params, examples, v))
 
+    # One probe after the other: together each would hold a copy of the parameters.
     return jax.lax.map(probe, jr.split(key, num_probes)).mean()
 
 
@@ -100,7 +103,21 @@ def hessian_quadrature(
         examples: A pytree with a leading example axis.
         num_nodes: Lanczos iterations; as many vectors are kept.
         num_probes: Random starts.
-        key: Of the starts.
+        key: Random key of the starts.
+
+    Returns:
+        Nodes, ascending and in units of the loss, and weights that add up to 1, both
+        [probe, node].
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> scales = jnp.array([1.0, 2.0, 5.0])
+        >>> square = lambda w, x: x * (scales * w**2).sum() / 2
+        >>> found = hessian_quadrature(
+        ...     square, jnp.ones(3), jnp.ones(1), num_nodes=3, key=jr.key(0)
+        ... )
+        >>> [round(float(node), 3) for node in found.nodes[0]]
+        [1.0, 2.0, 5.0]
     """
     return lanczos(
         lambda v: hessian_vector_product(objective, params, examples, v),
@@ -129,9 +146,9 @@ def hessian_top_eigenvalues(
         objective: (params, examples) -> the value of each example, whose mean is L.
         params: Arrays alone.
         examples: A pytree with a leading example axis.
-        num_eigenvalues: How many.
+        num_eigenvalues: Number of eigenvalues.
         num_nodes: Lanczos iterations.
-        key: Of the start.
+        key: Random key of the start.
 
     Raises:
         ValueError: more eigenvalues than iterations.
@@ -154,6 +171,7 @@ def hessian_top_eigenvalues(
     found = hessian_quadrature(
         objective, params, examples, num_nodes=num_nodes, key=key
     )
+    # Nodes ascend.
     return found.nodes[0, ::-1][:num_eigenvalues]
 
 
@@ -162,12 +180,27 @@ def spectral_density(
 ) -> Float[Array, " point"]:
     """Density of eigenvalues at some points, smoothed by a Gaussian of that width.
 
-    Integrates to 1 over all of the axis (Ghorbani et al. 2019, eq. 5).
+    It integrates to 1 over all of the axis (Ghorbani et al. 2019, eq. 5). Eigenvalues
+    nearer to each other than `width` are not told apart; with a `width` far below the
+    distance of the nodes, each node stands as a peak of its own.
 
     Args:
         quadrature: What `hessian_quadrature` gives.
-        at: Where.
+        at: Places on the axis of eigenvalues.
         width: Standard deviation of the Gaussian, in units of the eigenvalues.
+
+    Returns:
+        The density at each place, per unit of the eigenvalues.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> square = lambda w, x: x * (w**2).sum()  # the Hessian is 2
+        >>> one = hessian_quadrature(
+        ...     square, jnp.ones(1), jnp.ones(1), num_nodes=1, key=jr.key(0)
+        ... )
+        >>> density = spectral_density(one, jnp.array([2.0]), width=1.0)
+        >>> round(float(density[0]), 4)  # 1 / √(2π)
+        0.3989
     """
     nodes, weights = quadrature
     z = (at[:, None, None] - nodes[None]) / width

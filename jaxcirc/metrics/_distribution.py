@@ -11,13 +11,37 @@ from ._spec import Invariance, Known, MetricSpec
 
 @jax.jit
 def mean(x: Float[Array, "..."]) -> Float[Array, ""]:
-    """Mean of all entries, in the units of `x`."""
+    """Mean of all entries, in the units of `x` and of either sign.
+
+    It is taken in float32 or wider. Unchanged by order; a common factor or shift of all
+    entries is one of the mean.
+
+    Args:
+        x: Entries of any shape.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(mean(jnp.array([1.0, 2.0, 6.0])))
+        3.0
+    """
     return at_least_float32(x).mean()
 
 
 @jax.jit
 def standard_deviation(x: Float[Array, "..."]) -> Float[Array, ""]:
-    """Root of the mean squared distance from the mean, in [0, inf)."""
+    """Root of the mean squared distance from the mean, in [0, inf).
+
+    In the units of `x`; divided by the number of entries, not by one less. 0 where all
+    are equal, with gradient 0 there. Unchanged by order, sign and a common shift.
+
+    Args:
+        x: Entries of any shape.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(standard_deviation(jnp.array([1.0, 5.0])))
+        2.0
+    """
     wide = at_least_float32(x)
     return root(jnp.square(wide - wide.mean()).mean())
 
@@ -25,6 +49,12 @@ def standard_deviation(x: Float[Array, "..."]) -> Float[Array, ""]:
 @jax.jit
 def root_mean_square(x: Float[Array, "..."]) -> Float[Array, ""]:
     """Typical size of an entry: the root of the mean of squares, in [0, inf).
+
+    In the units of `x`; the Frobenius norm over the root of the number of entries, so
+    that arrays of different size compare. Unchanged by order, sign and rotation.
+
+    Args:
+        x: Entries of any shape.
 
     Example:
         >>> import jax.numpy as jnp
@@ -49,6 +79,7 @@ def kurtosis(x: Float[Array, "..."]) -> Float[Array, ""]:
     """
     wide = at_least_float32(x)
     centred = wide - wide.mean()
+    # Fourth powers of tiny or huge entries would leave float32's range.
     square = jnp.square(centred / unit_scale(centred))
     return (
         ratio(jnp.square(square).mean(), jnp.square(square.mean()), empty=jnp.nan) - 3
@@ -57,7 +88,19 @@ def kurtosis(x: Float[Array, "..."]) -> Float[Array, ""]:
 
 @jax.jit
 def sparsity(x: Float[Array, "..."]) -> Float[Array, ""]:
-    """Share of entries that are exactly zero, in [0, 1]."""
+    """Share of entries that are exactly zero, in [0, 1].
+
+    Behind a ReLU these are the units that do not fire. Where nothing makes exact zeros
+    it is 0: `gini` and `hoyer` grade how few entries matter.
+
+    Args:
+        x: Entries of any shape.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(sparsity(jnp.eye(4)))
+        0.75
+    """
     return (x == 0).astype(jnp.float32).mean()
 
 
@@ -89,6 +132,7 @@ def massive_activation_ratio(x: Float[Array, "..."]) -> Float[Array, ""]:
         >>> float(massive_activation_ratio(jnp.array([1.0, -2.0, 8.0])))
         4.0
     """
+    # Divided as it is: a median of 0 makes the ratio infinite, which is the answer.
     size = jnp.abs(at_least_float32(x))
     return size.max() / jnp.median(size)
 
@@ -144,6 +188,7 @@ KURTOSIS = MetricSpec(
         Known(lambda: (jr.uniform(jr.key(0), (50_000,)),), -1.2, 0.02),
         Known(lambda: (3 + _NORMAL()[0],), 0.0, 0.05),
     ),
+    at_zero=float("nan"),
 )
 SPARSITY = MetricSpec(
     name="sparsity",
@@ -155,6 +200,8 @@ SPARSITY = MetricSpec(
     paper="",
     invariant_to=_ORDER.union({"scale", "sign"}),
     known=(Known(lambda: (jnp.eye(4),), 0.75),),
+    at_zero=1.0,
+    counts=True,
 )
 DEAD_UNITS = MetricSpec(
     name="dead_units",
@@ -171,6 +218,8 @@ DEAD_UNITS = MetricSpec(
         Known(lambda: (jnp.array([[0.0, 1.0], [0.0, -1.0]]),), 0.5),
     ),
     data=("activations",),
+    at_zero=1.0,
+    counts=True,
 )
 MASSIVE_ACTIVATION_RATIO = MetricSpec(
     name="massive_activation_ratio",
@@ -186,4 +235,5 @@ MASSIVE_ACTIVATION_RATIO = MetricSpec(
         # The median of |N| is 0.6745.
         Known(lambda: (_NORMAL()[0].at[0].set(1000.0),), 1000 / 0.6745, 0.02),
     ),
+    at_zero=float("nan"),
 )

@@ -29,7 +29,7 @@ def fisher_trace(
         inputs: A pytree with a leading example axis.
         num_samples: Outcomes drawn per example, unbiased; None sums over all of them,
             which is exact and takes a gradient per outcome.
-        key: Of the draws; needed with `num_samples`.
+        key: Random key of the draws; needed with `num_samples`.
 
     Raises:
         ValueError: `num_samples` without a key.
@@ -43,6 +43,7 @@ def fisher_trace(
     if num_samples is not None and key is None:
         raise ValueError("fisher_trace: give a `key` for drawing outcomes.")
     n = len(jax.tree.leaves(inputs)[0])
+    # Without draws the keys are not used, but both cases go through one loop.
     keys = jr.split(jr.key(0) if key is None else key, n)
 
     def example(args) -> Array:
@@ -53,6 +54,7 @@ def fisher_trace(
 
         values, pull = jax.vjp(log_p, params)
 
+        # One pull for each outcome, through a forward pass that all of them share.
         def square(outcome: Array) -> Array:
             cotangent = jax.nn.one_hot(outcome, len(values), dtype=values.dtype)
             return squared_norm(pull(cotangent)[0])

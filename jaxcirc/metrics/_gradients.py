@@ -25,7 +25,8 @@ class GradientStatistics(NamedTuple):
         norm: Its Euclidean norm.
         example_norm: Root of the mean squared norm of an example's gradient.
         example_cosine: Mean cosine between the gradients of two examples, in
-            [-1 / (n - 1), 1]: 1 if all pull the same way.
+            [-1 / (n - 1), 1]: 1 if all pull the same way. Examples whose gradient is
+            zero have no direction and are left out; NaN if fewer than two have one.
         noise_scale: tr Σ / |G|², in examples: the batch size at which noise and signal
             of a gradient are equal (McCandlish et al. 2018, eq. 2.8), both estimated
             without bias. NaN where the signal is lost in the noise.
@@ -73,20 +74,25 @@ def gradient_statistics(
         g = widened(jax.grad(lambda p: value_of_one(objective, p, example))(params))
         square = squared_norm(g)
         size = jnp.sqrt(square)
+        # A gradient of zero has no direction, and leaves the sum as it is.
         unit = ratio(jnp.ones_like(size), size, empty=0)
         total = linear_combination((1.0, total), (1.0, g))
         directions = linear_combination((1.0, directions), (unit, g))
-        return (total, directions, squares + square), None
+        return (total, directions, squares + square), size > 0
 
     start = (zeros, zeros, jnp.zeros_like(squared_norm(zeros)))
-    (total, directions, squares), _ = jax.lax.scan(step, start, examples)
+    (total, directions, squares), directed = jax.lax.scan(step, start, examples)
     mean = linear_combination((1 / n, total))
     norm_square, mean_square = squared_norm(mean), squares / n
+    m = directed.sum().astype(norm_square.dtype)
     return GradientStatistics(
         mean=mean,
         norm=jnp.sqrt(norm_square),
         example_norm=jnp.sqrt(mean_square),
-        example_cosine=(squared_norm(directions) - n) / (n * (n - 1)),
+        # |Σ u|² = m + Σ cosines, over ordered pairs of the m unit vectors.
+        example_cosine=jnp.where(
+            m < 2, jnp.nan, (squared_norm(directions) - m) / (m * (m - 1))
+        ),
         noise_scale=gradient_noise_scale(mean_square, norm_square, small=1, big=n),
     )
 

@@ -43,6 +43,16 @@ def heavy_tail(values: Float[Array, " value"]) -> HeavyTail:
     Args:
         values: Eigenvalues of a covariance, or any sample; those that are not positive
             are left out.
+
+    Returns:
+        The exponent, how badly it fits, and the tail that it is of.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> quantiles = ((jnp.arange(50.0) + 0.5) / 50) ** (-1 / 2)  # of 2 v^-3
+        >>> found = heavy_tail(quantiles)
+        >>> round(float(found.alpha), 1), float(found.tail_size)
+        (3.0, 50.0)
     """
     v = jnp.sort(values)[::-1]
     positive = v > 0
@@ -79,7 +89,17 @@ def heavy_tail_alpha(x: Float[Array, "row column"]) -> Float[Array, ""]:
 
     Above 1; see `heavy_tail` for the fit, and `heavy_tail_ks` for how good it is.
     Unchanged by rotation, scale and transposition; NaN with fewer than 8 eigenvalues
-    that are not zero.
+    that are not zero. With a few dozen of them it is uncertain by about alpha - 1 over
+    the root of the tail's size.
+
+    Args:
+        x: The matrix; its singular values are squared.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> quantiles = ((jnp.arange(50.0) + 0.5) / 50) ** (-1 / 2)  # of 2 v^-3
+        >>> round(float(heavy_tail_alpha(jnp.diag(jnp.sqrt(quantiles)))), 1)
+        3.0
     """
     return _of_spectrum(singular_values(x)).alpha
 
@@ -90,7 +110,17 @@ def heavy_tail_ks(x: Float[Array, "row column"]) -> Float[Array, ""]:
 
     The Kolmogorov-Smirnov distance of the fit that `heavy_tail_alpha` reports. A
     spectrum without heavy tail, such as that of independent normal entries, has an
-    alpha far above 6 or a tail of few values.
+    alpha far above 6 or a tail of few values. NaN with fewer than 8 eigenvalues that
+    are not zero.
+
+    Args:
+        x: The matrix; its singular values are squared.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> quantiles = ((jnp.arange(50.0) + 0.5) / 50) ** (-1 / 2)  # of 2 v^-3
+        >>> round(float(heavy_tail_ks(jnp.diag(jnp.sqrt(quantiles)))), 2)  # 1 / 50
+        0.02
     """
     return _of_spectrum(singular_values(x)).ks
 
@@ -123,6 +153,7 @@ SPEC = MetricSpec(
     known=(Known(lambda: (_diagonal_pareto(),), 3.0, 0.02),),
     of_spectrum=lambda s: _of_spectrum(s).alpha,
     **_SHARED,
+    at_zero=float("nan"),
 )
 KS = MetricSpec(
     name="heavy_tail_ks",
@@ -132,4 +163,6 @@ KS = MetricSpec(
     units="",
     of_spectrum=lambda s: _of_spectrum(s).ks,
     **_SHARED,
+    at_zero=float("nan"),
+    smooth=False,
 )

@@ -40,8 +40,8 @@ def kl_divergence(
     all logits of a position; not symmetric (Kullback and Leibler 1951).
 
     Args:
-        logits: Of p, which the mean is taken under.
-        other: Of q.
+        logits: Logits of p, which the mean is taken under.
+        other: Logits of q.
 
     Returns:
         One number for each position, in float32 or wider.
@@ -52,6 +52,7 @@ def kl_divergence(
         >>> round(float(kl_divergence(sure, fair)[0]), 4)  # log 2
         0.6931
     """
+    # Logarithms are subtracted: where a probability rounds to 0, its own is -inf.
     p = jax.nn.log_softmax(at_least_float32(logits))
     q = jax.nn.log_softmax(at_least_float32(other))
     return (jnp.exp(p) * (p - q)).sum(axis=-1)
@@ -91,7 +92,7 @@ def answer_rank(
     is no token.
 
     Args:
-        logits: Of every position, over the tokens.
+        logits: Logits over the tokens, at every position.
         targets: The right token of every position.
 
     Example:
@@ -101,6 +102,7 @@ def answer_rank(
     """
     size = logits.shape[-1]
     known = (targets >= 0) & (targets < size)
+    # An id outside takes a neighbour's logit here, and is made NaN below.
     own = jnp.take_along_axis(logits, targets[..., None], axis=-1, mode="clip")
     above = (logits > own).sum(axis=-1).astype(jnp.float32)
     level = (logits == own).sum(axis=-1).astype(jnp.float32) - 1

@@ -47,7 +47,11 @@ def nuclear_norm(x: Float[Array, "row column"]) -> Float[Array, ""]:
     """Sum of the singular values.
 
     In [0, inf), in the units of `x`; between the Frobenius norm and that times the root
-    of the rank. Unchanged by rotation and transposition.
+    of the rank. Among matrices that lengthen no vector it is the largest convex
+    function below the rank (Fazel 2002). Unchanged by rotation and transposition.
+
+    Args:
+        x: The matrix; computed in float32 or wider.
 
     Example:
         >>> import jax.numpy as jnp
@@ -61,7 +65,12 @@ def nuclear_norm(x: Float[Array, "row column"]) -> Float[Array, ""]:
 def max_norm(x: Float[Array, "..."]) -> Float[Array, ""]:
     """The largest entry by absolute value, in [0, inf), in the units of `x`.
 
-    Not the operator norm that is written with the same index: see `operator_inf_norm`.
+    It is not the operator norm that is written with the same index: for that see
+    `operator_inf_norm`. Unchanged by sign, order and transposition; a single outlier
+    decides it.
+
+    Args:
+        x: Entries of any shape.
 
     Example:
         >>> import jax.numpy as jnp
@@ -75,7 +84,12 @@ def max_norm(x: Float[Array, "..."]) -> Float[Array, ""]:
 def operator_inf_norm(x: Float[Array, "row column"]) -> Float[Array, ""]:
     """The largest row sum of absolute values, in [0, inf), in the units of `x`.
 
-    How much x v can exceed v in its largest entry.
+    It is how much x v can exceed v in its largest entry: the operator norm that belongs
+    to `max_norm`. Unchanged by sign and by the order of rows and columns, but neither
+    by transposition nor by rotation.
+
+    Args:
+        x: The matrix, which is applied to columns.
 
     Example:
         >>> import jax.numpy as jnp

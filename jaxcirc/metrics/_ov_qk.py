@@ -35,6 +35,14 @@ def copying_score(
         W_V: The head's values.
         W_O: The head's output.
         W_U: Unembedding.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> one, tokens = jnp.array([[1.0], [0.0]]), jnp.eye(2)
+        >>> float(copying_score(tokens, one, one.T, tokens))
+        1.0
+        >>> float(copying_score(tokens, one, -one.T, tokens))
+        -1.0
     """
     # Without a head axis, so that under `vmap` over heads it is computed once.
     tokens = _product(at_least_float32(W_U), at_least_float32(W_E))
@@ -59,6 +67,12 @@ def matching_score(
         W_E: Embedding.
         W_Q: The head's queries.
         W_K: The head's keys.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> W_Q = jnp.array([[1.0], [0.0]])
+        >>> float(matching_score(jnp.eye(2), W_Q, -W_Q))  # it attends to all others
+        -1.0
     """
     wide = at_least_float32(W_E)
     return _sign_of_eigenvalues(_product(W_K.T, _product(wide.T, wide), W_Q))
@@ -83,6 +97,14 @@ def composition_score(
         W_O: Output of the earlier head.
         read: What the later head reads with.
         rest: The rest of its product.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> e1, e2 = jnp.eye(2)[:, :1], jnp.eye(2)[:, 1:]
+        >>> float(composition_score(e1, e2.T, e2, e1.T))  # writes what the other reads
+        1.0
+        >>> float(composition_score(e1, e2.T, e1, e1.T))
+        0.0
     """
     # Triangular factors have the norms of the long ones.
     start = jnp.linalg.qr(at_least_float32(W_V), mode="r")
@@ -95,6 +117,8 @@ def composition_score(
 
 def _sign_of_eigenvalues(x: Array) -> Array:
     wide = at_least_float32(x)
+    # What a decomposition makes of NaN differs between platforms: it never sees one,
+    # and the trace below brings it back.
     some = jnp.isfinite(wide).all()
     eigenvalues = jnp.linalg.eigvals(jnp.where(some, wide, 0))
     # Their sum is the trace, which is real.

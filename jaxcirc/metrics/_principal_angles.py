@@ -43,6 +43,14 @@ def principal_angles(
     Raises:
         ValueError: fewer than four examples, other numbers of them, or a rank that is
             too large.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([[1.0], [-1.0], [1.0], [-1.0]])
+        >>> y = jnp.array([[1.0], [1.0], [-1.0], [-1.0]])
+        >>> angle = principal_angles(x, x + y, rank=1)
+        >>> round(float(jnp.rad2deg(angle)[0]), 2)
+        45.0
     """
     check_examples("principal_angles", x)
     check_pair("principal_angles", x, y)
@@ -75,6 +83,13 @@ def subspace_overlap(
 
     Raises:
         ValueError: fewer than four examples, or other numbers of them.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([[1.0], [-1.0], [1.0], [-1.0]])
+        >>> y = jnp.array([[1.0], [1.0], [-1.0], [-1.0]])
+        >>> round(float(subspace_overlap(x, x + y).value), 4)  # cos² 45°
+        0.5
     """
     return _overlap(x, y)
 
@@ -85,10 +100,12 @@ def _prepare(x: Array) -> Directions:
 
 
 def _cosines(a: Directions, b: Directions, rank: int) -> Array:
+    # A direction of rounding has a direction by chance; zeroed, it is at right angles.
     left, right = (
         (d.basis * d.kept.astype(d.basis.dtype)[None, :])[:, :rank] for d in (a, b)
     )
     product = jnp.matmul(left.T, right, precision=HIGHEST)
+    # Rounding takes cosines above 1, where there is no angle.
     return jnp.clip(jnp.linalg.svd(product, compute_uv=False), 0, 1)
 
 

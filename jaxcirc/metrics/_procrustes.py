@@ -42,6 +42,13 @@ def procrustes(
 
     Raises:
         ValueError: fewer than four examples, or other numbers of them.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([[1.0], [-1.0], [1.0], [-1.0]])
+        >>> y = jnp.array([[1.0], [1.0], [-1.0], [-1.0]])
+        >>> float(procrustes(x, y).value)  # nothing in common
+        2.0
     """
     return _procrustes(x, y)
 
@@ -60,6 +67,7 @@ def _compare(a: _Unit, b: _Unit) -> Similarity:
 
 def _distance(x: Array, y: Array) -> Array:
     product = jnp.matmul(x.T, y, precision=HIGHEST)
+    # What a decomposition makes of NaN differs between platforms: it never sees one.
     some = jnp.isfinite(product).all()
     s = jnp.linalg.svd(jnp.where(some, product, 0), compute_uv=False)
     return jnp.where(some, jnp.maximum(2 - 2 * s.sum(), 0), jnp.nan)
@@ -92,4 +100,5 @@ SPEC = MetricSpec(
     data=("activations", "gradients"),
     prepare=_prepare,
     compare=_compare,
+    at_zero=float("nan"),
 )

@@ -27,6 +27,7 @@ def proportional_effective_rank(x: Float[Array, "row column"]) -> Float[Array, "
 
 
 def _of_spectrum(s: Array) -> Array:
+    # The other row's own function, so that one decomposition serves both.
     whole = _effective_rank.SPEC.of_spectrum
     assert whole is not None
     return whole(s) / len(s)

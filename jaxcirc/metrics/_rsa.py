@@ -36,6 +36,12 @@ def rsa(
 
     Raises:
         ValueError: fewer than four examples, or other numbers of them.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x = jnp.array([[0.0], [1.0], [3.0], [7.0]])
+        >>> round(float(rsa(x, 5 - 2 * x).value), 4)
+        1.0
     """
     return _rsa(x, y)
 
@@ -45,6 +51,7 @@ def _prepare(x: Array) -> Float[Array, " pair"]:
     check_examples("rsa", x)
     centred = centre(x)
     squares = jnp.square(centred).sum(axis=1)
+    # |a|² + |b|² - 2 a·b: differences of all pairs would take the features' memory too.
     gram = jnp.matmul(centred, centred.T, precision=HIGHEST)
     distance = squares[:, None] + squares[None, :] - 2 * gram
     upper = np.triu_indices(x.shape[0], 1)
@@ -80,4 +87,6 @@ SPEC = MetricSpec(
     data=("activations", "gradients"),
     prepare=_prepare,
     compare=_compare,
+    at_zero=float("nan"),
+    smooth=False,
 )

@@ -56,10 +56,10 @@ class MetricSpec(NamedTuple):
         fn: The metric: of one array (`array`), of one matrix (`spectrum`), of an array
             and itself at another time (`change`), or of two matrices whose rows are the
             same examples (`similarity`, which returns a `Similarity`).
-        kind: Which of these.
+        kind: Which of these it is.
         bounds: Smallest and largest value; None where sizes decide.
-        units: Of the value; empty where it has none.
-        paper: Where it is from.
+        units: Units of the value; empty where it has none.
+        paper: The reference.
         invariant_to: What leaves it unchanged.
         known: Values that theory gives.
         data: What it may be taken of.
@@ -67,6 +67,10 @@ class MetricSpec(NamedTuple):
             one decomposition serves all.
         prepare: For `similarity`: what is computed of each matrix once.
         compare: For `similarity`: two of those -> `Similarity`.
+        at_zero: Value of arrays that are all zero; NaN where there is none to give.
+        counts: Whether it counts entries or directions, so that it is piecewise
+            constant and an entry that is not a number may be one that it leaves out.
+        smooth: Whether it has a gradient that says anything; never where it counts.
     """
 
     name: str
@@ -82,3 +86,6 @@ class MetricSpec(NamedTuple):
     of_spectrum: Callable[[Array], Array] | None = None
     prepare: Callable[[Array], Any] | None = None
     compare: Callable[[Any, Any], Similarity] | None = None
+    at_zero: float = 0.0
+    counts: bool = False
+    smooth: bool = True

@@ -27,6 +27,7 @@ def stable_rank(x: Float[Array, "row column"]) -> Float[Array, ""]:
 
 
 def _of_spectrum(s: Array) -> Array:
+    # Divided first: squares of tiny or huge values would leave float32's range.
     return jnp.square(s / unit_scale(s)).sum()
 
 

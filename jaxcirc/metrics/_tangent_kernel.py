@@ -43,6 +43,7 @@ def empirical_ntk(
         moved = jax.jvp(lambda p: fn(p, inputs), (params,), (gradient,))[1]
         return at_least_float32(moved).reshape(n, outputs)[:, place % outputs]
 
+    # One after the other: all gradients at once would be as many copies of the model.
     columns = jax.lax.map(column, jnp.arange(flat.size))
     return columns.reshape(n, outputs, n).sum(axis=1).T
 
@@ -68,6 +69,7 @@ def kernel_velocity(
     """
     a, b = (_scaled(kernel) for kernel in (new, old))
     lengths = jnp.sqrt(jnp.square(a).sum() * jnp.square(b).sum())
+    # Rounding puts a kernel beside itself slightly below 0.
     return jnp.maximum(1 - (a * b).sum() / lengths, 0)
 
 
@@ -81,7 +83,7 @@ def kernel_alignment(
     2001). NaN if either is zero.
 
     Args:
-        kernel: Of some examples.
+        kernel: Kernel of some examples.
         targets: One number for each of them, such as what is still wrong.
 
     Example:
@@ -95,5 +97,6 @@ def kernel_alignment(
 
 
 def _scaled(x: Array) -> Array:
+    # Squares of a kernel are fourth powers of gradients, which leave float32's range.
     wide = at_least_float32(x)
     return wide / unit_scale(wide)

@@ -18,7 +18,12 @@ from ._tape import Tape
 
 
 class Attention(eqx.Module):
-    """Weights map input axes to output axes, so each is one flattened product."""
+    """Attention of all heads of a layer, with what its queries, keys and values need.
+
+    Weights map input axes to output axes (`W_Q`: d_model -> head, d_head), so that each
+    is one flattened product. `q_norm` and `k_norm` normalise queries and keys where the
+    config says so.
+    """
 
     W_Q: Float[Array, "d_model head d_head"]
     W_K: Float[Array, "d_model kv_head d_head"]

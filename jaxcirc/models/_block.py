@@ -62,6 +62,7 @@ class Block(eqx.Module):
         attn_out = tape("attn.out", self._written(attn_out, "ln1_post", tape))
         if self.mlp is None:
             return tape("resid_post", self._added(x, attn_out, "ln1_post", tape))
+        # Side by side, the MLP reads what attention reads, and both are added at once.
         mid = x
         if not self.parallel:
             mid = tape("resid_mid", self._added(x, attn_out, "ln1_post", tape))
@@ -71,6 +72,7 @@ class Block(eqx.Module):
         mlp_out = self.mlp(mlp_in, tape)
         mlp_out = tape("mlp.out", self._written(mlp_out, "ln2_post", tape))
         if self.parallel:
+            # `stream` norms are refused with it, so the sum stays as it is.
             return tape("resid_post", mid + attn_out + mlp_out)
         return tape("resid_post", self._added(mid, mlp_out, "ln2_post", tape))
 

@@ -23,9 +23,9 @@ def capture(
     """Logits and the activations at `sites`; the logits do not depend on `sites`.
 
     Reading a site does not change the arithmetic, except that `attn.result` takes
-    another order of operations. Once compiled,
-    logits with and without capture may still differ by rounding, since XLA fuses
-    operations around what it must keep.
+    another order of operations. Once compiled, logits with and without capture may
+    still differ by rounding, since XLA fuses operations around what it must keep. What
+    is captured is held for all layers at once: `sites` tells shapes beforehand.
 
     Args:
         model: The model.
@@ -56,6 +56,7 @@ def capture(
     """
     tokens = checked_tokens(tokens, model.config.d_vocab, who="capture")
     table = site_table(model, tokens.shape, edits)
+    # Every name is looked up before anything is traced, where a typo would be dear.
     resolved = {name: resolve_site(name, table) for name in sites}
     want = tuple(dict.fromkeys(own for own, _ in resolved.values()))
     checked = checked_edits(model.config, table, edits, want)

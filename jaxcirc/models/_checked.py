@@ -21,7 +21,7 @@ def checked_edits(
     """The interventions under their own site names, each known to fit.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         table: Its sites, and those inside the interventions.
         edits: What was asked for.
         want: Own names of the sites that are to be recorded.
@@ -31,6 +31,7 @@ def checked_edits(
             cannot be combined.
     """
     checked = tuple(_resolved(edit, table, config.n_layers) for edit in edits)
+    # By their own names now, so that an edit looks its site up in the table.
     for edit in checked:
         edit.check(config, table)
     changed = {site for edit in checked for site in edit.sites}

@@ -58,7 +58,7 @@ def layer_constants(
     Between them they hold every field that the config uses exactly once.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         n_pos: Positions of the sequences that it is run on.
     """
     c = config
@@ -68,6 +68,7 @@ def layer_constants(
         varying = varying._replace(scale=jnp.asarray(c.sizes.attention_scale / depth))
     else:
         shared = shared._replace(scale=c.sizes.attention_scale)
+    # A window of None among others must be a number too: all layers share one program.
     if isinstance(c.window, tuple):
         reach = [FULL_WINDOW if r is None else r for r in c.window]
         varying = varying._replace(window=jnp.asarray(np.array(reach, np.int32)))
@@ -87,6 +88,8 @@ def _rotary_tables(config: TransformerConfig, n_pos: int) -> tuple[Array, Array]
 
     In float32: bfloat16 positions collide beyond 256.
     """
+    # Powers in float64 on the host, and only then rounded: the position multiplies
+    # whatever error a frequency has.
     frequency = jnp.asarray(_frequencies(config).astype(np.float32))
     positions = jnp.arange(n_pos, dtype=jnp.float32)
     angle = frequency[..., None, :] * jnp.expand_dims(

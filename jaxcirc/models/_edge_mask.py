@@ -18,7 +18,7 @@ from ._written import Written
 
 
 class Missing(NamedTuple):
-    """What an `EdgeMask` remembers.
+    """What an `EdgeMask` remembers from site to site and from layer to layer.
 
     Args:
         writes: Put in place minus written, for each writer so far; zeros for others.
@@ -90,12 +90,14 @@ class EdgeMask(AbstractIntervention):
                 f"EdgeMask: `keep` has shape {keep.shape}; the model has "
                 f"{len(table.writer)} edges, see `jaxcirc.models.edges`."
             )
+        # As shares that are cut: 0 for pairs that are no edges, which add nothing.
         cut = table.matrix(1 - keep)
         by_layer = cut[:, :-1].reshape(cut.shape[0], c.n_layers, -1)
         self.embed, self.heads = instead.embed, instead.heads
         self.mlps = instead.mlps
         self.cut = jnp.moveaxis(by_layer, 1, 0)
         self.cut_logits = cut[:, -1]
+        # Scanned like the mask, so that a layer knows where its writers' places begin.
         self.depth = jnp.arange(c.n_layers)
         self.post = model.blocks.ln1_post
         self.n_heads = c.n_heads
@@ -118,7 +120,7 @@ class EdgeMask(AbstractIntervention):
         """Refuse what was written for another model or other shapes of tokens.
 
         Args:
-            config: Of the model.
+            config: The model's config.
             table: Its sites.
 
         Raises:
@@ -136,10 +138,10 @@ class EdgeMask(AbstractIntervention):
                 )
 
     def init(self, config: TransformerConfig, tokens: Int[Array, "..."]) -> Missing:
-        """Nothing is missing yet.
+        """A memory in which nothing is missing yet.
 
         Args:
-            config: Of the model.
+            config: The model's config.
             tokens: What it reads.
         """
         c, dtype = config, self.embed.dtype
@@ -168,6 +170,7 @@ class EdgeMask(AbstractIntervention):
 
     def _noted(self, site: str, x: Array, memory: Missing) -> Missing:
         """The memory after a writer has written."""
+        # Writers in order of computation, the embedding before all layers.
         first = 1 + self.depth * self.per_layer
         if site == "embed":
             return _put(memory, 0, (self.embed - x)[None])

@@ -31,15 +31,16 @@ class AbstractEdit(AbstractIntervention):
     with them.
 
     Attributes:
-        site: Where. A TransformerLens name with a layer (`blocks.0.attn.hook_z`) takes
-            arrays without a `layer` axis and leaves the other layers as they are.
+        site: Name of the place. A TransformerLens name with a layer
+            (`blocks.0.attn.hook_z`) takes arrays without a `layer` axis and leaves the
+            other layers as they are.
     """
 
     site: eqx.AbstractVar[str]
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """The site alone."""
+        """The one site that it changes."""
         return (self.site,)
 
     @property
@@ -66,14 +67,14 @@ class AbstractEdit(AbstractIntervention):
         Args:
             site: The site's own name.
             layer: Where the change is made.
-            n_layers: Of the model; in the other layers the edit changes nothing.
+            n_layers: Layers of the model; in the others the edit changes nothing.
         """
 
     def check(self, config: TransformerConfig, table: Mapping[str, Any]) -> None:
         """Refuse arrays that do not broadcast to the site.
 
         Args:
-            config: Of the model.
+            config: The model's config.
             table: Its sites; see `jaxcirc.models.sites`.
 
         Raises:
@@ -100,8 +101,21 @@ class Add(AbstractEdit):
     methods need.
 
     Args:
-        site: Where.
-        delta: What to add.
+        site: Name of the place.
+        delta: What to add, in the units of the activation.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.models import Add
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> tokens, one = jnp.array([0, 1, 2]), Add("logits", jnp.ones(()))
+        >>> moved = model(tokens, edits=(one,)) - model(tokens)
+        >>> round(float(moved.mean()), 4)
+        1.0
     """
 
     site: str = eqx.field(static=True)
@@ -109,6 +123,7 @@ class Add(AbstractEdit):
 
     def edited(self, x: Array) -> Array:
         """`x + delta`."""
+        # Cast, or half precision would be widened from here on by a float32 edit.
         return x + jnp.broadcast_to(self.delta, x.shape).astype(x.dtype)
 
     def at_layer(self, site: str, layer: int, n_layers: int) -> "Add":
@@ -119,10 +134,12 @@ class Add(AbstractEdit):
 class Scale(AbstractEdit):
     """Multiply the activation by `factor`: x · factor.
 
-    A factor of 0 ablates, 1 changes nothing.
+    A factor of 0 ablates, 1 changes nothing; a factor for each head, as an array
+    [layer, head, 1] at `attn.z`, ablates heads, and the gradient at ones says how much
+    the output depends on each.
 
     Args:
-        site: Where.
+        site: Name of the place.
         factor: What to multiply by.
     """
 
@@ -145,9 +162,9 @@ class Replace(AbstractEdit):
     is mean ablation.
 
     Args:
-        site: Where.
-        value: What to put.
-        where: At which entries.
+        site: Name of the place.
+        value: What to put there; it is given where `where` is false too, and not read.
+        where: The entries that are replaced.
     """
 
     site: str = eqx.field(static=True)
@@ -177,6 +194,7 @@ def _broadcasts(
         if shape[:1] != target[:1]:
             return False
         shape, target = shape[1:], target[1:]
+    # It must become the site's shape, not a larger one that both broadcast to.
     try:
         return np.broadcast_shapes(shape, target) == target
     except ValueError:

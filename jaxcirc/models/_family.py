@@ -80,6 +80,7 @@ class Family:
         if isinstance(rotary := options.get("rotary_llama3"), Mapping):
             options |= {"rotary_llama3": _rotary(self.name, rotary)}
         values = {**self.defaults, **self.parts, **options}
+        # Rules see a config without them, so that they may depend on any option.
         config = TransformerConfig(d_vocab=d_vocab, n_ctx=n_ctx, **values)
         own = {name: rule(config) for name, rule in self.rules.items()}
         return dataclasses.replace(config, **own)

@@ -22,22 +22,43 @@ def generate(
     temperature: float = 0.0,
     key: Key[Array, ""] | None = None,
 ) -> Int[Array, "*batch pos_and_new"]:
-    """The prompt and `n_new` tokens after it.
+    """The prompt and `n_new` tokens after it, each drawn from what went before.
 
     Each token is one pass over one position: keys and values of the others are kept.
-    The whole loop is one compiled program for any text of the same length.
+    The whole loop is one compiled program for any text of the same length. A draw
+    depends on the key and on its position alone, so a longer text begins as a shorter
+    one does.
 
     Args:
-        model: Causal.
+        model: A causal model.
         prompt: Ids in [0, d_vocab), at least one position.
         n_new: Tokens to add.
         temperature: Logits are divided by it before a draw; 0 takes the likeliest.
         key: For the draws, if there are any.
 
+    Returns:
+        Ids, the prompt's among them.
+
     Raises:
         ValueError: the model is not causal, answers with other tokens than it reads, is
             too short for the text, a temperature comes without key, or the prompt is no
             array of ids in [0, d_vocab).
+
+    Example:
+        >>> import equinox as eqx, jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> three = jnp.zeros((4, 5)).at[:, 3].set(1)
+        >>> says_3 = eqx.tree_at(  # after a norm that always gives ones
+        ...     lambda m: (m.W_U, m.ln_final.weight, m.ln_final.bias),
+        ...     model,
+        ...     (three, jnp.zeros(4), jnp.ones(4)),
+        ... )
+        >>> generate(says_3, jnp.array([0, 1]), 3).tolist()
+        [0, 1, 3, 3, 3]
     """
     c = model.config
     prompt = checked_tokens(prompt, c.d_vocab, who="generate")
@@ -75,11 +96,13 @@ def _generate(
     c, n_prompt = model.config, prompt.shape[-1]
     total = n_prompt + n_new
     shape = (c.n_layers, *prompt.shape[:-1], total, c.sizes.n_kv_heads, c.sizes.d_head)
+    # All rooms at once: arrays that grew would be another program for each token.
     empty = jnp.zeros(shape, model.W_E.dtype)
 
     def pick(logits: Array, place: Array) -> Array:
         if temperature == 0:
             return logits.argmax(axis=-1).astype(prompt.dtype)
+        # By place, not by a chain of splits: how much is asked for changes no draw.
         drawn = jr.categorical(jr.fold_in(key, place), logits / temperature)
         return drawn.astype(prompt.dtype)
 

@@ -50,7 +50,7 @@ class AbstractIntervention(eqx.Module):
         """The memory before anything was seen; None, which has no arrays, by default.
 
         Args:
-            config: Of the model that is about to run.
+            config: Config of the model that is about to run.
             tokens: What it is about to read, whose shape gives the batch axes.
 
         Returns:
@@ -87,7 +87,7 @@ class AbstractIntervention(eqx.Module):
         """Refuse arrays that do not fit the model, before anything is traced.
 
         Args:
-            config: Of the model.
+            config: The model's config.
             table: Its sites, with their axes and shapes; see `jaxcirc.models.sites`.
 
         Raises:
@@ -113,6 +113,7 @@ def by_layer(intervention: Self) -> tuple[Self, Self]:
     Args:
         intervention: What to take apart.
     """
+    # Told by the field that a leaf lies in, however deep: `post` may be a whole norm.
     own = intervention.layered
     flags = jtu.tree_map_with_path(lambda path, _: path[0].name in own, intervention)
     return eqx.partition(intervention, flags)

@@ -12,11 +12,26 @@ def head_masks(model: Transformer) -> dict[str, PyTree]:
     """A mask for every attention head, by its name, such as `L0H1`.
 
     A head is its slices of W_Q, W_K, W_V, W_O and of their biases, with the key head
-    that its query head reads; the output bias belongs to no head. Every array is
-    boolean and broadcasts to its weight.
+    that its query head reads; the output bias belongs to no head. With grouped heads a
+    key head is in the masks of several, so masks overlap. Every array is boolean and
+    broadcasts to its weight. `llc.sweep` takes them as `masks`.
 
     Args:
-        model: Whose heads.
+        model: The model whose heads are masked.
+
+    Returns:
+        Name -> booleans in the structure of the weights, layer by layer.
+
+    Example:
+        >>> import jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> masks = head_masks(model)
+        >>> list(masks), masks["L0H1"].blocks.attn.W_Q.ravel().tolist()
+        (['L0H0', 'L0H1'], [False, True])
     """
     c = model.config
     return {
@@ -37,6 +52,7 @@ def _head_mask(model: Transformer, layer: int, head: int) -> PyTree:
     def leaf(path, x):
         names = [getattr(entry, "name", None) for entry in path]
         if names[:2] != ["blocks", "attn"] or names[-1] not in axes:
+            # One entry that broadcasts: a whole mask per head would be a whole model.
             return jnp.zeros((1,) * x.ndim, bool)
         axis, place = axes[names[-1]]
         shape = [1] * x.ndim

@@ -32,6 +32,7 @@ class MLP(eqx.Module):
 
     def __init__(self, config: TransformerConfig, *, key: Key[Array, ""]):
         c, s = config, config.sizes
+        # Three keys with or without a gate: a gate changes no other weight's draw.
         in_key, gate_key, out_key = jr.split(key, 3)
         self.W_in = s.init_std * normal(in_key, (c.d_model, s.d_mlp))
         self.W_out = s.init_std * normal(out_key, (s.d_mlp, c.d_model))

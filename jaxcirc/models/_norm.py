@@ -28,6 +28,7 @@ class Norm(eqx.Module):
 
     def __init__(self, kind: Kind, size: int, eps: float):
         self.kind, self.eps = kind, eps
+        # Either way the norm begins by multiplying with 1.
         start = jnp.zeros if kind == "rms_plus_one" else jnp.ones
         self.weight = None if kind == "layer_nonparametric" else start(size)
         self.bias = jnp.zeros(size) if kind == "layer" else None
@@ -38,7 +39,7 @@ class Norm(eqx.Module):
         tape: Tape | None = None,
         name: str = "",
     ) -> Float[Array, "*batch d_model"]:
-        """Normalised `x`.
+        """`x` normalised, times the weight and plus the bias where there are any.
 
         Args:
             x: Vectors in the last axis.
@@ -51,6 +52,7 @@ class Norm(eqx.Module):
         if self.kind.startswith("layer"):
             wide = wide - wide.mean(axis=-1, keepdims=True)
         mean_square = jnp.square(wide).mean(axis=-1, keepdims=True)
+        # A place of its own: with the divisor held, the rest is linear in the input.
         scale = tape(f"{name}.scale", jnp.sqrt(mean_square + self.eps))
         y = wide / scale
         if self.weight is None:

@@ -17,10 +17,29 @@ def rotary_turn(
     """Queries of every head, turned as by a key that lies `offset` positions back.
 
     q_i turned by i times k_j turned by j depends on i - j alone, so it is enough to
-    turn the queries. Models without rotary positions get `x` back.
+    turn the queries (Su et al. 2021). Lengths stay as they are. Models without rotary
+    positions get `x` back; with a fraction of each head rotated, the rest stays.
+
+    Args:
+        config: The model's config, which says what turns together, and how fast.
+        x: Weights of queries, whose last axis is turned.
+        offset: Positions from key to query, at least 0.
+
+    Returns:
+        The turned weights; `x` itself, to rounding, at an offset of 0.
 
     Raises:
         ValueError: a negative offset: no causal query sees its key's future.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxcirc.models import TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=8, n_layers=1, d_model=2, n_heads=1, positions="rotary"
+        ... )
+        >>> turned = rotary_turn(config, jnp.eye(2)[None, None], 1)  # by one radian
+        >>> [round(x, 4) for x in turned[0, 0, 0].tolist()]  # cos 1, sin 1
+        [0.5403, 0.8415]
     """
     if offset < 0:
         raise ValueError(f"rotary_turn: `offset` must be at least 0; got {offset}.")

@@ -75,6 +75,7 @@ def sites(
     config = model if isinstance(model, TransformerConfig) else model.config
     dtype = "float32" if isinstance(model, TransformerConfig) else model.W_E.dtype.name
     shape = tokens_shape or (config.n_ctx,)
+    # A copy: the cached table is shared by all models of the config.
     table = dict(_site_table(config, shape, dtype))
     for edit in edits:
         _check_names(edit)
@@ -88,7 +89,7 @@ def axis_sizes(config: TransformerConfig, n_pos: int) -> dict[str, int]:
     """The size of every axis that a site can have, by the axis's name.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         n_pos: Length of the sequences.
     """
     c = config
@@ -133,6 +134,7 @@ def _site_info(
     sizes_of = lambda axes: tuple(sizes[axis] for axis in axes)
     shape = (*sizes_of(layer), *batch, *sizes_of(row.axes))
     kind = jnp.dtype(dtype)
+    # Scores and divisors are computed in float32 however narrow the weights are.
     if row.wide and kind.itemsize < 4:
         kind = jnp.dtype("float32")
     axes = (*layer, *("batch",) * len(batch), *row.axes)

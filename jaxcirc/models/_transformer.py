@@ -35,7 +35,13 @@ class Transformer(eqx.Module):
     """A decoder (or encoder) whose blocks are one stacked pytree.
 
     Every array in `blocks` has a leading `layer` axis. Tokens may have any leading
-    batch axes; `jax.vmap` is for axes along which weights or edits differ.
+    batch axes; `jax.vmap` is for axes along which weights or edits differ. Fresh
+    weights are normal with the config's `init_std`, biases 0, norms neutral; each
+    weight is drawn from a key of its own, so that another part changes no draw.
+
+    Args:
+        config: Shape and parts.
+        key: Random key of the initial weights.
 
     Example:
         >>> import jax.random as jr
@@ -211,9 +217,25 @@ def unembed(
 ) -> Float[Array, "*batch d_vocab_out"]:
     """The logits that a residual stream stands for: final norm, then unembedding.
 
+    They have the bias and the soft cap that the model's own logits have. A tied model
+    is unembedded by its transposed embedding.
+
     Args:
         model: Whose norm and unembedding.
         x: The stream after the last layer, or after any other for a logit lens.
+
+    Returns:
+        One logit for each output; of the last layer's stream, the model's own.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> unembed(model, jnp.zeros((3, 4))).tolist()[0]  # nothing says nothing
+        [0.0, 0.0, 0.0, 0.0, 0.0]
     """
     return _unembed(model, x, Tape())
 

@@ -14,9 +14,9 @@ class Written(eqx.Module):
     Together with biases, which are the same for all tokens, they add up to it.
 
     Args:
-        embed: Of token embeddings.
-        heads: Of each head, through the norm behind attention where there is one.
-        mlps: Of each MLP; None without.
+        embed: What token embeddings write.
+        heads: What each head writes, through the norm behind attention if there is one.
+        mlps: What each MLP writes; None without.
     """
 
     embed: Float[Array, "*batch pos d_model"]
@@ -55,6 +55,7 @@ def written(model: Transformer, tokens: Integer[Array, "*batch pos"]) -> Written
     _, acts = capture(model, tokens, sites)
     heads = acts["attn.result"]
     if post is not None:
+        # Behind the norm a head has its share: the divisor is that of the heads' sum.
         held = lambda norm, x, scale: norm.held(x, scale[..., None, :])
         heads = jax.vmap(held)(post, heads, acts["ln1_post.scale"])
     return Written(acts["embed"], heads, acts.get("mlp.out"))

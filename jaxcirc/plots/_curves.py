@@ -22,7 +22,7 @@ from ._style import (
 MOST_DECADES = 6
 
 
-# So few checkpoints are marked one by one.
+# Up to this number of checkpoints, each is marked.
 FEW = 4
 
 
@@ -30,12 +30,13 @@ class Curve(NamedTuple):
     """One quantity over training.
 
     Args:
-        name: In the legend; empty for the only curve of a panel.
-        steps: Where it was measured.
-        values: One row per seed.
-        colour: Number of its colour.
-        dashed: Draw it dashed, to tell it from its pair without colour.
-        faint: Draw it in the background.
+        name: The name in the legend; empty for the only curve of a panel.
+        steps: Training steps at which it was measured, ascending.
+        values: One row per seed, in the units that the panel's title says. NaN leaves a
+            gap.
+        colour: Number of its colour, counted around the seven that there are.
+        dashed: Whether to draw it dashed, to tell it from its pair without colour.
+        faint: Whether to draw it in the background, without legend and pointer.
         errors: Half the length of an error bar at every value.
         notes: A word for every value; points with a word stand out.
         shade: Place on a ramp from 0 to 1, instead of a colour of its own: for layers.
@@ -56,10 +57,11 @@ class CurvePanel(NamedTuple):
     """Curves that share a vertical axis.
 
     Args:
-        title: Of the axis, with units, in plotly's markup.
+        title: Title of the axis, with units, in plotly's markup.
         curves: What to draw.
-        chance: Level of a model that knows nothing, if there is one.
-        log: Logarithmic vertical axis, where values span a decade or more.
+        chance: Level of a model that knows nothing; None where there is no such level.
+        log: Whether to use a logarithmic axis, which is done where positive values span
+            a decade or more.
     """
 
     title: str
@@ -69,9 +71,29 @@ class CurvePanel(NamedTuple):
 
 
 def developmental_curves(panels: Sequence[CurvePanel]) -> go.Figure:
-    """Panels above one logarithmic step axis; the pointer reads all of them at once.
+    """Quantities over training, in panels above one logarithmic step axis.
 
-    Several seeds are drawn as thin lines with their mean.
+    Step 0 has a place at the left end, and the pointer reads all panels at once.
+    Several seeds are drawn as thin lines with their mean, or one by one with error bars
+    where a curve has errors or notes. A name and colour that several panels share is
+    one entry of the legend.
+
+    Args:
+        panels: From top to bottom; each is 190 pixels high.
+
+    Returns:
+        A figure, to be shown or written by plotly.
+
+    Example:
+        Two seeds make two thin lines and their mean, which comes first.
+
+        >>> import numpy as np
+        >>> from jaxcirc.plots import Curve, CurvePanel, developmental_curves
+        >>> steps, losses = np.array([0, 10]), np.array([[3.0, 1.0], [5.0, 2.0]])
+        >>> curve = Curve("loss", steps, losses, colour=0)
+        >>> figure = developmental_curves([CurvePanel("loss (nats)", [curve])])
+        >>> len(figure.data), figure.data[0].y.tolist()
+        (3, [4.0, 1.5])
     """
     figure = go.Figure()
     rows, gap = max(len(panels), 1), 0.12 / max(len(panels), 1)
@@ -133,6 +155,7 @@ def _decades(panel: CurvePanel) -> float:
 
 
 def _draw_chance(figure: go.Figure, chance: float, axis: str, *, log: bool) -> None:
+    """Draw the level of chance across a panel, with its name at the right end."""
     line = {"color": FAINT, "dash": "dot", "width": 1}
     figure.add_shape(
         type="line",
@@ -159,6 +182,7 @@ def _draw_chance(figure: go.Figure, chance: float, axis: str, *, log: bool) -> N
 
 
 def _traces(curve: Curve, title: str) -> list[go.Scatter]:
+    """The mean over seeds, and thin lines for the seeds if there are several."""
     colour = FAINT if curve.faint else COLOURS[curve.colour % len(COLOURS)]
     if curve.shade is not None:
         colour = ramp(curve.shade)
@@ -169,7 +193,7 @@ def _traces(curve: Curve, title: str) -> list[go.Scatter]:
         "x": x,
         "y": values.mean(axis=0),
         "name": plain(curve.name),
-        # Of a single value, a line shows nothing.
+        # A line through a single value would show nothing.
         "mode": "lines+markers" if len(x) <= FEW else "lines",
         "legendgroup": curve.name,
         # One box lists all panels, so each number says what it is of.
@@ -190,7 +214,7 @@ def _traces(curve: Curve, title: str) -> list[go.Scatter]:
 
 
 def _with_error_bars(curve: Curve, thick: dict, colour: str) -> list[go.Scatter]:
-    """A line for each seed; what has a note is an open mark, without a line through."""
+    """A line for each seed; a value with a note is an open mark."""
     traces = []
     for i, row in enumerate(np.asarray(curve.values, float)):
         notes = [""] * len(row) if curve.notes is None else list(curve.notes[i])

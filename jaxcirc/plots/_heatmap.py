@@ -23,7 +23,28 @@ def step_heatmap(
     """One row per head or layer, one column per checkpoint, and a choice of quantity.
 
     Columns are equally wide, so that early checkpoints can be seen. What has both signs
-    is drawn around zero.
+    is drawn in red and blue around zero, anything else from zero on. Numbers are
+    rounded to four decimals, and NaN is left blank.
+
+    Args:
+        values: Quantities by name, in the order of the choice; the first is shown. Up
+            to five are buttons, more are a menu.
+        rows: A label for each row, the first on top.
+        steps: Training steps of the columns.
+        units: Units of each quantity, beside its colours.
+        title: What rows are.
+
+    Returns:
+        A figure with one trace per quantity.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxcirc.plots import step_heatmap
+        >>> scores = {"induction": np.array([[0.1, 0.9], [0.2, 0.3]])}
+        >>> rows, units = ["layer 0, head 0", "layer 0, head 1"], {"induction": ""}
+        >>> figure = step_heatmap(scores, rows, [0, 1000], units)
+        >>> figure.data[0].x, figure.data[0].zmax
+        (('0', '1,000'), 0.9)
     """
     columns = [f"{step:,}" for step in steps]
     figure = go.Figure()
@@ -51,7 +72,30 @@ def square_matrix(
     columns: str,
     units: str = "",
 ) -> go.Figure:
-    """Matrices over one set of labels on both sides, and a choice between them."""
+    """Matrices over one set of labels on both sides, and a choice between them.
+
+    For instance the similarity of every checkpoint with every other. Cells are square,
+    what has both signs is drawn around zero, and NaN is left blank.
+
+    Args:
+        values: Matrices by name, in the order of the choice; the first is shown.
+        labels: A label for each row and column, the first on top and at the left.
+        rows: What rows are.
+        columns: What columns are.
+        units: Units of the numbers, beside the colours.
+
+    Returns:
+        A figure with one trace per matrix.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxcirc.plots import square_matrix
+        >>> figure = square_matrix(
+        ...     {"cka": np.eye(2)}, ["0", "100"], rows="step", columns="reference step"
+        ... )
+        >>> figure.data[0].z.tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
     figure = go.Figure()
     for i, (name, z) in enumerate(values.items()):
         trace = _heatmap(z, labels, labels, units, name)
@@ -77,6 +121,7 @@ def square_matrix(
 def _heatmap(
     z: np.ndarray, x: Sequence[str], y: Sequence[str], units: str, name: str
 ) -> go.Heatmap:
+    """One matrix, coloured around zero if it has both signs, else from zero on."""
     z = np.round(np.asarray(z, float), 4)
     finite = z[np.isfinite(z)]
     signed = bool(finite.size) and finite.min() < -0.02 * np.abs(finite).max()
@@ -96,6 +141,7 @@ def _heatmap(
 
 
 def _choose(figure: go.Figure, names: list[str]) -> None:
+    """Add a choice of the trace that is seen, if there are several."""
     if len(names) < 2:
         return
     buttons = [

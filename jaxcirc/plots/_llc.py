@@ -11,7 +11,26 @@ from ._style import COLOURS, FAINT, GRID, finish, plain
 
 
 def chain_traces(trace: Float[np.ndarray, "chain draw"], mean: float) -> go.Figure:
-    """What every chain drew, and the mean over all."""
+    """What every chain of a sampler drew, and the mean over all.
+
+    Chains that have converged lie over each other and do not drift. Values are n_beta
+    (L(w) - L(w*)), whose mean is the local learning coefficient (Lau et al. 2023), so
+    the dashed line is the estimate.
+
+    Args:
+        trace: A row per chain, in order of draws.
+        mean: Where the dashed line is drawn.
+
+    Returns:
+        A figure with a line per chain, and then the mean.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxcirc.plots import chain_traces
+        >>> figure = chain_traces(np.array([[1.0, 3.0], [2.0, 2.0]]), 2.0)
+        >>> [line.name for line in figure.data], figure.data[-1].y
+        (['chain 0', 'chain 1', 'mean'], (2.0, 2.0))
+    """
     figure = go.Figure()
     for i, row in enumerate(np.asarray(trace, float)):
         figure.add_trace(
@@ -49,10 +68,33 @@ def calibration_grid(
     statuses: Sequence[Sequence[str]],
     inside: Bool[np.ndarray, "step_size n_beta"],
 ) -> go.Figure:
-    """λ̂ over step sizes × n_betas; what belongs to a plateau is outlined.
+    """Estimated coefficients λ̂ over step sizes and n_betas.
 
-    Colours are logarithmic, since where nothing holds still λ̂ spans decades.
+    Cells of a plateau are outlined: there λ̂ does not depend on how it was sampled.
+    Colours are logarithmic, since where nothing holds still λ̂ spans decades. A cell
+    without a positive value has no colour, and one that did not converge says why.
+
+    Args:
+        values: λ̂ of each cell; NaN where there is none.
+        step_sizes: Labels of the rows, from the bottom.
+        n_betas: Labels of the columns.
+        statuses: A word for each cell; `converged` is not written.
+        inside: Which cells belong to a plateau.
+
+    Returns:
+        A figure with a heat map and an outline for each cell inside.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxcirc.plots import calibration_grid
+        >>> figure = calibration_grid(
+        ...     np.array([[10.0, 100.0]]), ["1e-4"], ["30", "100"],
+        ...     statuses=[["converged", "diverged"]], inside=np.array([[True, False]]),
+        ... )
+        >>> figure.data[0].z.tolist(), len(figure.layout.shapes)
+        ([[1.0, 2.0]], 1)
     """
+    # A negative estimate has no logarithm; its cell still says the number.
     shown = np.where(values > 0, values, np.nan)
     text = [
         [_cell(v, s) for v, s in zip(row, status, strict=True)]
@@ -88,8 +130,8 @@ class Estimates(NamedTuple):
     """Coefficients of several things, found in one way.
 
     Args:
-        name: Of the way; in the legend.
-        values: One for each thing; NaN where there is none.
+        name: What the way is called in the legend.
+        values: One coefficient for each thing; NaN where there is none.
         errors: Half the length of an error bar at every value.
         notes: A word for every value; values with a word are open marks.
     """
@@ -103,14 +145,38 @@ class Estimates(NamedTuple):
 def coefficient_rows(
     things: Sequence[str], estimates: Sequence[Estimates], *, log: bool = False
 ) -> go.Figure:
-    """A row for each thing, with what every way of estimating gave."""
+    """A row for each thing, with the coefficient that every way of estimating gave.
+
+    Ways have a colour each and lie a little apart, so that their error bars can be
+    compared. Values with a note are open marks. Reports draw ablated programs so, and
+    programs with published coefficients.
+
+    Args:
+        things: Labels of the rows, from the top.
+        estimates: What each way gave, one value for each thing.
+        log: Whether the axis is logarithmic; values that are not positive are then left
+            out.
+
+    Returns:
+        A figure with a trace per way.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxcirc.plots import Estimates, coefficient_rows
+        >>> values, errors = np.array([2.0, 4.0]), np.array([0.1, 0.5])
+        >>> found = Estimates("sgld", values, errors, ["", ""])
+        >>> coefficient_rows(["sort", "peak"], [found]).data[0].text[1]
+        'peak, sgld: 4 ± 0.5 '
+    """
     figure = go.Figure()
     places = np.arange(len(things))
     apart = 0.22
     for i, found in enumerate(estimates):
         colour = COLOURS[i % len(COLOURS)]
+        # Around the row, so that with one way marks stand on it.
         shift = apart * (i - (len(estimates) - 1) / 2)
         values = np.asarray(found.values, float)
+        # A single chain has no error, and its bar no length.
         errors = np.nan_to_num(np.asarray(found.errors, float))
         text = [
             f"{plain(t)}, {plain(found.name)}: {_estimate(v, e)} {n}"
@@ -160,7 +226,30 @@ def conformance_scatter(
     errors: dict[str, Float[np.ndarray, " case"]],
     cases: Sequence[str],
 ) -> go.Figure:
-    """Found against exact coefficients, on logarithmic axes; the diagonal is right."""
+    """Found against exact coefficients, on logarithmic axes; the diagonal is right.
+
+    Error bars are two standard errors long on each side. The pointer says by how many
+    per cent a value is off. Cases of all sizes are seen alike, since equal distances
+    from the diagonal are equal ratios.
+
+    Args:
+        exact: The coefficient that theory gives for each case; positive.
+        found: Estimates of each case, by the name of the sampler.
+        errors: Their standard errors, by the same names.
+        cases: A label for each case.
+
+    Returns:
+        A figure with the diagonal, and then a trace per sampler.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxcirc.plots import conformance_scatter
+        >>> exact, found = np.array([1.0, 2.0]), {"sgld": np.array([1.1, 2.0])}
+        >>> errors = {"sgld": np.array([0.1, 0.1])}
+        >>> figure = conformance_scatter(exact, found, errors, ["ball", "cusp"])
+        >>> figure.data[1].text
+        ('ball: +10.0%', 'cusp: +0.0%')
+    """
     figure = go.Figure()
     ends = [float(exact.min()) * 0.8, float(exact.max()) * 1.25]
     figure.add_trace(
@@ -192,6 +281,7 @@ def conformance_scatter(
                 },
             )
         )
+    # Left alone, plotly labels 2 and 5 as bare digits between decades.
     ticks = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
     kept = [t for t in ticks if ends[0] <= t <= ends[1]]
     axis = {
@@ -208,10 +298,12 @@ def conformance_scatter(
 
 
 def _estimate(value: float, error: float) -> str:
+    """A value with its error, or that there is none."""
     return f"{value:.4g} ± {error:.2g}" if np.isfinite(value) else "no coefficient"
 
 
 def _cell(value: float, status: str) -> str:
+    """The text of a cell: its value, and its status unless it converged."""
     number = "–" if not np.isfinite(value) else f"{value:.3g}"
     return (
         number if status == "converged" else f"{number}<br>{status.replace('_', ' ')}"

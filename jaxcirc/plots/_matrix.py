@@ -18,7 +18,8 @@ def colour_scale(low: float, high: float) -> dict[str, Any]:
     """Colours for numbers between two ends, the same for every frame of a film.
 
     What has both signs is drawn around zero; else colours begin at zero, so that a map
-    of high values does not look like one of low.
+    of high values does not look like one of low. A least number that is below zero by
+    less than 2% of the largest counts as rounding and not as a sign.
 
     Args:
         low: The least number.
@@ -28,6 +29,7 @@ def colour_scale(low: float, high: float) -> dict[str, Any]:
         `colorscale`, `reversescale`, `zmin` and `zmax` of a plotly heat map.
 
     Example:
+        >>> from jaxcirc.plots import colour_scale
         >>> scale = colour_scale(-0.5, 2.0)
         >>> scale["zmin"], scale["zmax"]
         (-2.0, 2.0)
@@ -57,14 +59,32 @@ def matrix_heatmap(
 ) -> go.Figure:
     """A matrix of numbers, the first row on top.
 
+    Cells are square if there are as many columns as rows. Colours are those of
+    `colour_scale`, so that matrices of a film that are given the same ends can be
+    compared. Of equal labels each gets its place in front, since a category axis would
+    draw only the last.
+
     Args:
-        values: NaN where there is no number.
+        values: Numbers, drawn in single precision; NaN where there is none.
         rows: A label for each row.
         columns: A label for each column.
         row_axis: What rows are.
         column_axis: What columns are.
-        units: Of the numbers; beside the colours.
+        units: Units of the numbers, beside the colours.
         ends: The least and the greatest number that colours are for.
+
+    Returns:
+        A figure with one trace.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxcirc.plots import matrix_heatmap
+        >>> figure = matrix_heatmap(
+        ...     np.array([[0.0, 1.0]]), ["a"], ["b", "b"],
+        ...     row_axis="writer", column_axis="reader", ends=(0.0, 1.0),
+        ... )
+        >>> figure.data[0].x, figure.data[0].zmax
+        (('0 b', '1 b'), 1.0)
     """
     figure = go.Figure(
         go.Heatmap(
@@ -94,7 +114,7 @@ def matrix_heatmap(
 
 
 def _distinct(labels: Sequence[str]) -> list[str]:
-    """Labels that differ: of equal ones, a category axis would draw but the last."""
+    """Labels that differ: of equal ones, a category axis would draw only the last."""
     shown = [plain(label) for label in labels]
     if len(set(shown)) == len(shown):
         return shown
@@ -102,5 +122,5 @@ def _distinct(labels: Sequence[str]) -> list[str]:
 
 
 def _height(rows: int) -> int:
-    """Rows that can be told apart, on a figure that fits the window."""
+    """A height at which rows can be told apart and the figure fits the window."""
     return min(max(18 * rows, 140), 480)

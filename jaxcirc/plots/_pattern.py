@@ -12,7 +12,28 @@ from ._style import finish, plain
 def attention_pattern(
     pattern: Float[np.ndarray, "query_pos key_pos"], tokens: Sequence[str]
 ) -> go.Figure:
-    """Rows attend to columns; each row sums to 1."""
+    """One head's attention pattern: rows attend to columns, and each row sums to 1.
+
+    Colours go from 0 to 1 whatever the pattern, so that patterns of several heads can
+    be compared. Of more than 48 tokens only some are written, but the pointer names
+    all. The page's sliders put other heads and checkpoints into the same figure.
+
+    Args:
+        pattern: Weights of attention, in [0, 1].
+        tokens: A label for each position: its number, a blank, and the token. The axes
+            show the token alone, and two equal tokens keep two places.
+
+    Returns:
+        A figure with one trace, whose first row is on top.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxcirc.plots import attention_pattern
+        >>> pattern = np.array([[1.0, 0.0], [0.5, 0.5]])
+        >>> figure = attention_pattern(pattern, ["0 a", "1 b"])
+        >>> figure.data[0].z.sum(axis=1).tolist(), figure.layout.xaxis.ticktext
+        ([1.0, 1.0], ('a', 'b'))
+    """
     size = len(tokens)
     figure = go.Figure(
         go.Heatmap(

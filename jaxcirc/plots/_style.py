@@ -17,7 +17,18 @@ ZERO = 0.4
 def plain(text: str) -> str:
     """A label that plotly shows as it is, `<b>` and links included.
 
+    plotly takes some HTML in text for markup, and tokens such as `<bos>` would vanish.
+    So the characters `&`, `<` and `>` are escaped; quotes stay. Every label that comes
+    from data goes through this, and once only: a second pass would show the escapes.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Text for a title, a label or a name of a plotly figure.
+
     Example:
+        >>> from jaxcirc.plots import plain
         >>> plain("<bos> & co")
         '&lt;bos&gt; &amp; co'
     """
@@ -25,13 +36,13 @@ def plain(text: str) -> str:
 
 
 def ramp(place: float) -> str:
-    """A colour between dark blue (0) and yellow ochre (1), even to every eye."""
+    """A colour between dark blue (0) and ochre (1), in steps that look even."""
     # The lightest end of the scale is too pale for a line on white.
     return str(plotly.colors.sample_colorscale("Cividis", [0.85 * place])[0])
 
 
 def step_positions(steps: Sequence[int]) -> list[float]:
-    """Steps as positions on the logarithmic axis."""
+    """Steps as positions on the logarithmic axis, where 0 has a place of its own."""
     return [float(step) if step > 0 else ZERO for step in steps]
 
 
@@ -53,7 +64,7 @@ def step_axis(steps: Sequence[int]) -> dict:
 
 
 def finish(figure: go.Figure, *, height: int) -> go.Figure:
-    """Common fonts, margins and background."""
+    """Give a figure the fonts, margins and background that all figures have."""
     return figure.update_layout(
         height=height,
         template="none",
@@ -66,6 +77,7 @@ def finish(figure: go.Figure, *, height: int) -> go.Figure:
 
 
 def _plain(number: int) -> str:
+    """A number of steps in few letters, such as 10k."""
     for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if number >= size:
             return f"{number // size}{letter}"

@@ -17,15 +17,15 @@ from ._style import (
 
 
 class Move(NamedTuple):
-    """A change of one series.
+    """A change of one series between two checkpoints.
 
     Args:
-        series: Its name.
-        from_step: The checkpoint before.
-        to_step: The checkpoint after.
-        before: Level before.
+        series: Name of the series.
+        from_step: The training step before the change.
+        to_step: The training step after it.
+        before: Level before, in the units of the series.
         after: Level after.
-        strength: How far beyond what noise gives.
+        strength: Size of the change over what noise gives; marks grow up to 4.
     """
 
     series: str
@@ -37,16 +37,34 @@ class Move(NamedTuple):
 
 
 def change_timeline(moves: Sequence[Move]) -> go.Figure:
-    """A row per series in order of its first change; a mark per change.
+    """A row per series in order of its first change, and a mark per change.
 
-    Triangles point up or down with the level; a larger one is further beyond noise.
+    Triangles point up or down with the level and stand at the step after the change; a
+    bar reaches back to the step before, since the change lies somewhere between. A
+    larger mark is further beyond noise. The step axis is logarithmic and labelled at
+    changes alone.
+
+    Args:
+        moves: Changes, in the order in which rows should come from the top.
+
+    Returns:
+        A figure with the bars, the rises and the falls as traces.
+
+    Example:
+        >>> from jaxcirc.plots import Move, change_timeline
+        >>> rise = Move("induction", 100, 200, 0.1, 0.9, strength=3.0)
+        >>> bars, rises, falls = change_timeline([rise]).data
+        >>> rises.text, len(falls.x)
+        (('0.1 → 0.9 between steps 100 and 200',), 0)
     """
+    # Once, and before names are compared: the axis and the marks must agree.
     moves = [move._replace(series=plain(move.series)) for move in moves]
     names = list(dict.fromkeys(move.series for move in moves))
     figure = go.Figure()
     lines_x, lines_y = [], []
     for move in moves:
         ends = step_positions([move.from_step, move.to_step])
+        # Nothing between them breaks the line, so that one trace draws all bars.
         lines_x += [*ends, None]
         lines_y += [move.series, move.series, None]
     figure.add_trace(
@@ -100,7 +118,7 @@ def change_timeline(moves: Sequence[Move]) -> go.Figure:
 
 
 def _spread(steps: list[int]) -> list[int]:
-    """Those of the steps that are far enough apart on a logarithmic axis to be read."""
+    """The steps that are far enough apart on a logarithmic axis to be read."""
     kept: list[int] = []
     for step in steps:
         if not kept or step > 1.25 * max(kept[-1], 1):

@@ -13,10 +13,10 @@ _PAIRS = (("layer", "head"), ("layer", "kv_head"), ("from_layer", "from_head"))
 
 
 def axes_of(array: xr.DataArray) -> dict[str, tuple[str, ...]]:
-    """Its axes besides `step` and `seed`, where a layer and a head are one.
+    """An array's axes besides `step` and `seed`, where a layer and a head are one.
 
     Args:
-        array: With any axes. No values are read.
+        array: An array with any axes; no values are read.
 
     Returns:
         The name of each axis, and the array's own axes that it is made of.
@@ -33,7 +33,7 @@ def axes_of(array: xr.DataArray) -> dict[str, tuple[str, ...]]:
 
 
 def sizes_of(array: xr.DataArray) -> dict[str, int]:
-    """How many places there are on each axis that `axes_of` names."""
+    """The number of places on each axis that `axes_of` names."""
     return {
         name: int(np.prod([array.sizes[axis] for axis in made_of]))
         for name, made_of in axes_of(array).items()
@@ -69,7 +69,7 @@ def with_heads(array: xr.DataArray) -> xr.DataArray:
 
 
 def places_text(places: Mapping[str, Any]) -> str:
-    """Where in an array a number is, in few words.
+    """The words for a place in an array.
 
     Args:
         places: Axis -> label there.

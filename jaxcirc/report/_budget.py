@@ -7,9 +7,9 @@ limit, one array per edge and checkpoint would make it hundreds of megabytes.
 from pathlib import Path
 from typing import NamedTuple
 
-# Of figures, explorers and tables together; plotly itself takes another five.
+# Figures, explorers and tables share this; plotly itself takes another 5 MB.
 PAGE_BYTES = 12_000_000
-# Of every number as CSV.
+# The CSV of every number may take this.
 CSV_BYTES = 4_000_000
 # Of the explorers alone, and of one row's: figures come first, since a page without
 # sliders still shows everything.
@@ -50,7 +50,7 @@ def share(rows: int) -> int:
     """Bytes that the explorers of one row of a study may take.
 
     Args:
-        rows: How many rows of the study may have explorers.
+        rows: Number of the study's rows that may have explorers.
     """
     return min(ROW_BYTES, EXPLORER_BYTES // max(rows, 1))
 
@@ -61,7 +61,7 @@ def within_budget(parts: list[Part], budget: int = PAGE_BYTES) -> list[Part]:
     Controls are left out before figures, and what is left out is said.
 
     Args:
-        parts: In the order of the page; those that come first have precedence.
+        parts: Parts in the order of the page; those that come first have precedence.
         budget: Bytes for all of them.
 
     Returns:
@@ -79,6 +79,7 @@ def within_budget(parts: list[Part], budget: int = PAGE_BYTES) -> list[Part]:
 
 
 def _size(part: Part, what: str) -> int:
+    """Bytes that one thing of a part adds to the page."""
     value = getattr(part, what)
     if value is None:
         return 0
@@ -88,6 +89,7 @@ def _size(part: Part, what: str) -> int:
 
 
 def _without(part: Part, what: str, size: int) -> Part:
+    """A part with a sentence in place of what would be too heavy."""
     words = {"explorer": "sliders", "figure": "figure", "table": "table"}
     said = (
         f" The {words[what]} would add {size / 1e6:.1f} MB to the page, which is too "
@@ -100,6 +102,7 @@ def _without(part: Part, what: str, size: int) -> Part:
 
 
 def _short_table(part: Part) -> Part:
+    """A part whose table is cut to what is read on a screen."""
     if part.table is None or len(part.table[1]) <= TABLE_ROWS:
         return part
     header, rows = part.table

@@ -62,4 +62,5 @@ def code_word(array: xr.DataArray) -> str:
 
 
 def _words(text: str) -> str:
+    """A word of an attribute as it is read on a page."""
     return text.strip().replace("_", " ")

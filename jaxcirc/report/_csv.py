@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-# What spreadsheets take for the beginning of a formula, in both widths.
+# Spreadsheets take these for the beginning of a formula, in both widths.
 _FORMULA = tuple("=+@\t\r\n＝＋－＠")
 
 
@@ -33,6 +33,7 @@ def to_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _inert(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula."""
     if not isinstance(cell, str):
         return cell
     runs = cell.startswith(_FORMULA) or (cell.startswith("-") and not _is_number(cell))
@@ -40,6 +41,7 @@ def _inert(cell: Any) -> Any:
 
 
 def _is_number(text: str) -> bool:
+    """Whether a text is a number, so that a minus in front is only a sign."""
     try:
         float(text)
     except ValueError:

@@ -9,7 +9,7 @@ from ..plots import Estimates, chain_traces
 from ._codes import code_words
 from ._results import once
 
-# What needs no mark and no remark.
+# An estimate with this status needs no mark and no remark.
 GOOD = "converged"
 
 
@@ -23,8 +23,8 @@ def estimates(name: str, data: xr.Dataset) -> Estimates:
     """Coefficients with two standard errors.
 
     Args:
-        name: In the legend.
-        data: With `llc`, `standard_error` and `status` over one axis.
+        name: The name in the legend.
+        data: Results with `llc`, `standard_error` and `status` over one axis.
     """
     values = data["llc"].values.astype(float)
     notes = [str(note) for note in np.atleast_1d(remarks(data["status"]))]
@@ -41,7 +41,7 @@ def with_error(one: xr.Dataset) -> str:
 
 
 def trace_figure(data: xr.Dataset) -> Any:
-    """The chains at the end, of one seed."""
+    """The chains of the last step and the first seed."""
     last = once(data)
     trace = last["trace"].transpose("chain", "draw").values
     return chain_traces(trace, float(last["llc"]))

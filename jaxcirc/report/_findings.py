@@ -46,6 +46,7 @@ def findings(tree: xr.DataTree) -> list[str]:
 
 
 def _told(name: str, nodes: Mapping[str, Node]) -> list[str]:
+    """The sentences of a row's section, or why it cannot tell."""
     node = nodes[name]
     # Without a number there is nothing to tell, except of what was looked for in vain.
     if node.section.measured and not node.data.data_vars:
@@ -56,6 +57,7 @@ def _told(name: str, nodes: Mapping[str, Node]) -> list[str]:
 
 
 def _failures(name: str, data: xr.Dataset) -> list[str]:
+    """A sentence on the cells of a row that failed, if there are any."""
     known = {str(step) for step in non_finite_steps(data.attrs)}
     # Weights that are not finite are told once, and not of every row.
     failed = [

@@ -20,7 +20,7 @@ MOST_PLACES = 480
 MOST_CHOICES = 12
 # Two bytes a cell, of which base64 makes eight thirds.
 _BYTES = 8 / 3
-# What stands for a cell without a number.
+# The level that stands for a cell without a number.
 _MISSING = 2**16 - 1
 
 
@@ -61,7 +61,7 @@ def frames(arrays: Mapping[str, xr.DataArray], budget: int) -> Frames:
 
 
 def is_deep(array: xr.DataArray) -> bool:
-    """Whether it has more axes than a picture."""
+    """Whether an array has more axes than a picture."""
     return len(axes_of(array)) > 2
 
 
@@ -80,6 +80,7 @@ def _choices(
 
 
 def _leading(array: xr.DataArray) -> Sequence[tuple[str, ...]]:
+    """The axes before the last two, which number the matrices."""
     return list(axes_of(array).values())[:-2]
 
 
@@ -100,6 +101,7 @@ def _matrices(array: xr.DataArray, steps: list[int]) -> xr.DataArray:
 
 
 def _text(arrays: Mapping[str, xr.DataArray], choices: int, steps: int) -> str:
+    """Sentences on what is shown, how to move it and what is left out."""
     first = next(iter(arrays.values()))
     number = first.sizes.get("step", 1)
     text = ""
@@ -166,5 +168,6 @@ def _levels(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:
+    """The least and the greatest finite value; 0 and 1 where there is none."""
     finite = values[np.isfinite(values)].astype(float)
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)

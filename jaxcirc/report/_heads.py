@@ -10,11 +10,11 @@ class ProminentHead(NamedTuple):
     """The head that findings and figures are about.
 
     Args:
-        layer: Of the head, counted from 0.
+        layer: Layer of the head, counted from 0.
         head: Its number in the layer.
         place: Index of the step at which its score is told.
         score: The score there, the mean over seeds; NaN if no score is finite.
-        lost: Whether that is not the end, since no head there is half as strong.
+        lost: Whether that is before the end, since no head there is half as strong.
     """
 
     layer: int
@@ -31,9 +31,10 @@ def prominent_head(score: xr.DataArray) -> ProminentHead:
     so that a sentence and a figure never name different heads.
 
     Args:
-        score: With axes `step`, `seed`, `layer` and `head`.
+        score: Scores with axes `step`, `seed`, `layer` and `head`.
     """
     mean = score.mean("seed").transpose("step", "layer", "head").values.astype(float)
+    # NaN would win every `argmax`.
     known = np.where(np.isfinite(mean), mean, -np.inf)
     finite = np.flatnonzero(np.isfinite(mean).any(axis=(1, 2)))
     if not len(finite):
@@ -46,4 +47,5 @@ def prominent_head(score: xr.DataArray) -> ProminentHead:
 
 
 def _argmax(values: np.ndarray) -> tuple[int, ...]:
+    """The index of the greatest value, on each axis."""
     return tuple(int(i) for i in np.unravel_index(values.argmax(), values.shape))

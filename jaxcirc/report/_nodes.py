@@ -21,7 +21,7 @@ def nodes_of(tree: xr.DataTree) -> dict[str, Node]:
 
 
 def measured(nodes: Mapping[str, Node]) -> dict[str, Node]:
-    """Those of measurements, without what is of training or derived from others."""
+    """The nodes of measurements, without what is of training or derived from others."""
     return {name: node for name, node in nodes.items() if node.section.measured}
 
 
@@ -29,9 +29,10 @@ def view_of(name: str, nodes: Mapping[str, Node]) -> View:
     """What a node's section sees.
 
     Args:
-        name: Of the node.
-        nodes: All of them.
+        name: Name of the node.
+        nodes: All nodes by name.
     """
+    # The page has one budget, in which all that have sliders share.
     explored = sum(node.section.explorer is not None for node in nodes.values())
     return View(name, nodes[name].data, nodes, share(explored))
 
@@ -40,8 +41,8 @@ def has_namesake(name: str, nodes: Mapping[str, Node]) -> bool:
     """Whether another node is of the same measurement.
 
     Args:
-        name: Of the node.
-        nodes: All of them.
+        name: Name of the node.
+        nodes: All nodes by name.
     """
     kinds = Counter(node.kind for node in nodes.values())
     return kinds[nodes[name].kind] > 1

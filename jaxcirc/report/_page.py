@@ -72,6 +72,11 @@ def render(tree: xr.DataTree) -> str:
 
 
 def _attributes(tree: xr.DataTree) -> dict[str, Any]:
+    """The records of the tree that the page is about.
+
+    Raises:
+        ValueError: the tree does not say which study it is of.
+    """
     for name in ("study", "identity"):
         if name not in tree.attrs:
             raise ValueError(
@@ -97,7 +102,7 @@ def _anchored(drawn: Sequence[Part]) -> list[Part]:
 
 
 def _scripts(drawn: Sequence[Part]) -> list[str]:
-    """Those of all explorers on the page, each once."""
+    """The scripts of all explorers on the page, each once."""
     files = [part.source for part in drawn if part.explorer and part.source]
     return [script(file) for file in dict.fromkeys(files)]
 
@@ -116,6 +121,7 @@ def _left_out(listed: Listing) -> str:
 
 
 def _facts(tree: xr.DataTree, about: dict[str, Any]) -> list[tuple[str, str]]:
+    """Pairs of a name and a value for the head of the page."""
     identity, model = about["identity"], about["identity"].get("model", {})
     nodes = measured(nodes_of(tree)).values()
     steps = max((node.data.sizes.get("step", 0) for node in nodes), default=0)
@@ -144,7 +150,7 @@ def _facts(tree: xr.DataTree, about: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _origin_of(identity: dict[str, Any]) -> list[tuple[str, str]]:
-    """Which checkpoints are measured, where the study trains none."""
+    """A pair that says which checkpoints are measured, where the study trains none."""
     if "run" in identity:
         return [("run", str(identity["run"]["folder"]))]
     source = identity["trajectory"]["source"]

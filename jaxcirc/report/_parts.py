@@ -23,7 +23,7 @@ def parts(tree: xr.DataTree) -> list[Part]:
     """The page's figures and tables, the whole of development first."""
     # A measurement that failed at every step has nothing to draw.
     nodes = {k: node for k, node in nodes_of(tree).items() if node.data.data_vars}
-    # What moves when comes before the quantities one by one.
+    # The timeline of changes comes before the quantities one by one.
     nodes = dict(sorted(nodes.items(), key=lambda item: item[1].section.measured))
     made = _development(nodes)
     for name in nodes:
@@ -32,6 +32,7 @@ def parts(tree: xr.DataTree) -> list[Part]:
 
 
 def _development(nodes: Nodes) -> list[Part]:
+    """The figure of all curves, with a sentence for each that cannot be drawn."""
     panels, failures = [], []
     for name in nodes:
         found = attempt(
@@ -49,6 +50,7 @@ def _development(nodes: Nodes) -> list[Part]:
 
 
 def _overview(name: str, nodes: Nodes) -> list[CurvePanel]:
+    """A row's panels for the figure of all curves."""
     panels = list(nodes[name].section.overview(view_of(name, nodes)))
     if not has_namesake(name, nodes):
         return panels
@@ -56,6 +58,7 @@ def _overview(name: str, nodes: Nodes) -> list[CurvePanel]:
 
 
 def _own_parts(name: str, nodes: Nodes) -> list[Part]:
+    """The parts of a row's section, or one that says why there are none."""
     what = f"The section on {name}"
     found = attempt(what, functools.partial(_drawn, name, nodes))
     if isinstance(found, Failure):
@@ -65,6 +68,7 @@ def _own_parts(name: str, nodes: Nodes) -> list[Part]:
 
 
 def _drawn(name: str, nodes: Nodes) -> list[Part]:
+    """The parts of a row's section."""
     section = nodes[name].section
     if section.draw is None or (section.together and name != _first_alike(name, nodes)):
         return []
@@ -77,11 +81,13 @@ def _drawn(name: str, nodes: Nodes) -> list[Part]:
 
 
 def _first_alike(name: str, nodes: Nodes) -> str:
+    """The first row of the same measurement."""
     kind = nodes[name].kind
     return next(other for other, node in nodes.items() if node.kind == kind)
 
 
 def _part(block: Block, name: str, node: Node) -> Part:
+    """A block as the page holds it."""
     explorer, html = None, ""
     if block.explorer is not None and node.section.explorer is not None:
         # JSON has no word for what is not finite, and a browser refuses NaN.
@@ -100,4 +106,5 @@ def _part(block: Block, name: str, node: Node) -> Part:
 
 
 def _json(figure: Any) -> str:
+    """A figure as JSON for plotly."""
     return str(figure.to_json())

@@ -11,7 +11,10 @@ _HEADER = ["sitting begun", "training", "measuring", "cells", "machine", "versio
 
 
 def origin_rows(tree: xr.DataTree) -> list[tuple[str, str]]:
-    """(name, value) of what holds for the whole run, times summed over sittings."""
+    """Pairs of a name and a value for what holds for the whole run.
+
+    Times are summed over sittings; what is not known is left out.
+    """
     sittings, first = _sittings(tree), _loads(tree, "provenance")
     timing = _loads(tree, "timing")
     if sittings:
@@ -36,13 +39,15 @@ def origin_rows(tree: xr.DataTree) -> list[tuple[str, str]]:
 
 
 def sitting_table(tree: xr.DataTree) -> tuple[list[str], list[tuple]] | None:
-    """A row for each sitting, if there were several."""
+    """A header and a row for each sitting; None where there was one."""
     sittings = _sittings(tree)
+    # A single sitting is told already by the rows on the whole run.
     if len(sittings) < 2:
         return None
     rows, before = [], {}
     for sitting in sittings:
         versions = sitting.get("versions", {})
+        # Only what is new, or a change would drown in versions that stayed.
         changed = {k: v for k, v in versions.items() if v != before.get(k)}
         told = ", ".join(f"{name} {version}" for name, version in changed.items())
         rows.append(
@@ -60,10 +65,12 @@ def sitting_table(tree: xr.DataTree) -> tuple[list[str], list[tuple]] | None:
 
 
 def _sittings(tree: xr.DataTree) -> list[dict[str, Any]]:
+    """The records of all sittings, in order."""
     return json.loads(tree.attrs.get("sittings", "[]"))
 
 
 def _loads(tree: xr.DataTree, name: str) -> dict[str, Any]:
+    """A record of the tree, or an empty one of an older run."""
     return json.loads(tree.attrs.get(name, "{}"))
 
 
@@ -79,10 +86,12 @@ def _versions(places: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def _machine(about: dict[str, Any]) -> str:
+    """A machine in words: its device, cores and system."""
     cores = f"{about['cores']} cores" if about.get("cores") else ""
     parts = (about.get("device"), cores, about.get("system"))
     return ", ".join(part for part in parts if part)
 
 
 def _seconds(seconds: float) -> str:
+    """A time in seconds, with a tenth."""
     return f"{seconds:,.1f} s"

@@ -13,7 +13,7 @@ MOST_CURVES = 12
 
 
 def is_curves(array: xr.DataArray) -> bool:
-    """Whether its places are few enough to be curves, or a ramp of layers."""
+    """Whether an array's places are few enough to be curves, or are layers."""
     axes = own_axes(array)
     if axes in ((), ("layer",)):
         return True
@@ -22,6 +22,7 @@ def is_curves(array: xr.DataArray) -> bool:
 
 def _is_own(axis: str) -> bool:
     # Places on these are compared with one another, and not followed one by one.
+    """Whether places on an axis are followed one by one."""
     return axis not in ("reference_step", "other_layer", "draw")
 
 
@@ -31,8 +32,8 @@ def panel(
     """All places of one quantity in one panel.
 
     Args:
-        name: Of the quantity: a word, or `METRIC:COMPONENT`.
-        array: With axes `step`, `seed` and at most one more.
+        name: The quantity's name: a word, or `METRIC:COMPONENT`.
+        array: Numbers with axes `step`, `seed` and at most one more.
         beside: All arrays of the row. `METRIC_chance:COMPONENT` is what chance gives;
             where it does not change over training it is a level, else a curve.
     """
@@ -55,11 +56,13 @@ def panel(
 def _chance(
     array: xr.DataArray, beside: xr.DataArray | None
 ) -> tuple[float | None, list[Curve]]:
+    """The level of chance, or its curve where it changes over training."""
     level = array.attrs.get("chance")
     level = None if level is None else float(level)
     if beside is None:
         return level, []
     found = beside.mean([d for d in beside.dims if d != "step"]).values
+    # Chance that moves in the last digit is a level to the eye.
     if np.ptp(found) < 1e-3 * max(1.0, float(np.abs(found).max())):
         return float(found.mean()), []
     steps = beside["step"].values
@@ -67,6 +70,7 @@ def _chance(
 
 
 def _title(metric: str, component: str, array: xr.DataArray) -> str:
+    """A panel's title in lines: the metric, the component and the units."""
     units = array.attrs.get("units")
     lines = [metric.replace("_", " "), component, f"({units})" if units else ""]
     return "<br>".join(plain(line) for line in lines if line)

@@ -16,10 +16,10 @@ MOST_ROWS = 160
 
 
 def step_map(arrays: Arrays, axis: str) -> Any:
-    """A row for each place of an axis, a column for each checkpoint.
+    """A heat map: a row for each place of an axis, a column for each checkpoint.
 
     Args:
-        arrays: By quantity, with `step`, `seed` and one more axis, or those of heads.
+        arrays: Quantities with `step`, `seed` and one more axis, or those of heads.
         axis: The name of that axis.
     """
     values, rows = {}, []
@@ -36,10 +36,10 @@ def step_map(arrays: Arrays, axis: str) -> Any:
 
 
 def between_steps(arrays: Arrays) -> Any:
-    """Every checkpoint against every other, for each place of the other axes.
+    """A matrix of every checkpoint against every other, for each place of other axes.
 
     Args:
-        arrays: By quantity, with `step`, `reference_step`, `seed` and other axes.
+        arrays: Quantities with `step`, `reference_step`, `seed` and other axes.
     """
     values = {}
     for name, array in arrays.items():
@@ -78,17 +78,18 @@ def coarse(array: xr.DataArray, most: Mapping[str, int]) -> xr.DataArray:
     if not windows:
         return array
     firsts = {d: array[d].values[::n] for d, n in windows.items()}
+    # Labels may be text, which has no mean.
     bare = array.astype(float).drop_vars([d for d in windows if d in array.coords])
     made = bare.coarsen(windows, boundary="pad").mean()
     return made.assign_coords(firsts)
 
 
 def coarse_text(array: xr.DataArray, most: Mapping[str, int]) -> str:
-    """A sentence that says so, with a blank before it; nothing where all fit.
+    """A sentence on neighbours that were averaged, with a blank before it, or nothing.
 
     Args:
-        array: Before it was made coarser.
-        most: As of `coarse`.
+        array: The array before it was made coarser.
+        most: The greatest number of places per axis, as for `coarse`.
     """
     sizes = sizes_of(array)
     windows = [-(-sizes[axis] // n) for axis, n in most.items()]

@@ -14,6 +14,7 @@ def results(tree: xr.DataTree) -> dict[str, xr.Dataset]:
     found = {}
     for name, node in tree.children.items():
         data = node.to_dataset()
+        # Sections may then rely on the axis, as training and older runs may lack it.
         if "step" in data.dims and "seed" not in data.dims:
             followed = [
                 k for k, array in data.data_vars.items() if "step" in array.dims
@@ -24,11 +25,11 @@ def results(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 
 
 def kind_of(name: str, data: xr.Dataset) -> str:
-    """Which measurement a node is of; its own name, where it does not say.
+    """The measurement that a node is of; its own name where it does not say.
 
     Args:
-        name: Of the node.
-        data: What is in it.
+        name: Name of the node.
+        data: Its results.
     """
     return str(data.attrs.get("measurement", name))
 
@@ -50,32 +51,32 @@ def once(data: xr.Dataset) -> xr.Dataset:
 
 
 def is_numeric(array: xr.DataArray) -> bool:
-    """Whether its values are numbers or truth values."""
+    """Whether an array's values are numbers or truth values."""
     return array.dtype.kind in "fiub"
 
 
 def role_of(array: xr.DataArray) -> str:
-    """Who reads it: `series`, `diagnostic` or `detail`."""
+    """Who reads an array: it is a `series`, a `diagnostic` or a `detail`."""
     return str(array.attrs.get("role", "series"))
 
 
 def is_listed(array: xr.DataArray) -> bool:
-    """Whether it is numbers, and not so many that nobody reads them."""
+    """Whether an array holds numbers, and not so many that nobody reads them."""
     return is_numeric(array) and role_of(array) != "detail"
 
 
 def is_series(array: xr.DataArray) -> bool:
-    """Whether it is a result, and not what judges other results."""
+    """Whether an array is a result, and not what judges other results."""
     return is_numeric(array) and role_of(array) == "series"
 
 
 def own_axes(array: xr.DataArray) -> tuple[str, ...]:
-    """Its axes besides `step` and `seed`."""
+    """An array's axes besides `step` and `seed`."""
     return tuple(str(dim) for dim in array.dims if dim not in ("step", "seed"))
 
 
 def by_seed(array: xr.DataArray) -> np.ndarray:
-    """A series as one row per seed."""
+    """A series as rows, one per seed."""
     return array.transpose("seed", "step").values
 
 
@@ -96,17 +97,17 @@ def head_label(layer: int, head: int) -> str:
 
 
 def step_text(step: int) -> str:
-    """A step with thousands set apart."""
+    """A step with its thousands set apart."""
     return f"{step:,}"
 
 
 def quantity_text(name: str) -> str:
-    """`METRIC:COMPONENT` in words."""
+    """A quantity's name in words: `METRIC:COMPONENT` is `METRIC of COMPONENT`."""
     metric, colon, component = name.partition(":")
     return metric.replace("_", " ") + (f" of {component}" if colon else "")
 
 
 def join_words(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Words as a list in a sentence: `a`, `a and b`, `a, b and c`."""
     words = list(words)
     return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), *words[-1:]])

@@ -34,7 +34,7 @@ class Node(NamedTuple):
     """One row of a study, read for the page.
 
     Args:
-        kind: Which measurement it is of.
+        kind: The measurement that it is of.
         data: Its results. Arrays may be read from disk only when they are looked at.
         section: How they are shown.
     """
@@ -73,7 +73,7 @@ class View(NamedTuple):
 
 
 def nothing(view: View) -> list:
-    """No blocks, panels or sentences, whatever the results.
+    """An empty list, whatever the results.
 
     Args:
         view: Is not looked at.

@@ -37,10 +37,10 @@ class Table(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What of a study is in its CSV.
+    """The part of a study's results that its CSV holds.
 
     Args:
-        arrays: (row of the study, quantity, array) of what is.
+        arrays: (row of the study, quantity, array) of each that it holds.
         left_out: Names of what would make the page too heavy.
     """
 
@@ -49,10 +49,11 @@ class Listing(NamedTuple):
 
 
 def numbers_table(tree: xr.DataTree) -> Table:
-    """What the study is about, over steps: its headline, or else what was measured.
+    """The table of the study's headline over steps, or else of what was measured.
 
-    Means over seeds; a row for each step. A study in which nothing has a step has a
-    row for each number instead, and one of details alone what they are on average.
+    Numbers are means over seeds, in a row for each step. A study in which nothing has a
+    step has a row for each number instead, and one of details alone what they are on
+    average.
 
     Args:
         tree: A study's results. Of wide quantities, only what is shown is read.
@@ -82,6 +83,7 @@ def listing(tree: xr.DataTree, budget: int = CSV_BYTES) -> Listing:
     arrays = [(named[name], quantity, array) for name, quantity, array in arrays]
     sizes = [_bytes(*item) for item in arrays]
     kept, room = set(), budget
+    # Small ones first: many series of one number are worth more than one matrix.
     for place in np.argsort(sizes, kind="stable"):
         if sizes[place] <= room:
             kept.add(int(place))
@@ -96,6 +98,7 @@ def listing(tree: xr.DataTree, budget: int = CSV_BYTES) -> Listing:
 
 def _steps(node: Node) -> bool:
     # What is derived of others, such as a table of changes, is listed in its section.
+    """Whether a node has numbers over steps."""
     return "step" in node.data.dims
 
 
@@ -132,6 +135,7 @@ def _most_telling(nodes: Mapping[str, xr.Dataset]) -> Arrays:
 
 
 def _arrays(nodes: Mapping[str, xr.Dataset], fits) -> Arrays:
+    """(row, quantity, array) of every array that fits a question."""
     return [
         (name, str(quantity), array)
         for name, data in nodes.items()
@@ -156,6 +160,7 @@ def _summaries(nodes: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
 
 
 def _over_steps(arrays: Arrays, *, several: bool) -> Table:
+    """A table with a row for each step and a column for each series."""
     columns = _columns(arrays, several=several)
     series = list(itertools.islice(columns, MOST_COLUMNS))
     steps = sorted({step for _, values in series for step in values})
@@ -190,6 +195,7 @@ def _columns(
 
 
 def _one_by_one(arrays: Arrays) -> Table:
+    """A table with a row for each number."""
     every = long_rows(Listing(arrays, []))
     rows = [
         (name, quantity_text(quantity), where.replace("=", " "), f"{float(value):.4g}")
@@ -203,11 +209,12 @@ def _one_by_one(arrays: Arrays) -> Table:
 
 
 def _width(array: xr.DataArray) -> int:
+    """The number of series in an array."""
     return int(np.prod([array.sizes[dim] for dim in own_axes(array)]))
 
 
 def _bytes(name: str, quantity: str, array: xr.DataArray) -> int:
-    """What an array takes as CSV, at most: every row as long as the longest."""
+    """Bytes of an array as CSV, as if every row were as long as the longest."""
     longest = {
         str(dim): max((len(str(label)) for label in array[dim].values), default=0)
         for dim in array.dims

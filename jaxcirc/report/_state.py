@@ -35,7 +35,7 @@ def run_state(tree: xr.DataTree) -> State:
 
 
 def state_sentences(tree: xr.DataTree) -> list[str]:
-    """What a reader must know before any number, if anything."""
+    """Sentences to read before any number; none if the run is whole."""
     state = run_state(tree)
     return [
         *([] if state.good else [state.text]),
@@ -45,7 +45,7 @@ def state_sentences(tree: xr.DataTree) -> list[str]:
 
 
 def mixed_sentences(tree: xr.DataTree) -> list[str]:
-    """Which rows hold results of several versions or machines."""
+    """Sentences on rows that hold results of several versions or machines."""
     rows_by_mix: dict[str, list[str]] = {}
     for row, packages in json.loads(tree.attrs.get("mixed", "{}")).items():
         told = [
@@ -103,6 +103,7 @@ def _updates(tree: xr.DataTree) -> int:
 
 
 def _progress(status: Mapping[str, Any]) -> str:
+    """A sentence on how far training came and what it means for the page."""
     done, planned = status["training_steps"], status["planned_steps"]
     of = f"step {step_text(done)} of {step_text(planned)}"
     before = "What follows is of the checkpoints before."
@@ -125,6 +126,7 @@ def _progress(status: Mapping[str, Any]) -> str:
 
 
 def _failed(rows: Mapping[str, int]) -> list[str]:
+    """A sentence on rows without a result, if there are any."""
     if not rows:
         return []
     told = [f"{row} at {_checkpoints(number)}" for row, number in rows.items()]
@@ -132,6 +134,7 @@ def _failed(rows: Mapping[str, int]) -> list[str]:
 
 
 def _missing(rows: Mapping[str, int]) -> list[str]:
+    """A sentence on rows that are not measured, if there are any."""
     if not rows:
         return []
     told = [f"{row} at {_checkpoints(number)}" for row, number in rows.items()]
@@ -139,6 +142,7 @@ def _missing(rows: Mapping[str, int]) -> list[str]:
 
 
 def _not_finite(tree: xr.DataTree) -> list[str]:
+    """A sentence on checkpoints with weights that are not finite, if there are any."""
     steps = {s for node in tree.children.values() for s in non_finite_steps(node.attrs)}
     if not steps:
         return []
@@ -151,13 +155,16 @@ def _not_finite(tree: xr.DataTree) -> list[str]:
 
 
 def _some(names: list[str]) -> str:
+    """The first names, and how many more there are."""
     rest = len(names) - MOST_NAMED
     return join_words(names if rest <= 0 else [*names[:MOST_NAMED], f"{rest} more"])
 
 
 def _cells(number: int) -> str:
+    """A number of cells in words."""
     return "1 cell" if number == 1 else f"{number:,} cells"
 
 
 def _checkpoints(number: int) -> str:
+    """A number of checkpoints in words."""
     return "1 checkpoint" if number == 1 else f"{number:,} checkpoints"

@@ -46,8 +46,11 @@ def asset(name: str) -> str:
 
 
 def _environment() -> jinja2.Environment:
+    """Templates of the page, in which a name that is missing is an error."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(ASSETS),
+        # What a study says goes into the page, and must not become markup.
         autoescape=True,
+        # By default a missing name is drawn as nothing, and nobody notices.
         undefined=jinja2.StrictUndefined,
     )

@@ -4,7 +4,7 @@ from ._results import step_text
 
 
 def thinned(number: int, each: int, budget: int) -> list[int]:
-    """Which of equally large things fit into a budget, evenly spaced.
+    """Places of equally large things that fit into a budget, evenly spaced.
 
     Args:
         number: How many there are.
@@ -21,11 +21,12 @@ def thinned(number: int, each: int, budget: int) -> list[int]:
     """
     room = max(1, budget // max(each, 1))
     keep_every = max(1, -(-number // room))
+    # Counted from the end, so that the last is kept.
     return list(range(number))[::-1][::keep_every][::-1]
 
 
 def thinned_text(kept: int, number: int) -> str:
-    """A sentence that says so, with a blank before it; nothing if all are kept.
+    """A sentence on what was left out, with a blank before it; empty if nothing was.
 
     Args:
         kept: Checkpoints that the page holds.

@@ -11,10 +11,10 @@ from ._results import by_seed, last_finite as last_finite, step_text
 def first_steps(
     series: xr.DataArray, holds: Callable[[np.ndarray], np.ndarray]
 ) -> list[int]:
-    """Per seed, the first checkpoint at which something holds.
+    """The first checkpoint at which something holds, for each seed.
 
     Args:
-        series: With axes `step` and `seed`.
+        series: Numbers with axes `step` and `seed`.
         holds: Values -> where it holds, element by element.
 
     Returns:
@@ -25,7 +25,11 @@ def first_steps(
 
 
 def when_first(steps: Sequence[int]) -> str:
-    """The step, or of several seeds the median, how many, and from when to when."""
+    """The step at which something holds first, in words.
+
+    Of several seeds it is the median, with how many there are, and from when to when.
+    """
+    # A seed at which it never holds has no step, and is counted by its absence.
     passed = [s for s in steps if s >= 0]
     if not passed:
         return "at no checkpoint"
@@ -37,10 +41,10 @@ def when_first(steps: Sequence[int]) -> str:
 
 
 def at_step(series: xr.DataArray, place: int) -> str:
-    """When and of which seeds a number is, where it is not the end of all of them.
+    """The step and the seeds that a number is of, in words.
 
     Args:
-        series: With axes `step` and `seed`.
+        series: Numbers with axes `step` and `seed`.
         place: Index of the step that the number is of.
     """
     one = series.isel(step=place)

@@ -33,7 +33,7 @@ class Fingerprints:
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """Steps that there are."""
+        """Steps that have a checkpoint."""
         return self._trajectories[0].steps
 
     def of(self, step: int) -> str:
@@ -53,6 +53,7 @@ class Fingerprints:
         return {str(s): both[s] for s in sorted(both) if s in self.steps}
 
     def _stamp(self, step: int) -> str | None:
+        """A name that changes with a step's files, or None where there is none."""
         try:
             stamps = [trajectory.stamp(step) for trajectory in self._trajectories]
         except CheckpointError:
@@ -65,7 +66,7 @@ def fingerprint(trajectories: Sequence[Trajectory], steps: Iterable[int]) -> str
 
     Args:
         trajectories: One per seed.
-        steps: Which checkpoints. One that cannot be read counts as `unreadable`.
+        steps: The checkpoints. One that cannot be read counts as `unreadable`.
     """
     names = []
     for step in steps:
@@ -121,14 +122,14 @@ class Basis:
         every = fingerprints.steps
         before = dict(zip(every[1:], every, strict=False))
         self._before = before if row.measure.needs_previous else {}
-        # What a state has seen is everything before.
+        # A state has seen every checkpoint before, so its cell depends on all of them.
         along = isinstance(row.measure, AlongRun)
         self._chain = dict(zip(wanted[1:], wanted, strict=False)) if along else None
         self._found: dict[Place, str] = {}
 
     @property
     def places(self) -> tuple[Place, ...]:
-        """Where its cells are: its steps in order, or nowhere in particular."""
+        """The steps of the row's cells in order, or None alone if it runs once."""
         return self.steps if self.has_steps else (None,)
 
     def of(self, place: Place) -> str:
@@ -150,6 +151,7 @@ class Basis:
         return digest_of([self.of(step) for step in steps])
 
     def _of(self, place: Place) -> str:
+        """The basis of one cell, whose predecessors along the run are known."""
         before = None if place is None else self._before.get(place)
         name = self._fingerprints.of
         used = self._used | {k: digest_of(b.of(place)) for k, b in self._same.items()}

@@ -12,7 +12,7 @@ from ._change_points import (
     changes as changes,
 )
 
-# At most so many series of one quantity, such as heads, are listed.
+# Of one quantity, such as a score of heads, at most this many series are listed.
 MOST_SERIES = 3
 # Axes whose places are series of their own; matrices of checkpoints are none.
 _AXES = ("split", "layer", "head", "kv_head", "rank", "part")
@@ -34,6 +34,16 @@ def change_table(tree: xr.DataTree) -> xr.Dataset:
         `before` and `after`; `strength` and `share` (see `Change`). Attributes: how
         many series were `tested`, how many were `untested` for having fewer finite
         values than `least_checkpoints`, and `most_checkpoints`, the most that one has.
+
+    Example:
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> from jaxcirc.study import change_table
+        >>> steps, loss = 10 * np.arange(20), np.repeat([3.0, 1.0], 10)
+        >>> node = xr.Dataset({"loss": ("step", loss)}, coords={"step": steps})
+        >>> table = change_table(xr.DataTree.from_dict({"performance": node}))
+        >>> table["from_step"].item(), table["to_step"].item(), table["after"].item()
+        (90, 100, 1.0)
     """
     looked = [
         _of_quantity(str(name), str(quantity), array)
@@ -60,7 +70,28 @@ def change_table(tree: xr.DataTree) -> xr.Dataset:
 
 
 def with_changes(tree: xr.DataTree) -> xr.DataTree:
-    """The results with a node `changes`: what `change_table` finds in them."""
+    """The results with a node `changes`, which holds what `change_table` finds in them.
+
+    The report draws the node like a measurement. The tree that is given stays as it is;
+    a node `changes` that it already has is replaced and not looked through. All series
+    are read from disk.
+
+    Args:
+        tree: What `Study.open` returns, or nodes of your own with an axis `step`.
+
+    Returns:
+        A tree with one node more.
+
+    Example:
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> from jaxcirc.study import with_changes
+        >>> steps, loss = 10 * np.arange(20), np.repeat([3.0, 1.0], 10)
+        >>> node = xr.Dataset({"loss": ("step", loss)}, coords={"step": steps})
+        >>> tree = with_changes(xr.DataTree.from_dict({"performance": node}))
+        >>> sorted(tree.children), tree["changes"].attrs["tested"]
+        (['changes', 'performance'], 1)
+    """
     return tree.assign({"changes": xr.DataTree(change_table(tree))})
 
 
@@ -99,10 +130,12 @@ def _of_quantity(
 
 
 def _last_finite(values: np.ndarray) -> int:
+    """The index of the last finite value."""
     return int(np.flatnonzero(np.isfinite(values))[-1])
 
 
 def _series(array: xr.DataArray) -> Iterator[tuple[str, np.ndarray]]:
+    """Each series of a quantity with the words for its place, averaged over seeds."""
     mean = array.astype(np.float64)
     if "seed" in array.dims:
         with warnings.catch_warnings():

@@ -17,8 +17,8 @@ class Fault(NamedTuple):
     """A file that is not what it should be.
 
     Args:
-        path: Which, below the run's folder.
-        what: What is wrong with it.
+        path: The file, below the run's folder.
+        what: What is wrong with it, as the end of a sentence.
         removable: Whether the next run is better off without it.
         repaired: Whether it has been deleted.
     """
@@ -34,9 +34,10 @@ class Checked(NamedTuple):
 
     Args:
         faults: Files that are damaged, orphaned or unfinished.
-        notes: What is as it was written but worth knowing, such as mixed versions.
-        files: Files that were read.
-        state: That of the run; see `status`.
+        notes: Sentences on what is as it was written but worth knowing, such as mixed
+            versions.
+        files: Number of files that were read and are whole.
+        state: The state of the run, as in its status; `damaged` if a fault is left.
     """
 
     faults: tuple[Fault, ...]
@@ -54,10 +55,17 @@ class Checked(NamedTuple):
 def check_run(path: str, *, repair: bool = False) -> Checked:
     """Read every file of a run and compare it with its checksum and its record.
 
+    Cells, their artefacts and states, checkpoints, the losses, the report and the
+    records are read whole, so the check takes as long as reading the folder. Nothing is
+    written unless it repairs.
+
     Args:
         path: The run's folder.
         repair: Delete what only hinders the next run: damaged and orphaned cells, and
             what killed writes have left. Checkpoints and records are never deleted.
+
+    Returns:
+        The faults, each with what it is; notes; and the state of the run.
 
     Raises:
         StudyError: the folder holds no run, or `run.json` itself is damaged.
@@ -72,6 +80,7 @@ def check_run(path: str, *, repair: bool = False) -> Checked:
 
 
 def _check(study: Study, *, repair: bool) -> Checked:
+    """What a check finds, after deleting what is to be deleted."""
     run = study.read_run()
     faults, files = [], 1
     for fault in _faults(study, run):
@@ -91,6 +100,7 @@ def _check(study: Study, *, repair: bool) -> Checked:
 
 
 def _notes(attrs: Mapping[Any, Any]) -> Iterator[str]:
+    """Sentences on cells that failed, are missing, or are of several versions."""
     status = json.loads(attrs["status"])
     for row, n in status["failed"].items():
         yield f"{row}: failed at {n} steps"
@@ -122,6 +132,7 @@ def _faults(study: Study, run: Mapping[str, Any]) -> Iterator[Fault | None]:
 
 
 def _study_fault(study: Study, run: Mapping[str, Any]) -> Fault | None:
+    """A fault if the study file is not the study that the run records."""
     try:
         found = yaml.safe_load(read_bytes(posixpath.join(study.path, STUDY_FILE)))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
@@ -132,6 +143,7 @@ def _study_fault(study: Study, run: Mapping[str, Any]) -> Fault | None:
 
 
 def _page_fault(study: Study) -> Fault | None:
+    """A fault if the report is not as it was written."""
     try:
         check_page(read_bytes(posixpath.join(study.path, REPORT_FILE)))
     except (OSError, ValueError) as error:
@@ -140,6 +152,7 @@ def _page_fault(study: Study) -> Fault | None:
 
 
 def _record_fault(study: Study, name: str) -> Fault | None:
+    """A fault if a record does not have its checksum."""
     try:
         parse_record(read_bytes(posixpath.join(study.path, name)), sealed_since=2)
     except (OSError, ValueError) as error:
@@ -148,6 +161,7 @@ def _record_fault(study: Study, name: str) -> Fault | None:
 
 
 def _cell_fault(row: RowFolder, run: Mapping[str, Any], step: Place) -> Fault | None:
+    """A fault if a cell is damaged, or was measured of what is no longer there."""
     failed = step not in row.steps
     name = row.file(step, failed=failed)
     try:
@@ -161,6 +175,7 @@ def _cell_fault(row: RowFolder, run: Mapping[str, Any], step: Place) -> Fault | 
             return Fault(name, f"its artefact {artefact!r}: {error}", removable=True)
     if "steps" in run and step not in (*run["steps"], None):
         return Fault(name, "its checkpoint is no longer there", removable=True)
+    # Runs of earlier versions record no fingerprints, and are not at fault for it.
     now = run.get("checkpoints", {}).get(str(step), {}).get("fingerprint")
     basis = json.loads(cell.attrs.get("basis", "{}")).get("checkpoint", now)
     if now is not None and basis != now:
@@ -172,7 +187,7 @@ def _cell_fault(row: RowFolder, run: Mapping[str, Any], step: Place) -> Fault | 
 def _beside_faults(
     study: Study, row: RowFolder, places: set[Place]
 ) -> Iterator[Fault | None]:
-    """What lies beside the cells of a row: a state, and artefacts of no cell."""
+    """Faults of what lies beside a row's cells: a state, and artefacts of no cell."""
     for name in row.stray_artefacts(places):
         yield Fault(name, "an artefact of a cell that is not there", removable=True)
     if row.state.exists:
@@ -182,6 +197,7 @@ def _beside_faults(
 
 
 def _training_faults(study: Study, run: Mapping[str, Any]) -> Iterator[Fault | None]:
+    """Faults of losses, of the state to go on from, and of checkpoints."""
     training = run["identity"].get("training")
     if not training:
         return
@@ -205,6 +221,7 @@ def _training_faults(study: Study, run: Mapping[str, Any]) -> Iterator[Fault | N
 
 
 def _tensors_fault(study: Study, name: str) -> Fault | None:
+    """A fault if a file's tensors are not those that were written."""
     try:
         check_tensors(posixpath.join(study.path, name))
     except CheckpointError as error:

@@ -37,7 +37,7 @@ Steps = list[Step] | StepRange | None
 
 
 class MeasureConfig(pydantic.BaseModel, extra="allow", frozen=True):
-    """One measurement: its name in the catalogue, and its options.
+    """One row as a study writes it: a measurement's name, and its options.
 
     Its `id` names a folder, a node of the results and a part of the page.
     """
@@ -49,12 +49,25 @@ class MeasureConfig(pydantic.BaseModel, extra="allow", frozen=True):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What goes to the measurement itself."""
+        """The options that go to the measurement itself."""
         return dict(self.model_extra or {})
 
 
 class StudyConfig(pydantic.BaseModel, extra="forbid", frozen=True):
-    """A study as written; `prepare` turns it into objects."""
+    """A study as written; `prepare` turns it into objects.
+
+    Args:
+        name: Name of the study, and of its folder unless `out` says another.
+        about: A sentence on what it is for, which the report shows.
+        task: The task's `name` and its options.
+        model: The `family` and its options, where the study trains.
+        training: Options of training.
+        trajectory: Published checkpoints to measure in place of training.
+        run: Another run whose checkpoints are measured in place of training.
+        measure: The rows, in the order of the report.
+        steps: Checkpoints that rows see unless they say their own; all if None.
+        out: The run's folder; `runs/NAME` if empty.
+    """
 
     name: str = pydantic.Field(pattern=r"^\w[\w.-]*$")
     about: str = ""
@@ -69,7 +82,7 @@ class StudyConfig(pydantic.BaseModel, extra="forbid", frozen=True):
 
     @property
     def folder(self) -> str:
-        """Where the run goes."""
+        """The folder that the run goes to."""
         return self.out or f"runs/{self.name}"
 
 
@@ -77,11 +90,11 @@ class Measurement(NamedTuple):
     """A row that is ready to run.
 
     Args:
-        id: What its results are called.
-        name: Of its kind, in the catalogue.
-        options: As the study gives them.
-        steps: Checkpoints that it sees; none of a row that runs once.
-        measure: What it does.
+        id: The name of its results.
+        name: The name of its kind in the catalogue.
+        options: Its options as the study gives them.
+        steps: Checkpoints that it sees; none if it runs once.
+        measure: The measurement.
         uses: What else it sees, by name: what the study says, and what its options do.
         asked: Names that the study itself says.
     """
@@ -96,7 +109,7 @@ class Measurement(NamedTuple):
 
     @property
     def places(self) -> tuple[int | None, ...]:
-        """Where its cells are: its steps, or one without a step."""
+        """The steps of its cells, or None alone where it runs once."""
         return (None,) if isinstance(self.measure, Once) else self.steps
 
 
@@ -105,11 +118,11 @@ class Prepared(NamedTuple):
 
     Args:
         config: The study as written.
-        task: What is learnt.
-        model: What its checkpoints are of.
-        source: Where they come from.
+        task: The task that is learnt.
+        model: The config of the checkpoints.
+        source: Where the checkpoints come from.
         said: The options that the study gives for that.
-        measurements: What is done to them.
+        measurements: The rows.
     """
 
     config: StudyConfig
@@ -132,7 +145,7 @@ class Prepared(NamedTuple):
         return [row for stage in self.stages for row in stage]
 
     def identity(self) -> dict[str, Any]:
-        """What decides the weights: a folder begun with another is refused."""
+        """Plain values that decide the weights; a folder of others is refused."""
         identity = {
             "task": dict(self.config.task),
             "data": _fingerprint(self.task),
@@ -144,6 +157,7 @@ class Prepared(NamedTuple):
 
 def _fingerprint(task: AbstractTask) -> str:
     # Two runs on files that have changed in between are not the same run.
+    """A hash of the arrays that a task holds."""
     state = hashlib.blake2b(digest_size=12)
     for name, leaf in named_leaves(task).items():
         state.update(name.encode())

@@ -7,7 +7,7 @@ Built = TypeVar("Built")
 
 
 def attempt(build: Callable[[], Built], faults: list[str]) -> Built | None:
-    """What `build` gives; None if it refuses, and `faults` then says why.
+    """What a function makes of a study's words, or None if it refuses them.
 
     Args:
         build: Makes something of what a study says.
@@ -24,11 +24,11 @@ def attempt(build: Callable[[], Built], faults: list[str]) -> Built | None:
 
 
 def list_faults(source: str, faults: Sequence[str]) -> str:
-    """One message of all that is wrong.
+    """One message on all that is wrong.
 
     Args:
-        source: What is wrong.
-        faults: At least one.
+        source: The file or study that is wrong.
+        faults: What is wrong; at least one thing.
 
     Example:
         >>> print(list_faults("tiny.yaml", ["a", "b"]))

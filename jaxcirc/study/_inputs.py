@@ -30,13 +30,13 @@ class Inputs:
     What does not change from step to step is loaded when this is made, and kept.
 
     Args:
-        row: Whose.
-        wanted: Its steps.
+        row: The row that uses them.
+        wanted: The row's steps.
         others: Where the cells of the rows that it may use are, by id.
         trajectories: This run's, one per seed.
-        study: Where outcomes are; those that are used must be there.
-        task: Data.
-        key: The row's own.
+        study: The folder with outcomes; those that are used must be there.
+        task: The study's task.
+        key: The row's own key.
 
     Raises:
         UsedHasFailed: an outcome that is used is not there.
@@ -76,7 +76,9 @@ class Inputs:
             self._fixed[name] = found
 
     def at(self, step: int) -> dict[str, PyTree]:
-        """By name; arrays have a leading axis of seeds, then one of steps if of all.
+        """The inputs at a step, by name.
+
+        Arrays have a leading axis of seeds, and then one of steps where all are used.
 
         Args:
             step: The checkpoint that is measured.
@@ -89,10 +91,11 @@ class Inputs:
 
     @property
     def fixed(self) -> dict[str, PyTree]:
-        """Those that do not depend on a step."""
+        """The inputs that do not depend on a step, by name."""
         return self._fixed
 
     def _places(self, use: Use) -> list[Place]:
+        """The places of another row's cells that a use names."""
         places = self._others[use.of]
         steps = [place for place in places if place is not None]
         if not steps:
@@ -100,6 +103,7 @@ class Inputs:
         return list(steps) if use.at == "all" else [step_of(use, steps)]
 
     def _outcome(self, use: Use, places: Sequence[Place]) -> Used:
+        """Another row's outcome, or its outcomes of all steps on a second axis."""
         found = [self._used(use.of, place) for place in places]
         if use.at != "all":
             return found[0]
@@ -110,12 +114,14 @@ class Inputs:
         return Used(quantities, artefacts)
 
     def _used(self, row: str, place: Place) -> Used:
+        """Another row's cell as arrays whose first axis counts seeds."""
         cell = self._cell(row, place)
         seedless = "seed" not in cell.dims
 
         def array(values: Any) -> jax.Array:
             whole = np.asarray(values)
             if seedless:
+                # What was found once holds for every seed.
                 whole = np.broadcast_to(whole, (self._seeds, *whole.shape))
             return jnp.asarray(whole)
 
@@ -128,6 +134,11 @@ class Inputs:
         return Used(quantities, artefacts)
 
     def _cell(self, row: str, place: Place) -> xr.Dataset:
+        """Another row's cell.
+
+        Raises:
+            UsedHasFailed: the row failed there, or has not been measured.
+        """
         when = "" if place is None else f" at step {place}"
         cells = self._study.row(row)
         if place in cells.steps:
@@ -162,6 +173,7 @@ def _observed(
     found = []
     for models in zip(*(t.stream(steps) for t in trajectories), strict=True):
         found.append(observe(stack_trees([model for _, model in models]), task, key))
+        # After the first its size is known, and the others have not been loaded.
         if len(found) == 1:
             _check_memory(name, tree_bytes(found[0]) * len(steps), len(steps))
     if not many:
@@ -170,7 +182,13 @@ def _observed(
 
 
 def _check_memory(name: str, needed: int, steps: int) -> None:
+    """Refuse what is kept of all steps where it takes half of the device.
+
+    Raises:
+        ValueError: it does.
+    """
     available = device_memory()
+    # The other half is for the checkpoint at hand and what measuring it takes.
     if available is not None and needed > 0.5 * available:
         raise ValueError(
             f"{name} 'all': what is compared takes {needed / 1e9:.3g} GB at {steps} "

@@ -19,9 +19,9 @@ class Labeller:
     """Makes the cells of one row.
 
     Args:
-        row: Whose.
+        row: The row.
         prepared: The study.
-        key: The row's own, which some labels depend on.
+        key: The row's own key, which some labels depend on.
         used_steps: Name of an input -> its steps, where it is of several; they label
             the axis `NAME_step`.
     """
@@ -45,6 +45,7 @@ class Labeller:
         }
         self._lead: dict[str, list[int]] = {}
         if not isinstance(row.measure, Once):
+            # Seeds by their own numbers, which need not begin at 0.
             first = prepared.source.seed
             self._lead["seed"] = list(range(first, first + prepared.source.seeds))
 
@@ -55,6 +56,7 @@ class Labeller:
             dims = (*self._lead, *quantity.dims)
             variables[name] = (dims, quantity.values, quantity.attributes())
             for dim, size in zip(dims, quantity.values.shape, strict=True):
+                # A measurement's own labels go before numbers.
                 coords.setdefault(dim, np.arange(size))
         attrs = dict(self._about)
         if reason := _reason_of(outcome.failure):
@@ -65,12 +67,13 @@ class Labeller:
         """The cell that says why there is no outcome."""
         about = self._about | {"failed": _told(error)}
         if not isinstance(error, ValueError):
-            # Not a refusal in so many words: where it happened is part of the reason.
+            # An error that is no refusal does not explain itself without its place.
             about["traceback"] = "".join(traceback.format_exception(error))
         return xr.Dataset(attrs=about)
 
 
 def _reason_of(failure: Failure | None) -> str | None:
+    """The sentence of a failure, or None if nothing is wrong."""
     if failure is None:
         return None
     count = int(np.sum(np.asarray(failure.count)))
@@ -78,5 +81,6 @@ def _reason_of(failure: Failure | None) -> str | None:
 
 
 def _told(error: Exception) -> str:
+    """An error in words: a refusal as it is, anything else with its kind."""
     refused = isinstance(error, ValueError | jax.errors.JaxRuntimeError)
     return str(error) if refused else f"{type(error).__name__}: {error}"

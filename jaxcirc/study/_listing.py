@@ -13,9 +13,9 @@ class Listing(NamedTuple):
     adds one by an entry point of the group `jaxcirc.listings`.
 
     Args:
-        name: Of the entry point.
+        name: The name of the entry point.
         title: What stands above its rows.
-        rows: With a `name` and a `summary` each.
+        rows: Rows with a `name` and a `summary` each.
     """
 
     name: str

@@ -22,12 +22,27 @@ from ._plain import check_interpolations, check_yaml
 def load_config(source: str, overrides: Sequence[str] = ()) -> StudyConfig:
     """Read a study from a packaged name or a YAML file, with `key=value` overrides.
 
+    Keys, types and the options that every study has are checked here; whether names and
+    options of tasks, models and measurements fit together is for `prepare` to say.
+    Interpolations such as `${training.steps}` may name other keys of the file and
+    nothing of the environment.
+
     Args:
-        source: The name or the file.
-        overrides: Such as `training.steps=500`.
+        source: The name or the file. A packaged study goes before a file of its name.
+        overrides: Such as `training.steps=500`; values are read as YAML, and a key that
+            is not there is added.
+
+    Returns:
+        The study as written, with overrides in it.
 
     Raises:
         StudyError: the file or a key cannot be understood; every fault is named.
+
+    Example:
+        >>> from jaxcirc.study import load_config
+        >>> config = load_config("induction", ["training.steps=500", "out=runs/short"])
+        >>> config.training["steps"], config.folder
+        (500, 'runs/short')
     """
     path = packaged_path(source)
     text = path.read_text(encoding="utf-8") if path else _read(source)
@@ -59,6 +74,11 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> StudyConfig:
 
 
 def _apply(config: omegaconf.DictConfig, override: str) -> None:
+    """Change one key of a study.
+
+    Raises:
+        StudyError: the override is not of the form `key=value`, or fits nowhere.
+    """
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise StudyError(
@@ -103,6 +123,11 @@ def _write_out(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(source: str) -> str:
+    """The text of a study file.
+
+    Raises:
+        StudyError: there is no such file or packaged study, or it is not UTF-8.
+    """
     from ._packaged import PACKAGED
 
     path = Path(source)

@@ -23,7 +23,14 @@ OnCell = Callable[[str, Place], None]
 
 
 class _Cells(NamedTuple):
-    """A row with the cells that it still lacks."""
+    """A row with the cells that it still lacks.
+
+    Args:
+        row: The row.
+        missing: The places of these cells.
+        basis: What each of its cells depends on.
+        key: The row's key.
+    """
 
     row: Measurement
     missing: frozenset[Place]
@@ -62,7 +69,7 @@ class Work:
 
     @property
     def missing(self) -> list[tuple[str, Place]]:
-        """(measurement, step) of what is to be measured; no step where it runs once."""
+        """Row and step of each cell to measure; no step where a row runs once."""
         cells = {c.row.id: c for c in itertools.chain(*self.stages)}
         ordered = [cells[row.id] for row in self.prepared.measurements]
         return [
@@ -70,6 +77,7 @@ class Work:
         ]
 
     def _cells(self, row: Measurement) -> _Cells:
+        """A row with the cells that it lacks; cells out of date are deleted."""
         steps = [step for step in row.steps if step in self.fingerprints.steps]
         basis = Basis(row, steps, self.bases, self.trajectories, self.fingerprints)
         self.bases[row.id] = basis
@@ -85,7 +93,7 @@ class Work:
 
 
 def _with_state(folder: RowFolder, basis: Basis, current: set[Place]) -> set[Place]:
-    """The cells up to which the saved state has come; all after are made again."""
+    """The cells up to which the saved state has come; later ones are made again."""
     there, saved = current | folder.failed_steps, folder.state.basis
     seen: set[Place] = set()
     for place in basis.places:
@@ -112,7 +120,7 @@ def measure_missing(
     go on.
 
     Args:
-        work: What to measure, of what.
+        work: The cells to measure, and the checkpoints.
         at_once: Checkpoints per call of the compiled program. By default one on a CPU,
             where a call fills the machine, and eight on an accelerator.
         on_cell: Called with (measurement, step) after each cell.
@@ -203,7 +211,7 @@ class _Row:
 
     @property
     def looks_back(self) -> bool:
-        """Whether it needs the checkpoint before."""
+        """Whether the row needs the checkpoint before."""
         return self._row.measure.needs_previous
 
     def measure(
@@ -238,7 +246,7 @@ class _Row:
                 self._write(loaded.step, self._label.failed(error))
 
     def run_once(self) -> None:
-        """Write the cell of a row that sees no checkpoint; of another, nothing.
+        """Write the cell of a row that sees no checkpoint; other rows do nothing here.
 
         Raises:
             OSError: the cell cannot be written.
@@ -259,6 +267,7 @@ class _Row:
             self._write(None, self._label.failed(error))
 
     def _outcomes(self, some: Sequence[Loaded]) -> Iterator[tuple[Loaded, Outcome]]:
+        """Each checkpoint with its outcome."""
         if not some:
             return
         assert self._run is not None
@@ -267,12 +276,14 @@ class _Row:
         yield from zip(some, self._run(pairs), strict=True)
 
     def _raise_failure(self) -> None:
+        """Raise what went wrong while the row was made ready, if anything did."""
         if self._failure is not None:
             raise self._failure
 
     def _write(
         self, place: Place, cell: xr.Dataset, outcome: Outcome | None = None
     ) -> None:
+        """Write a cell with its basis, and tell whoever watches."""
         artefacts = outcome.artefacts if outcome is not None else None
         cell = cell.assign_attrs(basis=self._basis.of(place))
         with self._writing():
@@ -281,12 +292,14 @@ class _Row:
             self._on_cell(self._row.id, place)
 
     def _read_state(self, like):
+        """The saved state, or None where the first step is made again."""
         seen = self._folder.steps | self._folder.failed_steps
         if not seen.intersection(self._basis.places) - self.missing:
             return None  # the first step is to be made again, and so is the state
         return self._folder.state.read(like)
 
     def _write_state(self, step: int, state) -> None:
+        """Save the state after a step."""
         basis = self._basis.of(step)
         with self._writing():
             self._folder.state.write(basis, jax.device_get(state))

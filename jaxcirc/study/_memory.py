@@ -41,10 +41,12 @@ def measuring_memory(row: Measurement, prepared: Prepared) -> int | None:
     models = prepared.source.seeds * (1 if along else checkpoints_at_once())
     try:
         given = eqx.filter_eval_shape(lambda: _arguments(row, prepared, models))
+        # Shapes alone, so that nothing of the models' size is made.
         shapes, rest = eqx.partition((*given, prepared.task), _is_array_like)
         program: Any = along_program(measure) if along else chunk_program(measure)
         compiled = jax.jit(lambda x, key: program(*eqx.combine(x, rest), key))
         memory = compiled.lower(shapes, jr.key(0)).compile().memory_analysis()
+    # A package's measurement may raise anything while it is traced.
     except Exception as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
     if memory is None:
@@ -54,7 +56,7 @@ def measuring_memory(row: Measurement, prepared: Prepared) -> int | None:
 
 
 def _arguments(row: Measurement, prepared: Prepared, number: int) -> tuple:
-    """What the runner gives: snapshots of fresh models, and a state if there is one."""
+    """Arguments as the runner gives them: snapshots, and a state if there is one."""
     one = Transformer(prepared.model, key=jr.key(0))
     stacked = stack_trees([one] * number)
     inputs: dict[str, Any] = {}
@@ -72,4 +74,5 @@ def _arguments(row: Measurement, prepared: Prepared, number: int) -> tuple:
 
 
 def _is_array_like(x: Any) -> bool:
+    """Whether this is an array or the shape of one."""
     return eqx.is_array(x) or isinstance(x, jax.ShapeDtypeStruct)

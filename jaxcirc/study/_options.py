@@ -19,8 +19,8 @@ def check_options(
     """The options with their types put right, and what is wrong with them.
 
     Args:
-        build: Whose parameters are the options.
-        options: As read from a study.
+        build: The function whose parameters are the options.
+        options: Options as read from a study.
         where: Path of the section, for messages.
         provided: Required parameters that somebody else will fill in.
     """
@@ -40,13 +40,14 @@ def check_options(
         checked = schema.model_validate(dict(options))
     except pydantic.ValidationError as error:
         return {}, explain(error, where=where, known=list(fields))
+    # Without defaults: a study's identity is what it says.
     return checked.model_dump(include=set(options)), []
 
 
 def explain(
     error: pydantic.ValidationError, *, where: str, known: Sequence[str]
 ) -> list[str]:
-    """One line for each thing wrong: the key, what it is, what it may be.
+    """A line for each thing that is wrong: the key, what it is, what it may be.
 
     Args:
         error: What pydantic says.

@@ -44,12 +44,33 @@ class Converted(NamedTuple):
 def convert_pico(text: str, source: str) -> Converted:
     """A study that measures what a Pico Analyze file asks for.
 
+    Metrics, components, layers and steps keep their meaning under this library's names,
+    and a note tells wherever a definition differs. Task, model and training are made
+    up, since Pico Analyze reads a run in place of training one.
+
     Args:
-        text: The file.
+        text: The contents of the file.
         source: Its name, for messages.
+
+    Returns:
+        The study as plain values, and the notes.
 
     Raises:
         StudyError: it is not such a file, or names what Pico Analyze does not have.
+
+    Example:
+        >>> from jaxcirc.study import convert_pico
+        >>> text = '''
+        ... steps: {start: 0, end: 20, step: 10}
+        ... metrics:
+        ...   - metric_name: gini
+        ...     components:
+        ...       - {component_name: simple, data_type: weights,
+        ...          layer_suffixes: swiglu.w_2, layers: [0]}
+        ... '''
+        >>> study = convert_pico(text, "old.yaml").study
+        >>> study["steps"], study["metrics"][0]["components"][0]["component"]
+        ([0, 10, 20], 'blocks.mlp.W_out')
     """
     try:
         old = yaml.safe_load(text)
@@ -63,6 +84,7 @@ def convert_pico(text: str, source: str) -> Converted:
     notes: list[str] = []
     rows = [_metric(row, source, notes) for row in old["metrics"]]
     steps = _steps(old["steps"], notes)
+    # The model has at least the layers that are measured.
     layers = [n for row in rows for c in row["components"] for n in c.get("layers", [])]
     study = {
         "name": _name(str(old.get("analysis_name", "pico"))),
@@ -89,6 +111,11 @@ def convert_pico(text: str, source: str) -> Converted:
 
 
 def _metric(row: dict[str, Any], source: str, notes: list[str]) -> dict[str, Any]:
+    """A row of a study for a metric of a Pico Analyze file; notes get what differs.
+
+    Raises:
+        StudyError: the file names what Pico Analyze does not have.
+    """
     name = str(row.get("metric_name"))
     if name == "norm":
         kind = str(row.get("norm_type"))
@@ -132,6 +159,11 @@ def _metric(row: dict[str, Any], source: str, notes: list[str]) -> dict[str, Any
 
 
 def _component(c: dict[str, Any], source: str, notes: list[str]) -> dict[str, Any]:
+    """A component of a study for one of a Pico Analyze file.
+
+    Raises:
+        StudyError: the file names what Pico Analyze does not have.
+    """
     name, data = c.get("component_name"), c.get("data_type")
     if name == "ov_circuit":
         notes.append(
@@ -155,6 +187,7 @@ def _component(c: dict[str, Any], source: str, notes: list[str]) -> dict[str, An
 
 
 def _steps(old: Any, notes: list[str]) -> list[int]:
+    """The steps of a Pico Analyze file, one by one."""
     if isinstance(old, list):
         return sorted(int(step) for step in old)
     start, end, step = int(old["start"]), int(old["end"]), int(old["step"])
@@ -165,5 +198,6 @@ def _steps(old: Any, notes: list[str]) -> list[int]:
 
 
 def _name(old: str) -> str:
+    """A name that a folder may have."""
     kept = "".join(c if c.isalnum() or c in "_.-" else "_" for c in old)
     return kept.lstrip("_.-") or "pico"

@@ -59,6 +59,7 @@ def check_interpolations(plain: Any) -> None:
 
 
 def _texts(plain: Any):
+    """Every text among nested values, keys included."""
     if isinstance(plain, str):
         yield plain
     elif isinstance(plain, dict):

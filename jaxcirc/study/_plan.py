@@ -16,12 +16,12 @@ class Plan(NamedTuple):
     """The size of a study.
 
     Args:
-        parameters: Of one model.
+        parameters: Numbers of one model.
         seeds: Models trained at once.
-        steps: Updates; none where the checkpoints are published ones.
+        steps: Updates; 0 where the checkpoints are published ones.
         checkpoints: Steps whose model is kept.
-        cells: Measurement -> (steps to measure, of which already done).
-        disk_bytes: Checkpoints of all seeds, and the state to go on from.
+        cells: Measurement -> (steps to measure, how many of them are done).
+        disk_bytes: Bytes of checkpoints of all seeds, and of the state to go on from.
         memory_bytes: Peak memory of training, as the compiler counts it; without
             training that of two checkpoints, the one at hand and the next.
         measuring: Measurement -> bytes at its peak, as the compiler counts them; None
@@ -41,10 +41,22 @@ class Plan(NamedTuple):
 def check_memory(prepared: Prepared) -> None:
     """Refuse a study whose weights and optimiser alone exceed the device's memory.
 
-    A lower bound that costs no compilation; `plan` has the compiler's own count.
+    The bound is a lower one: bytes of a model, times the seeds, times the copies that
+    the source holds (weights, their gradient and the optimiser's moments where it
+    trains). It costs no compilation; `plan` has the compiler's own count, activations
+    included. Where the device does not tell its memory, nothing is refused.
+
+    Args:
+        prepared: The study.
 
     Raises:
         StudyError: it cannot fit; the message says the numbers.
+
+    Example:
+        Nothing is raised, since so small a model fits any device.
+
+        >>> from jaxcirc.study import check_memory, load_config, prepare
+        >>> check_memory(prepare(load_config("grokking_quick")))
     """
     model = eqx.filter_eval_shape(Transformer, prepared.model, key=jr.key(0))
     source = prepared.source
@@ -60,7 +72,19 @@ def check_memory(prepared: Prepared) -> None:
 
 
 def plan(prepared: Prepared) -> Plan:
-    """What running a study would take; compiles all of it, executes nothing."""
+    """What running a study would take: parameters, cells, disk and memory.
+
+    Training and every measurement are compiled for the shapes that they will have, and
+    nothing is executed, so the figures are the compiler's and take as long as compiling
+    takes. Cells that the run's folder already holds are counted as done.
+
+    Args:
+        prepared: The study.
+
+    Returns:
+        The figures; see `Plan`. A measurement that cannot be compiled has the reason in
+        place of its bytes.
+    """
     model = eqx.filter_eval_shape(Transformer, prepared.model, key=jr.key(0))
     study, source = Study(prepared.config.folder), prepared.source
     done = {row.id: study.row(row.id).steps for row in prepared.measurements}
@@ -82,7 +106,9 @@ def plan(prepared: Prepared) -> Plan:
 
 
 def _measuring(row: Measurement, prepared: Prepared) -> int | str | None:
+    """The peak memory of a row in bytes, None where it fits itself, or why not."""
     try:
         return measuring_memory(row, prepared)
+    # One row that cannot be compiled leaves the figures of the others.
     except ValueError as error:
         return str(error)

@@ -15,10 +15,26 @@ from ._sources import SOURCES, AbstractSource
 
 
 def prepare(config: StudyConfig) -> Prepared:
-    """Build what a study names and check that it fits together.
+    """Build what a study names and check that it fits together, before anything runs.
+
+    The task is made, with its data; models are described and not drawn, and
+    measurements are checked without running them. Published checkpoints are asked for
+    their steps and config. Rows of installed packages are found by their names.
+
+    Args:
+        config: The study as written; see `load_config`.
+
+    Returns:
+        The task, the model's config, the source of checkpoints and the measurements.
 
     Raises:
         StudyError: a name, an option or a step is wrong; every fault found is named.
+
+    Example:
+        >>> from jaxcirc.study import load_config, prepare
+        >>> prepared = prepare(load_config("grokking_quick", ["training.seeds=2"]))
+        >>> prepared.source.seeds, prepared.model.n_layers
+        (2, 1)
     """
     faults: list[str] = []
     found = _build_source(config, faults)
@@ -39,7 +55,7 @@ def prepare(config: StudyConfig) -> Prepared:
 def _build_source(
     config: StudyConfig, faults: list[str]
 ) -> tuple[AbstractSource, dict[str, Any]] | None:
-    """Where checkpoints come from, and what the study says of it."""
+    """The source of checkpoints, and the options that the study gives for it."""
     given = [spec for spec in SOURCES if getattr(config, spec.section)]
     spec = next((s for s in given if not s.trains), SOURCES[0])
     others = [s.section for s in given if s is not spec]
@@ -59,6 +75,7 @@ def _build_source(
 def _build_task(
     config: StudyConfig, source: AbstractSource | None, faults: list[str]
 ) -> AbstractTask | None:
+    """The task that a study names, or None where something is wrong with it."""
     options = dict(config.task)
     try:
         spec = find(TASKS, str(options.pop("name", "")), kind="task")
@@ -106,6 +123,7 @@ def _model_of(
 def _build_model(
     config: StudyConfig, task: AbstractTask, faults: list[str]
 ) -> TransformerConfig | None:
+    """The config of the model that a study names, or None where a fault was found."""
     options = dict(config.model)
     try:
         spec = find(MODELS, str(options.pop("family", "")), kind="model family")

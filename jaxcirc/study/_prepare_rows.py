@@ -39,8 +39,8 @@ def build_rows(
 
     Args:
         config: The study.
-        task: Of the study.
-        model: What its checkpoints are of.
+        task: The study's task.
+        model: The config of the checkpoints.
         source: Where they come from.
         faults: Grows by what is wrong.
     """
@@ -71,6 +71,7 @@ def build_rows(
 def _spec_of(
     row: MeasureConfig, where: str, faults: list[str]
 ) -> MeasurementSpec | None:
+    """The catalogue's row of a measurement, or None where there is no such thing."""
     try:
         return find(MEASUREMENTS, row.name, kind="measurement")
     except ValueError as error:
@@ -81,6 +82,7 @@ def _spec_of(
 
 
 def _check_id(own_id: str, taken: set[str], where: str, faults: list[str]) -> None:
+    """Note an id that is taken, by another row or by a node of the results."""
     if own_id in taken:
         faults.append(
             f"{where}: a measurement {own_id!r} is there already; give this one "
@@ -101,6 +103,7 @@ def _steps_of(
     where: str,
     faults: list[str],
 ) -> tuple[int, ...]:
+    """The steps of a row, or those of the study where the row says none."""
     if row.steps is not None:
         return _select(row.steps, source, f"{where}.steps", faults)
     return _select(usual, source, "steps", faults)
@@ -131,6 +134,7 @@ def _row(
     steps: tuple[int, ...],
     faults: list[str],
 ) -> Measurement:
+    """The row with what it uses."""
     made = Measurement(row.id or row.name, row.name, options, steps, measure)
     uses = attempt(lambda: _uses(measure, row), faults)
     if uses is None:
@@ -144,12 +148,13 @@ def _check_uses(
     task: AbstractTask,
     faults: list[str],
 ) -> None:
-    """What every row uses is there, and no rows use each other in a circle."""
+    """Note what is used and is not there, and rows that use each other in a circle."""
     places = {row.id: row.places for row in rows}
     for row in rows:
         for name, use in row.uses.items():
             given = (row.measure, places, steps, task)
             attempt(lambda n=name, u=use, g=given: check_use(n, u, *g), faults)
+    # A circle is told of rows that are right by themselves.
     if not faults:
         attempt(lambda: order({row.id: row.uses for row in rows}), faults)
 
@@ -178,6 +183,7 @@ def _uses(measure: AbstractMeasurement, row: MeasureConfig) -> dict[str, Use]:
 def _select(
     steps: Steps, source: AbstractSource, where: str, faults: list[str]
 ) -> tuple[int, ...]:
+    """The steps that are asked for, ascending, each known to be there."""
     there = source.checkpoint_steps
     if steps is None:
         return there

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+# Those whose version may move a digit of a result.
 _PACKAGES = ("jaxcirc", "jax", "jaxlib", "equinox", "optax", "numpy", "xarray")
 
 

@@ -13,16 +13,30 @@ from ._store import Study
 
 @runtime_checkable
 class Progress(Protocol):
-    """What a run tells whoever watches it."""
+    """What a run tells whoever watches it; any object with these methods will do."""
 
     def training(self, step: int, loss: float) -> None:
-        """Training has come to `step`."""
+        """Training has come to a step.
+
+        Args:
+            step: Updates so far.
+            loss: Mean loss over seeds.
+        """
 
     def measuring(self, total: int) -> None:
-        """`total` cells are to be measured."""
+        """Measuring begins.
+
+        Args:
+            total: Number of cells to measure.
+        """
 
     def cell(self, measurement: str, step: int | None) -> None:
-        """One more cell is done; it has no step where a row runs once."""
+        """One more cell is done.
+
+        Args:
+            measurement: The row's id.
+            step: The checkpoint's step; None where a row runs once.
+        """
 
 
 def run(
@@ -31,15 +45,18 @@ def run(
     """Train, unless the checkpoints are published ones, and measure.
 
     Whatever an earlier run has done is not done again, unless what it was measured of
-    has changed since.
-
-    If training diverges, the checkpoints before that are measured all the same, and the
-    error is raised after.
+    has changed since. Each checkpoint and each cell is whole on disk before the next,
+    so that a run can be stopped at any time and goes on where it was. If training
+    diverges, the checkpoints before that are measured all the same, and the error is
+    raised after.
 
     Args:
         prepared: The study.
-        progress: Who watches.
+        progress: Who watches; nobody if None.
         debug: Raise what a measurement fails of, in place of recording it in its cell.
+
+    Returns:
+        The run's folder, opened; its `open()` gives the results.
 
     Raises:
         StudyError: the folder holds a run of another config.
@@ -56,7 +73,7 @@ def run(
             diverged = _work(prepared, study, sitting, progress, debug)
         except BaseException:
             # Whatever ends it, Ctrl-C included: its times count, and it is not whole.
-            # Where that cannot be written, what stopped the run is the thing to tell.
+            # If that cannot be written, the error that stopped the run is still told.
             with contextlib.suppress(OSError, StudyError):
                 sitting.save("stopped")
             raise

@@ -20,6 +20,7 @@ def seeds_of_run(folder: str) -> dict[int, Trajectory]:
     fs, root = fsspec.core.url_to_fs(training)
     found = fs.ls(root, detail=False) if fs.isdir(root) else []
     names = [posixpath.basename(path) for path in found]
+    # By number: as text, seed 10 would come before seed 2.
     seeds = sorted(int(n[5:]) for n in names if n[:5] == "seed_" and n[5:].isdecimal())
     try:
         return {

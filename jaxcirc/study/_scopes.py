@@ -29,11 +29,11 @@ Runner = Callable[[Sequence[tuple[Loaded, Inputs]]], Iterator[Outcome]]
 
 
 class State(NamedTuple):
-    """Where a row that goes along the run keeps its state.
+    """How a row that goes along the run reads and saves its state.
 
     Args:
         read: (shapes of the state) -> the saved state, or None if there is none.
-        write: (step, state) -> saved.
+        write: (step, state) -> None; saves it.
     """
 
     read: Callable[[PyTree], PyTree | None]
@@ -48,12 +48,12 @@ def checkpoints_at_once() -> int:
 def runner(
     measure: Any, task: AbstractTask, key: jax.Array, *, at_once: int, state: State
 ) -> Runner:
-    """How a measurement is run over checkpoints.
+    """A function that runs a measurement over checkpoints.
 
     Args:
-        measure: Of one of the scopes that see checkpoints.
-        task: Of the study.
-        key: The row's own.
+        measure: A measurement of one of the scopes that see checkpoints.
+        task: The study's task.
+        key: The row's own key.
         at_once: Checkpoints in one call of a compiled program.
         state: Where a state is kept, for measurements that have one.
     """
@@ -133,6 +133,7 @@ def stacked_snapshot(loaded: Loaded, inputs: Inputs) -> Snapshot:
 
 def _over_models(one: Callable[[Any], Any], stacked: Any) -> Any:
     # As in training: a CPU keeps one model in cache, an accelerator has room.
+    """A function's value for every model of a stack."""
     if jax.default_backend() == "cpu":
         return jax.lax.map(one, stacked)
     return jax.vmap(one)(stacked)
@@ -154,6 +155,7 @@ def _without_previous(found: Outcome, has_previous: jax.Array) -> Outcome:
 def _per_checkpoint(
     measure: PerCheckpoint, task: AbstractTask, key: jax.Array, at_once: int
 ) -> Runner:
+    """A runner that compiles once and takes several checkpoints at a time."""
     compiled = eqx.filter_jit(chunk_program(measure))
 
     def run(some: Sequence[tuple[Loaded, Inputs]]) -> Iterator[Outcome]:
@@ -178,6 +180,7 @@ def _per_chunk(
     key: jax.Array,
     some: Sequence[tuple[Loaded, Inputs]],
 ) -> Iterator[Outcome]:
+    """The outcomes of a measurement that brings a program of its own."""
     together = lambda *xs: jnp.stack(xs)
     chunk = Chunk(
         tuple(loaded.step for loaded, _ in some),
@@ -205,6 +208,7 @@ class _AlongRunner:
             shot = stacked_snapshot(loaded, inputs)
             if self._state is None:
                 self._state = self._first(loaded)
+            # States and outcomes of all seeds in one call, as for other scopes.
             state, found = self._step(self._state, shot, self._task, self._key)
             found = jax.device_get(found)
             self._state = state

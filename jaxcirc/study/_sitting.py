@@ -35,21 +35,26 @@ class Sitting:
         self.save("running")
 
     def measuring(self) -> None:
-        """From now on, time is that of measuring."""
+        """Count time as measuring from now on."""
         self._count()
         self._part = "measuring_s"
 
     def trained(self) -> None:
-        """Training goes on; the record is renewed now and then."""
+        """Renew the record now and then while training goes on."""
         self._save_sometimes()
 
     def cell(self) -> None:
-        """One more cell is written."""
+        """Count one more cell that is written."""
         self._entry["cells"] += 1
         self._save_sometimes()
 
     def save(self, state: State, **more: Any) -> None:
-        """Record the state of the run and the times so far."""
+        """Record the state of the run and the times so far.
+
+        Args:
+            state: The run's state from now on.
+            **more: Further entries of `run.json`.
+        """
         self._count()
         sittings = [*self._earlier, self._entry]
         sums = {
@@ -61,10 +66,12 @@ class Sitting:
         self._recorded = time.monotonic()
 
     def _save_sometimes(self) -> None:
+        """Record a running run, unless that was done a moment ago."""
         if time.monotonic() - self._recorded > SECONDS_BETWEEN_RECORDS:
             self.save("running")
 
     def _count(self) -> None:
+        """Add the time that has passed to the part of the run that it belongs to."""
         now = time.monotonic()
         passed = self._entry[self._part] + now - self._since
         self._entry[self._part] = round(passed, 2)

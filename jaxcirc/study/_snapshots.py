@@ -14,8 +14,8 @@ class Loaded(NamedTuple):
     """The checkpoint of one step, of all seeds.
 
     Args:
-        step: Which.
-        model: Arrays have a leading axis of seeds.
+        step: The training step.
+        model: The models of all seeds; arrays have a leading axis of seeds.
         previous: The checkpoint before it; None if there is none, if it cannot be read,
             or if nobody looks back.
     """
@@ -29,8 +29,8 @@ class Unreadable(NamedTuple):
     """A step whose checkpoint cannot be read.
 
     Args:
-        step: Which.
-        error: Why.
+        step: The training step.
+        error: Why it cannot be read.
     """
 
     step: int
@@ -60,6 +60,8 @@ def stream_snapshots(
         CheckpointError: a checkpoint is damaged, if `broken` says so.
     """
     every = trajectories[0].steps
+    # In the trajectory, whichever steps are wanted: a change is since the last
+    # checkpoint.
     before = {s: every[max(i - 1, 0)] for i, s in enumerate(every)}
     needed = sorted({*wanted, *(before[s] for s in wanted if look_back)})
     streams = [t.stream(needed, broken=broken) for t in trajectories]
@@ -73,6 +75,7 @@ def stream_snapshots(
             previous = None
             continue
         model = stack_trees(read)
+        # Held on to, the seeds would be in memory twice while the caller measures.
         del read
         if step in wanted:
             yield Loaded(step, model, previous if step > every[0] else None)
@@ -87,6 +90,7 @@ def non_finite_weights(loaded: Loaded) -> dict[str, str]:
         for name, leaf in named_leaves(loaded.model).items()
         if jnp.issubdtype(leaf.dtype, jnp.inexact)
     }
+    # One transfer of single numbers, whatever the size of the weights.
     finite = jax.device_get(_all_finite(leaves))
     names = [name for name, good in finite.items() if not good]
     if not names:
@@ -98,4 +102,5 @@ def non_finite_weights(loaded: Loaded) -> dict[str, str]:
 
 @jax.jit
 def _all_finite(leaves: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Whether each leaf is finite, in one program for all."""
     return {name: jnp.isfinite(leaf).all() for name, leaf in leaves.items()}

@@ -38,6 +38,7 @@ def status(
     }
     # Runs of older versions recorded no state.
     state = run.get("state", "complete")
+    # A killed process has not recorded its end, but no longer holds the lock.
     if state == "running" and not locked:
         state = "stopped"
     return {
@@ -51,6 +52,7 @@ def status(
 
 
 def _steps(node: xr.Dataset) -> set[int | None]:
+    """Places at which a row was measured or failed."""
     measured = node["step"].values.tolist() if "step" in node.coords else []
     if node.data_vars and "step" not in node.dims:
         measured = [None]  # it runs once
@@ -58,6 +60,7 @@ def _steps(node: xr.Dataset) -> set[int | None]:
 
 
 def _failed(node: xr.Dataset) -> set[int | None]:
+    """Places at which a row failed."""
     failed = json.loads(node.attrs.get("failed", "{}"))
     return {None if step == ONCE else int(step) for step in failed}
 

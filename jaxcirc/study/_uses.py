@@ -24,10 +24,10 @@ def check_use(
     Args:
         name: What the row calls it.
         use: What it is.
-        measure: Whose.
+        measure: The measurement that uses it.
         rows: Ids of the study's rows, with their steps; None alone where one runs once.
         steps: Checkpoints of this run.
-        task: Data that a model of another run must be able to read.
+        task: The task whose data a model of another run must be able to read.
 
     Raises:
         ValueError: no such row, step or run (the message says what there is), or a run
@@ -58,12 +58,18 @@ def check_use(
 
 
 def _distance_to(step: int) -> Callable[[int], int]:
+    """A function that says how far another step is."""
     return lambda other: abs(other - step)
 
 
 def _check_run(
     name: str, use: Use, measure: AbstractMeasurement, task: AbstractTask
 ) -> None:
+    """Refuse another run that is not there, or whose model does not fit.
+
+    Raises:
+        ValueError: the message says what there is.
+    """
     if use.at not in ("last", "first") and not isinstance(use.at, int):
         raise ValueError(
             f"{name}: {str(use)!r}: of another run, one step is used; write "

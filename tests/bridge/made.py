@@ -202,3 +202,11 @@ def tokenizer_file(folder: Path) -> Path:
     path = folder / "tokenizer.json"
     path.write_text(json.dumps(tree))
     return path
+
+
+def same(a, b):
+    """Assert that two models hold equal weights."""
+    for x, y in zip(
+        *(tb.checkpoints._weights.named_leaves(m).values() for m in (a, b)), strict=True
+    ):
+        np.testing.assert_array_equal(x, y)

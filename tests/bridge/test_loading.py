@@ -13,7 +13,7 @@ from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.models import MODELS, Transformer
 
 from . import made
-from .test_trajectories import lens_weights
+from .lens import lens_weights
 
 RULES = [
     ["emb", "W_E", "v m -> v m"],

@@ -155,8 +155,12 @@ def test_every_status_is_given_where_it_is_due():
     assert "rising" in early.sentence or "disagree" in early.sentence
 
     hot = _status(_flat, jnp.zeros(3), llc.SGLD(3.5e-2, n_beta=100.0))
-    assert hot.status is Status.NON_LOCAL
-    assert "above d/2 = 1.5" in hot.sentence
+    assert hot.status is Status.HEATED
+    # |w| has no second derivative at its minimum, and λ = d.
+    kinked = lambda w, x: jnp.abs(w).sum() + 0 * x
+    away = _status(kinked, jnp.zeros(3), llc.HMC(0.01, n_beta=100.0))
+    assert away.status is Status.NON_LOCAL
+    assert "above d/2 = 1.5" in away.sentence
     guess = _status(
         _flat, jnp.zeros(3), llc.SGLD(1e-2, n_beta=100.0), trivial_loss=1e-3
     )

@@ -53,6 +53,15 @@ def test_the_noise_scale_of_a_known_noise():
     assert float(found.noise_scale) == pytest.approx(d * sigma**2 / 12.5, rel=0.1)
 
 
+def test_examples_without_gradient_have_no_direction():
+    project = lambda w, x: x @ w  # the gradient of an example is itself
+    some = jnp.array([[3.0, 0.0], [0.0, 0.0], [4.0, 0.0]])
+    found = metrics.gradient_statistics(project, jnp.zeros(2), some)
+    assert float(found.example_cosine) == pytest.approx(1)
+    found = metrics.gradient_statistics(project, jnp.zeros(2), some[:2])
+    assert jnp.isnan(found.example_cosine)
+
+
 def test_cosine_of_trees():
     a = {"u": jnp.array([1.0, 0.0]), "v": jnp.array([1.0])}
     b = {"u": jnp.array([0.0, 2.0]), "v": jnp.array([2.0])}

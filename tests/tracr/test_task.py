@@ -11,7 +11,7 @@ import pytest
 
 import tracr_bridge as tb
 from jaxcirc.metrics import rank_0_rate
-from jaxcirc.models import Transformer
+from jaxcirc.models import Transformer, TransformerConfig
 from jaxcirc.study import StudyError, load_config, prepare
 from jaxcirc.training import Training, train
 from tracr_bridge.rasp.programs import PROGRAMS
@@ -103,6 +103,15 @@ def test_a_program_whose_answers_are_all_the_same_is_no_task():
         tb.program_task("histogramm")
     with pytest.raises(ValueError, match="puts 0 of them"):
         tb.program_task("histogram", train_fraction=0.0)
+
+
+def test_a_new_head_has_a_bias_of_its_own_size():
+    config = TransformerConfig(
+        d_vocab=3, n_ctx=4, n_layers=1, d_model=2, n_heads=1, unembed_bias=True
+    )
+    model = jax.eval_shape(lambda key: Transformer(config, key=key), jr.key(0))
+    probe = jax.eval_shape(lambda m: tb.with_head(m, 7, key=jr.key(1)), model)
+    assert (probe.W_U.shape, probe.b_U.shape) == ((2, 7), (7,))
 
 
 def test_a_student_learns_from_random_weights(tmp_path):

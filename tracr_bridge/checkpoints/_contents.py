@@ -38,10 +38,16 @@ def looks(files: Sequence[str]) -> str:
         told = [(path, os.stat(path)) for path in files]
     except OSError as error:
         raise CheckpointError(f"{error.filename}: {error.strerror}") from error
+    # Names without folders: a run that is moved is the same run.
     return digest_of([[os.path.basename(p), s.st_size, s.st_mtime_ns] for p, s in told])
 
 
 def _digest(path: str) -> str:
+    """A hash of a file's bytes.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "blake2b").hexdigest()
@@ -50,4 +56,5 @@ def _digest(path: str) -> str:
 
 
 def _inside(folder: str, pattern: str) -> str:
+    """A pattern of files in a folder, whatever letters its name has."""
     return os.path.join(glob.escape(folder), pattern)

@@ -16,10 +16,23 @@ _LOCAL = "To work without it, download the folder elsewhere and give its path."
 
 
 def revisions(repo: str, *, pattern: str | None = None) -> dict[int, str]:
-    """Training step -> branch or tag of a model on the hub.
+    """Training step -> branch or tag of a model on the HuggingFace hub.
+
+    A step is read off a name such as `step1000`, `step1000-tokens2B` or
+    `checkpoint-1000`; names that tell no step are left out. The hub is asked for a list
+    of names, and nothing is downloaded.
+
+    Args:
+        repo: The hub id, such as `EleutherAI/pythia-70m`.
+        pattern: A regular expression that names must contain, such as `^stage1-`; its
+            first group, if it has one, is the step.
+
+    Returns:
+        The names by step, ascending.
 
     Raises:
         CheckpointError: the hub has no such model or cannot be reached.
+        ImportError: huggingface_hub is not installed.
         ValueError: two branches have one step.
     """
     with _asking(repo, None):
@@ -35,6 +48,7 @@ def commit_of(repo: str, revision: str, *, cache: str | None = None) -> str:
         CheckpointError: the hub has no such revision, or cannot be reached and it was
             never downloaded.
     """
+    # A commit stands for itself, and costs no question.
     if re.fullmatch("[0-9a-f]{40}", revision):
         return revision
     hub = _hub()
@@ -78,9 +92,9 @@ def download(
     on where it stopped.
 
     Args:
-        repo: Its hub id.
+        repo: The hub id.
         revision: A branch, tag or commit.
-        cache: The hub's usual cache if None.
+        cache: Where downloads go; the hub's usual cache if None.
 
     Raises:
         CheckpointError: the hub has no such model or revision, or cannot be reached.
@@ -93,7 +107,7 @@ def download(
         except Exception as error:
             if isinstance(error, _answers()) or not _is_transport(error):
                 raise
-            # Nobody there; perhaps all of it is in the cache.
+            # The hub did not answer, but all files may be in the cache.
             wanted, offline = None, True
         return hub.snapshot_download(
             repo,
@@ -107,7 +121,13 @@ def download(
 def download_file(
     repo: str, name: str, *, revision: str | None = None, cache: str | None = None
 ) -> str:
-    """One file of a revision, by its path in the cache.
+    """The path, in the cache, of one file of a revision.
+
+    Args:
+        repo: The hub id.
+        name: The file's path in the repository.
+        revision: A branch, tag or commit.
+        cache: Where downloads go; the hub's usual cache if None.
 
     Raises:
         CheckpointError: the hub has no such file or cannot be reached.
@@ -152,6 +172,7 @@ def forget(repo: str, folders: Sequence[str], *, cache: str | None = None) -> No
 
 def _needed(there: Sequence[str]) -> list[str]:
     """config.json and the weights, in the best format that the repository has."""
+    # One format is enough where there are several: each has all weights.
     kind = r"pytorch_model[^/]*\.bin"
     if "model.safetensors" in there or "model.safetensors.index.json" in there:
         kind = r"model[^/]*\.safetensors"
@@ -162,7 +183,7 @@ def _needed(there: Sequence[str]) -> list[str]:
 
 
 class _asking:
-    """What can go wrong between here and the hub, as one clear error."""
+    """A context in which what goes wrong on the way to the hub is one clear error."""
 
     def __init__(self, repo: str, revision: str | None):
         self.repo, self.revision = repo, revision
@@ -200,6 +221,7 @@ class _asking:
             ) from error
 
     def _near(self) -> str:
+        """A sentence on revisions with names near the one that is not there."""
         try:
             refs = _hub().HfApi().list_repo_refs(self.repo)
         except Exception as error:
@@ -216,7 +238,7 @@ class _asking:
 
 
 def _answers() -> tuple[type[BaseException], ...]:
-    """What the hub says, as against not being reached."""
+    """Errors by which the hub says no, as against not being reached."""
     errors = _hub().errors
     return (errors.RepositoryNotFoundError, errors.RevisionNotFoundError)
 
@@ -227,11 +249,17 @@ def _is_transport(error: BaseException) -> bool:
     known = (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError)
     if isinstance(error, (*known, ConnectionError, TimeoutError)):
         return True
+    # Versions of the hub's library differ in the one they use, and none is ours.
     libraries = {"httpx", "httpx2", "httpcore", "requests", "urllib3"}
     return any(c.__module__.split(".")[0] in libraries for c in type(error).__mro__)
 
 
 def _hub() -> Any:
+    """The library of the hub.
+
+    Raises:
+        ImportError: it is not installed.
+    """
     try:
         return importlib.import_module("huggingface_hub")
     except ImportError as error:

@@ -85,6 +85,7 @@ def load(
         8
     """
     path = located(source)
+    # A local path goes before a hub id that is spelt the same.
     if not os.path.exists(path):
         path = download(path, revision=revision, cache=cache)
     elif revision is not None:
@@ -94,6 +95,7 @@ def load(
         if name not in (CONFIG, *WEIGHTS):
             return _load_file(path, dtype)
         path = folder or os.curdir
+    # Such a folder has weights, and a search for `config.json` would mislead.
     if os.path.exists(os.path.join(path, "trajectory.json")):
         raise ValueError(
             f"load: {path} is a folder of this library's own checkpoints. Read the run "
@@ -105,6 +107,11 @@ def load(
 
 
 def _load_file(path: str, dtype: str | None) -> Transformer:
+    """The model of a single file, which llama2.c's are.
+
+    Raises:
+        ValueError: the file is of another kind.
+    """
     if path.endswith(".bin"):
         return load_llama2c(path, dtype=dtype)
     raise ValueError(
@@ -115,7 +122,11 @@ def _load_file(path: str, dtype: str | None) -> Transformer:
 
 
 def _check_folder(path: str) -> None:
-    """Say so where a folder holds models instead of being one."""
+    """Say so where a folder holds models instead of being one.
+
+    Raises:
+        CheckpointError: the folder has no config, and folders inside it have one.
+    """
     if os.path.exists(os.path.join(path, CONFIG)):
         return
     inside = sorted(os.listdir(path))
@@ -143,16 +154,51 @@ def save(model: Transformer, folder: str) -> None:
     Raises:
         ValueError: no family can express the model's config.
         OSError: the folder cannot be written.
+
+    Example:
+        >>> import jax.random as jr, os, tempfile
+        >>> from jaxcirc.models import MODELS, Transformer
+        >>> from tracr_bridge import save
+        >>> gpt2 = next(row for row in MODELS if row.name == "gpt2")
+        >>> config = gpt2.build(d_vocab=7, n_ctx=8, n_layers=1, d_model=8, n_heads=2)
+        >>> folder = tempfile.mkdtemp()
+        >>> save(Transformer(config, key=jr.key(0)), folder)
+        >>> sorted(os.listdir(folder))
+        ['config.json', 'model.safetensors']
     """
     save_folder(model, folder)
 
 
 def load_llama2c(path: str, *, dtype: str | None = "float32") -> Transformer:
-    """The model of a llama2.c file.
+    """The model of a llama2.c file, which holds seven sizes and then float32 weights.
+
+    Both float versions are read: the original one without a mark, and version 1. The
+    model is of the Llama family with interleaved rotary pairs, and it is tied where the
+    file has no classifier of its own. `load` calls this for a path that ends in `.bin`.
+
+    Args:
+        path: The file.
+        dtype: The type of the weights; None keeps float32.
+
+    Returns:
+        The model.
 
     Raises:
         CheckpointError: the file is damaged or holds quantised weights.
         FileNotFoundError: there is none.
+
+    Example:
+        For 2 dimensions, 3 hidden units, one layer, one head, 5 tokens and 4 positions,
+        50 weights are followed by two tables of 4 rotary angles.
+
+        >>> import pathlib, struct, tempfile
+        >>> from tracr_bridge import load_llama2c
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "tiny.bin")
+        >>> sizes = struct.pack("<7i", 2, 3, 1, 1, 1, 5, 4)
+        >>> path.write_bytes(sizes + bytes(4 * (50 + 2 * 4)))
+        260
+        >>> load_llama2c(str(path)).W_E.shape
+        (5, 2)
     """
     h, tensors = open_llama2c(path)
     config = TransformerConfig(
@@ -169,6 +215,8 @@ def load_llama2c(path: str, *, dtype: str | None = "float32") -> Transformer:
         mlp_bias=False,
         norm="rms",
         positions="rotary",
+        # llama2.c turns neighbours, where transformers turns halves and permutes
+        # weights.
         rotary_pairing="interleaved",
         tied="lm_head.weight" not in tensors,
     )
@@ -179,16 +227,29 @@ def load_llama2c(path: str, *, dtype: str | None = "float32") -> Transformer:
 def open_tensors(source: Any) -> Tensors:
     """Named tensors of a file, a folder, or a tree of arrays.
 
+    Names, shapes and types are known at once, and a tensor is read when it is asked
+    for. No file is trusted: sizes are checked before anything is allocated, and nothing
+    in a pickle is executed.
+
     Args:
         source: A path that ends in `.safetensors`, `.npz`, `.pt`, `.pth`, `.ckpt` or
             `.bin`; a folder of them as HuggingFace splits models; or a tree of arrays
             (a state dict, Flax parameters, what Orbax restored), whose leaves are
             called by their dotted paths.
 
+    Returns:
+        A mapping from names to NumPy arrays.
+
     Raises:
-        CheckpointError: the file is missing or damaged, or holds no numbers; nothing
-            in it is executed. An entry of another kind is an error when it is read.
+        CheckpointError: the file is missing or damaged, or holds no numbers. An entry
+            of another kind is an error when it is read.
         ValueError: the ending says no kind that is read.
+
+    Example:
+        >>> import numpy as np
+        >>> from tracr_bridge import open_tensors
+        >>> open_tensors({"embed": {"kernel": np.zeros((5, 2))}}).shapes
+        {'embed.kernel': (5, 2)}
     """
     if not isinstance(source, str | os.PathLike):
         leaves = named_leaves(source)
@@ -218,18 +279,46 @@ def from_tensors(
 ) -> Transformer:
     """The model of any tensors, by a name map of your own.
 
+    Every weight of the config must be given by one rule, and every tensor must be used
+    or ignored, so that a mistake in a map is an error that names it and not a model
+    with random weights.
+
     Args:
         source: What `open_tensors` takes, or what it gave.
-        config: Of the model.
+        config: The config of the model, which says what shapes weights have.
         rules: For each tensor its name, our weights and the layout: `rule("wte",
-            "W_E", "v m -> v m")`. All of our weights must be covered, and all tensors.
+            "W_E", "v m -> v m")`.
         ignore: Patterns (regular expressions) of tensors to leave out.
         names: Pattern -> replacement, for names that the rules should not have to say.
-        dtype: Of the weights; None keeps the source's own.
+        dtype: The type of the weights; None keeps the source's own.
+
+    Returns:
+        The model.
 
     Raises:
         CheckpointError: a tensor is missing, unknown or of another shape, or the file
             is damaged.
+        ValueError: `dtype` is unknown, or a pattern is no regular expression.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxcirc.models import TransformerConfig
+        >>> from tracr_bridge import from_tensors, rule
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=4, n_layers=1, d_model=2, n_heads=1, d_mlp=0,
+        ...     norm="none", positions="none", attention_bias=False, tied=True,
+        ... )
+        >>> tensors = {"wte": np.ones((5, 2)), "out.0": np.ones((2, 2))}
+        >>> tensors["qkv.0"] = np.arange(12.0).reshape(6, 2)
+        >>> rules = [
+        ...     rule("wte", "W_E", "v m -> v m"),
+        ...     rule("out.{layer}", "attn.W_O", "m (h d) -> h d m"),
+        ... ]
+        >>> fused = "attn.W_Q attn.W_K attn.W_V"
+        >>> rules.append(rule("qkv.{layer}", fused, "(w h d) m -> w m h d"))
+        >>> model = from_tensors(tensors, config, rules)
+        >>> model.blocks.attn.W_K[0, :, 0].tolist()
+        [[4.0, 6.0], [5.0, 7.0]]
     """
     tensors = source if isinstance(source, Tensors) else open_tensors(source)
     tensors = renamed(tensors, names)
@@ -247,20 +336,26 @@ def from_transformer_lens(
 ) -> Transformer:
     """The model of a TransformerLens `HookedTransformer`'s weights.
 
-    Sizes, biases, norms and learned positions are read off the tensors themselves.
+    Sizes, biases, norms and learned positions are read off the tensors themselves, so
+    weights that were folded or centred are read as they are. What leaves no tensor
+    behind is taken from `cfg` or `options`; for norms, positions and the activation
+    there is no default.
 
     Args:
         source: What `open_tensors` takes or gave, or a live `HookedTransformer`.
         cfg: Its config as a mapping (`model.cfg.to_dict()`), for what tensors do not
             show: the activation, norms without weights, scales, rotary positions.
         ignore: Patterns (regular expressions) of tensors to leave out.
-        dtype: Of the weights; None keeps the source's own.
+        dtype: The type of the weights; None keeps the source's own.
         options: Fields of `TransformerConfig`, which go before both.
+
+    Returns:
+        The model.
 
     Raises:
         CheckpointError: a tensor is missing, unknown or of another shape.
         UnsupportedOption: `cfg` asks for what the model cannot do.
-        ValueError: there is an MLP and nothing says its activation.
+        ValueError: nothing says the norm, the positions or the activation.
     """
     if hasattr(source, "state_dict") and hasattr(source, "cfg"):
         cfg = source.cfg.to_dict() if cfg is None else cfg

@@ -48,6 +48,7 @@ def local_series(
         return _weights_series(
             names, lambda n: open_tensors(at(n)), reading, lambda n: [at(n)]
         )
+    # Left out, a damaged checkpoint would be a gap that nobody notices.
     broken = [n for n in folders if n not in models and step_of(n) is not None]
     own = _own(source, sorted(models + broken))
     names = _named(given, folders, own, pattern, source)
@@ -64,12 +65,13 @@ def local_series(
 
 
 def _is_model(folder: str, reading: Reading) -> bool:
+    """Whether a folder holds a model, or weights if these are all that is needed."""
     wanted = WEIGHTS if reading.rules else (CONFIG,)
     return any(os.path.exists(os.path.join(folder, name)) for name in wanted)
 
 
 def _own(source: str, names: Sequence[str]) -> list[str]:
-    """Without links to others of them, such as `latest`."""
+    """Names without links to others of them, such as `latest`."""
     real = os.path.realpath(source)
     others = {os.path.join(real, name) for name in os.listdir(source)}
     return [
@@ -87,6 +89,7 @@ def _named(
     pattern: str | None,
     source: str,
 ) -> Mapping[int, str]:
+    """Step -> name, as a user gave it or as names tell it."""
     if given is not None:
         return chosen_names(given, there, source)
     found, without = steps_of(own, pattern, source)
@@ -96,6 +99,7 @@ def _named(
 
 
 def _tell(source: str, names: Sequence[str], why: str) -> None:
+    """Warn of what is left out."""
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     warnings.warn(
         f"{source}: {', '.join(names[:8])}{more} left out: {why}. `steps` as step -> "
@@ -110,7 +114,7 @@ def _groups(
     pattern: str | None,
     reading: Reading,
 ) -> Series:
-    """One file whose tensors are grouped by step: `step_10/embed.W_E`."""
+    """The run in one file whose tensors are grouped by step: `step_10/embed.W_E`."""
     whole = open_tensors(source)
     groups: dict[str, dict[str, str]] = {}
     for name in whole:
@@ -129,6 +133,8 @@ def _weights_series(
     reading: Reading,
     files: Callable[[str], list[str]],
 ) -> Series:
+    """A run whose checkpoints are weights by themselves."""
+
     def no_tokenizer(_: str) -> Any:
         return None
 

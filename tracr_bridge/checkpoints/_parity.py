@@ -17,9 +17,9 @@ class Difference(NamedTuple):
     """How far two models are apart at one site.
 
     Args:
-        site: Ours.
-        layer: None outside the blocks.
-        difference: Largest absolute one.
+        site: The site, by our name.
+        layer: The layer; None outside the blocks.
+        difference: Largest absolute difference over examples, positions and dimensions.
         scale: Largest absolute value of the original there.
     """
 
@@ -30,7 +30,7 @@ class Difference(NamedTuple):
 
     @property
     def relative(self) -> float:
-        """The difference in units of the scale."""
+        """The difference in units of the scale, or the difference if that is 0."""
         return self.difference / self.scale if self.scale else self.difference
 
 
@@ -39,7 +39,8 @@ class Parity(NamedTuple):
 
     Args:
         rows: One per site and layer; the last one is the logits.
-        tolerance: Relative difference from which they count as different.
+        tolerance: Relative difference from which they count as different. A NaN counts
+            as different.
     """
 
     rows: tuple[Difference, ...]
@@ -47,15 +48,16 @@ class Parity(NamedTuple):
 
     @property
     def first_difference(self) -> Difference | None:
-        """The first site at which they differ, or None if they agree."""
+        """The first site at which the models differ, or None if they agree."""
         for row in self.rows:
+            # Asked this way round, NaN is a difference.
             if not row.relative <= self.tolerance:
                 return row
         return None
 
     @property
     def agree(self) -> bool:
-        """Whether they agree at every site."""
+        """Whether the models agree at every site."""
         return self.first_difference is None
 
     def __str__(self) -> str:
@@ -84,17 +86,38 @@ def check_parity(
 ) -> Parity:
     """Compare a model with the one that it was converted from, at every residual site.
 
-    Both run in float32 on their own device; print the result for a table.
+    Both run in float32 on their own device; print the result for a table. The first row
+    that differs tells where a conversion goes wrong: embeddings and positions come
+    before `resid_pre 0`, attention before `resid_mid`, MLPs before `resid_post`, the
+    final norm and the unembedding before the logits.
 
     Args:
-        model: Ours.
+        model: The converted model.
         original: A module of transformers, or another `Transformer`.
         tokens: Ids that both know.
         tolerance: Relative difference from which they count as different. In float32
             with eager attention 1e-5 holds for all families; bfloat16 needs 2e-2.
 
+    Returns:
+        The differences, in order of computation.
+
     Raises:
-        ValueError: the original gives no hidden states.
+        ImportError: the original is a module and PyTorch is not installed.
+        ValueError: the original gives no hidden states, or is of another size.
+
+    Example:
+        >>> import equinox as eqx
+        >>> import jax.numpy as jnp
+        >>> import jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> from tracr_bridge import check_parity
+        >>> config = TransformerConfig(
+        ...     d_vocab=3, n_ctx=4, n_layers=1, d_model=2, n_heads=1, norm="none"
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> other = eqx.tree_at(lambda m: m.W_U, model, 2 * model.W_U)
+        >>> check_parity(other, model, jnp.array([[0, 1, 2]])).first_difference.site
+        'logits'
     """
     ids = np.asarray(tokens)
     ours = _ours(model, ids)
@@ -108,10 +131,14 @@ def check_parity(
             continue
         a, b = ours[site], theirs[site]
         a, b = (a, b) if layer is None else (a[layer], b[layer])
+        if b.ndim == a.ndim - 1 and b.size == a.size:
+            # Some models flatten batch and positions on the way.
+            b = b.reshape(a.shape)
         if a.shape != b.shape:
             raise ValueError(
                 f"check_parity: {site} has shape {a.shape} here and {b.shape} there; "
-                "these are models of different sizes."
+                "these are models of different sizes, or the site is not the same "
+                "place in both."
             )
         rows.append(
             Difference(site, layer, float(np.abs(a - b).max()), float(np.abs(b).max()))
@@ -120,8 +147,10 @@ def check_parity(
 
 
 def _ours(model: Transformer, ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Residual sites and logits of a `Transformer`, on the host."""
     wanted = ["resid_pre", "resid_post"]
     c = model.config
+    # In parallel blocks nothing is between attention and MLP.
     wanted += ["resid_mid"] if c.sizes.d_mlp and not c.parallel else []
     with jax.default_matmul_precision("highest"):
         logits, acts = capture(model, jnp.asarray(ids), wanted)
@@ -130,6 +159,7 @@ def _ours(model: Transformer, ids: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _order(ours: dict[str, np.ndarray]):
+    """Sites with their layers in the order in which a model computes them."""
     for layer in range(len(ours["resid_pre"])):
         for site in ("resid_pre", "resid_mid", "resid_post"):
             if site in ours:
@@ -138,6 +168,7 @@ def _order(ours: dict[str, np.ndarray]):
 
 
 def _first(out: Any) -> Any:
+    """The residual stream of what a block returns, which may be a tuple."""
     return out[0] if isinstance(out, tuple) else out
 
 
@@ -163,6 +194,7 @@ def _hidden_states(module: Any, ids: np.ndarray, model: Transformer) -> dict[str
             device = next(module.parameters()).device
             given = torch.as_tensor(ids, dtype=torch.long, device=device)
             out = module(given, output_hidden_states=True, use_cache=False)
+    # Hooks would stay on somebody else's module.
     finally:
         for handle in handles:
             handle.remove()

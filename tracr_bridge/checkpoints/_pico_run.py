@@ -25,11 +25,12 @@ class PicoDynamics(NamedTuple):
 
     Args:
         weights: Matrices, outputs first.
-        gradients: Of the mean loss over the batch, where `gradient_scale` is known.
+        gradients: Gradients of the mean loss over the batch where `gradient_scale` is
+            known, else as they were stored.
         activations: Outputs of each matrix, an example per row.
         gradient_scale: What the stored gradients were divided by: they are sums over
             sub-batches of mean losses. None where several devices took part and it is
-            not known; gradients are then as stored.
+            not known.
         unscrambled: Whether activations had been stored in the order that pico-train
             gives them on one device, and were put right.
     """
@@ -49,12 +50,21 @@ def pico_dynamics(
 ) -> PicoDynamics:
     """The learning dynamics of a checkpoint folder of pico-train.
 
+    pico-train keeps, for three matrices of each layer, the weights, the gradients and
+    the outputs at one position of every example of a fixed batch. Two faults of its
+    files are put right where one device took part: gradients become those of a mean
+    over the batch, and activations get back the order of their axes. PyTorch is not
+    needed.
+
     Args:
         folder: A `checkpoints/step_N` of a run; its `learning_dynamics` is read.
-        split: Of the data that they were taken on. pico-train writes no `train` at its
+        split: The data that they were taken on. pico-train writes no `train` at its
             last step.
         config: The run's `training_config.yaml`, parsed; looked for two folders above
             if None. It says how many devices there were and how large sub-batches.
+
+    Returns:
+        Weights, gradients and activations by matrix, and what was put right.
 
     Raises:
         CheckpointError: a file is missing or damaged.
@@ -75,9 +85,11 @@ def pico_dynamics(
 
     activations, gradients = read("activations"), read("gradients")
     scale = None
+    # How the parts of several devices were put together is not known.
     if devices == 1:
         activations = {k: _unscramble(x, sub_batch) for k, x in activations.items()}
         count = len(next(iter(activations.values()))) if activations else 0
+        # With a smaller sub-batch at the end, no single number divides the sum.
         if count and count % sub_batch == 0:
             scale = count / sub_batch
             gradients = {k: g / g.dtype.type(scale) for k, g in gradients.items()}
@@ -91,6 +103,11 @@ def _unscramble(x: np.ndarray, sub_batch: int) -> np.ndarray:
 
 
 def _read_config(folder: str) -> Mapping[str, Any]:
+    """The training config of the run that a checkpoint folder belongs to.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
     path = os.path.join(folder, "..", "..", "training_config.yaml")
     path = os.path.normpath(path)
     try:
@@ -107,7 +124,11 @@ def _read_config(folder: str) -> Mapping[str, Any]:
 
 
 def _setup(config: Mapping[str, Any]) -> tuple[int, int]:
-    """Devices in all, and examples of a sub-batch on each."""
+    """The devices in all, and the examples of a sub-batch on each.
+
+    Raises:
+        ValueError: the config does not say them, or they do not fit each other.
+    """
     try:
         fabric = config["training"]["fabric"]
         devices = int(fabric.get("num_nodes", 1)) * int(fabric["num_devices"])

@@ -31,10 +31,14 @@ def unlike_programs(c: TransformerConfig) -> list[str]:
 
 
 def program_module(torch: Any, model: Transformer) -> Any:
-    """A `torch.nn.Module` of the model.
+    """A `torch.nn.Module` that computes what a compiled program's model computes.
 
     Its parameters keep a leading layer axis and our paths (`blocks.attn.W_Q`), so its
     state dict is the model's weights. It takes ids of shape [..., pos].
+
+    Args:
+        torch: The module of PyTorch.
+        model: A model that `unlike_programs` finds nothing in.
     """
 
     class Program(torch.nn.Module):
@@ -50,6 +54,7 @@ def program_module(torch: Any, model: Transformer) -> Any:
                     if not hasattr(home, entry.name):
                         home.add_module(entry.name, torch.nn.Module())
                     home = getattr(home, entry.name)
+                # A copy: training the module must not write into JAX's buffer.
                 tensor = torch.from_numpy(np.array(leaf))
                 home.register_parameter(path[-1].name, torch.nn.Parameter(tensor))
 
@@ -79,6 +84,8 @@ def program_module(torch: Any, model: Transformer) -> Any:
             scores = c.sizes.attention_scale * (q @ k.transpose(-1, -2))
             if c.causal:
                 visible = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+                # As the model does it: minus infinity would make NaN of a row without
+                # places.
                 lowest = torch.finfo(scores.dtype).min
                 scores = scores.masked_fill(~visible.to(scores.device), lowest)
             z = scores.softmax(dim=-1) @ v

@@ -44,11 +44,11 @@ def load_folder(
     ignore: Sequence[str] = (),
     names: Mapping[str, str] | None = None,
 ) -> Transformer:
-    """The model of such a folder; neither torch nor transformers is needed.
+    """The model of a folder; neither torch nor transformers is needed.
 
     Args:
-        folder: Its path.
-        dtype: Of the weights; None keeps the files' own.
+        folder: The folder, with `config.json` and weights.
+        dtype: The type of the weights; None keeps the files' own.
         ignore: Patterns of tensors to leave out.
         names: Pattern -> replacement, for tensors that have another name there.
 
@@ -88,7 +88,11 @@ def from_family(
 
 
 def _one_of_two_tied(family: Family, tensors: Tensors) -> Tensors:
-    """The embedding alone: files keep a tied one by either name, or by both."""
+    """The tensors with a tied embedding once; files use either name or both.
+
+    Raises:
+        CheckpointError: both are there and differ.
+    """
     (embed,) = (r.theirs for r in family.rules if r.ours == ("W_E",))
     (head,) = (r.theirs for r in family.rules if r.ours == ("W_U",))
     if head not in tensors:

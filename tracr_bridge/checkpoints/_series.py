@@ -39,11 +39,11 @@ class Reading(NamedTuple):
     """How weights become models, the same for every checkpoint of a run.
 
     Args:
-        dtype: Of the weights; None keeps the checkpoints' own.
+        dtype: The type of the weights; None keeps the checkpoints' own.
         cfg: For TransformerLens weights, what `from_transformer_lens` takes.
         ignore: Patterns of tensors to leave out.
         names: Pattern -> replacement, for tensors that have another name there.
-        config: Of the model, for weights of one's own.
+        config: The model's config, for weights of one's own.
         rules: What their tensors hold, as `from_tensors` takes it.
     """
 
@@ -55,7 +55,7 @@ class Reading(NamedTuple):
     rules: Sequence[Rule] = ()
 
     def folder(self, path: str) -> Transformer:
-        """The model of a folder."""
+        """The model that a folder holds."""
         if self.rules:
             return self.tensors(open_weights(path))
         return load_folder(path, dtype=self.dtype, ignore=self.ignore, names=self.names)
@@ -79,19 +79,20 @@ class Reading(NamedTuple):
         )
 
     def tensors_config(self, found: Tensors) -> TransformerConfig:
-        """The config of their model."""
+        """The config of the model that such weights make."""
         if self.config is not None:
             return self.config
         return read_cfg(renamed(found, self.names), self.cfg or {}, {})
 
 
 def checked(reading: Reading) -> Reading:
-    """The same, once it is known that it can be followed.
+    """The same reading, once it is known that it can be followed.
 
     Raises:
         ValueError: rules without a config or the other way round, or a pattern that is
             no regular expression.
     """
+    # Either one alone would be ignored without a word.
     if bool(reading.rules) != (reading.config is not None):
         raise ValueError(
             "trajectory: files of one's own need both `config`, the model's, and "
@@ -108,7 +109,7 @@ def chosen_names(
     """Names that a user gave, each known to be there.
 
     Raises:
-        ValueError: one is not.
+        ValueError: one is not there.
     """
     for name in given.values():
         if name not in there:

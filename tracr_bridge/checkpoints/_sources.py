@@ -18,6 +18,7 @@ def located(source: str | os.PathLike[str]) -> str:
     text = os.fspath(source)
     if not text:
         raise ValueError("an empty string says no model; give a path or a hub id.")
+    # Pasted from a browser, blanks and umlauts are escaped.
     if text.startswith("file://"):
         return unquote(urlsplit(text).path)
     page = _HUB.fullmatch(text)

@@ -19,7 +19,7 @@ _NUMBER = r"[-_=. ]*(\d+)(k|e\d{1,2})?(?![a-z0-9])(?!-of-\d)(?!\.\d)"
 _PATTERNS = tuple(
     re.compile(rf"(?<![a-z])(?:{words}){_NUMBER}", re.IGNORECASE) for words in _WORDS
 )
-# What training scripts keep beside the weights, under the same step.
+# Training scripts keep these beside the weights, under the same step.
 _BESIDE = re.compile(
     r"(?<![a-z])(optim|optimi[sz]er|opt[-_]?states?|scheduler|scaler|trainer[-_]?states?"
     r"|rng|random[-_]?states?)(?![a-z])",

@@ -9,7 +9,7 @@ from jaxcirc.checkpoints import CheckpointError
 from .families import Rule
 from .formats import Tensors
 
-# What PyTorch itself puts between the names of modules.
+# PyTorch itself puts these between the names of modules.
 _WRAPPER = re.compile(
     r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module"
     r"|_forward_module)\."
@@ -20,7 +20,7 @@ def renamed(tensors: Tensors, names: Mapping[str, str] | None = None) -> Tensors
     """The tensors by the names that a user says they should have.
 
     Args:
-        tensors: As the file has them.
+        tensors: Tensors as the file has them.
         names: Regular expression -> what to put in the place of what it finds, in
             order: `{"^policy[.]": ""}` takes a prefix away.
 
@@ -41,14 +41,14 @@ def renamed(tensors: Tensors, names: Mapping[str, str] | None = None) -> Tensors
 def unwrapped(
     tensors: Tensors, rules: Iterable[Rule], prefix: str = "", also: Iterable[str] = ()
 ) -> Tensors:
-    """The same without what a wrapper put in front of the names (`module.`).
+    """The tensors without what a wrapper put in front of their names (`module.`).
 
     It is taken away where names of the rules follow it and more of them do so than
     stand alone; where two prefixes are equally good, nothing is changed.
 
     Args:
-        tensors: As the file has them.
-        rules: What the names should be.
+        tensors: Tensors as the file has them.
+        rules: The rules that say what names should be.
         prefix: What bare base models leave out in front of those.
         also: Further names that are known.
     """
@@ -61,6 +61,7 @@ def unwrapped(
         if at is not None:
             found[name[:at]] += 1
     best = found.most_common(2)
+    # Two models in one file: neither of them is the one that is meant.
     if not best or (len(best) == 2 and best[0][1] == best[1][1]):
         return plain
     (front, _), *_ = best
@@ -68,6 +69,7 @@ def unwrapped(
 
 
 def _known(rules: Iterable[Rule], prefix: str, also: Iterable[str]) -> re.Pattern[str]:
+    """A pattern of the names that the rules have, with or without the prefix."""
     one = re.escape("{layer}")
     names = [re.escape(r.theirs).replace(one, r"\d+") for r in rules]
     front = re.escape(prefix)
@@ -76,6 +78,11 @@ def _known(rules: Iterable[Rule], prefix: str, also: Iterable[str]) -> re.Patter
 
 
 def _by(tensors: Tensors, change: Callable[[str], str]) -> Tensors:
+    """The tensors under changed names.
+
+    Raises:
+        CheckpointError: two tensors come to have one name.
+    """
     names: dict[str, str] = {}
     for old in tensors:
         new = change(old)
@@ -88,10 +95,10 @@ def _by(tensors: Tensors, change: Callable[[str], str]) -> Tensors:
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """A regular expression.
+    """A pattern as a regular expression.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the pattern is none.
     """
     try:
         return re.compile(pattern)

@@ -6,7 +6,7 @@ from typing import Any
 from jaxcirc.checkpoints import CheckpointError
 
 _FILE = "tokenizer.json"
-# The largest vocabularies take thirty.
+# The largest vocabularies take thirty megabytes.
 _MOST_BYTES = 200_000_000
 
 
@@ -31,7 +31,7 @@ def read_tokenizer(folder: str) -> Any:
     try:
         return Tokenizer.from_str(text)
     except BaseException as error:
-        # What fails deep in the library is no `Exception`, by its makers' choice.
+        # A panic of the library is no `Exception`, by its makers' choice.
         if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
             raise
         raise CheckpointError(

@@ -16,6 +16,7 @@ _ATTN, _MLP = "blocks.{layer}.attn", "blocks.{layer}.mlp"
 
 
 def _norm(theirs: str, ours: str) -> tuple[Rule, Rule]:
+    """The rules for the weight and the bias of a norm."""
     return (
         rule(f"{theirs}.w", f"{ours}.weight", "m -> m"),
         rule(f"{theirs}.b", f"{ours}.bias", "m -> m"),
@@ -46,7 +47,7 @@ _BUFFERS = (
     r"attn\.(mask|IGNORE|rotary_sin|rotary_cos|_?b_[KV]_?zeros)$",
     r"hook_",
 )
-# What `HookedTransformerConfig` holds besides the computation, or tensors show.
+# These keys do not change what is computed, or the tensors show them.
 # fmt: off
 _NO_PART = frozenset((
     "attn_only", "checkpoint_index", "checkpoint_label_type", "checkpoint_value",
@@ -86,7 +87,7 @@ def from_hooked(
             what tensors do not show: the activation, norms without weights, scales,
             rotary positions.
         ignore: Patterns of tensors to leave out.
-        dtype: Of the weights; None keeps the file's.
+        dtype: The type of the weights; None keeps the file's.
         options: Fields of `TransformerConfig`, which go before both.
 
     Raises:
@@ -105,7 +106,10 @@ def from_hooked(
 
 
 def _plain(tensors: Tensors) -> Tensors:
-    """By the rules' names; grouped-query attention keeps its own as `_W_K`, `_b_K`."""
+    """The tensors by the rules' names.
+
+    Grouped-query attention keeps its own as `_W_K` and `_b_K`.
+    """
     tensors = renamed(tensors, {r"\._(?=[Wb]_[KV]$)": "."})
     return unwrapped(tensors, RULES)
 
@@ -135,7 +139,7 @@ def read_cfg(
 
 
 def _sizes(f: Fields, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """What the tensors themselves show."""
+    """Sizes, which the tensors themselves show."""
     d_vocab, d_model = shapes["embed.W_E"]
     n_heads, _, d_head = shapes["blocks.0.attn.W_Q"]
     n_layers = 1 + max(int(n.split(".")[1]) for n in shapes if n.startswith("blocks."))
@@ -196,6 +200,7 @@ def _check_said(
 
 
 def _norms(f: Fields, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Fields of a config for norms."""
     shown = "LN" if "blocks.0.ln1.b" in shapes else "RMS"
     shown = shown if "blocks.0.ln1.w" in shapes else None
     kind = f.get("normalization_type", default=shown, null=None)
@@ -224,6 +229,7 @@ def _norms(f: Fields, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
 def _attention(
     f: Fields, shapes: Mapping[str, tuple[int, ...]], n_layers: int
 ) -> dict[str, Any]:
+    """Fields of a config for attention and its scores."""
     d_head = shapes["blocks.0.attn.W_Q"][2]
     # Both caps and the scale are -1 where they are off.
     soft = f.number("attn_scores_soft_cap", default=-1.0, null=-1.0, least=-1)
@@ -257,7 +263,7 @@ def _local(f: Fields, n_layers: int) -> dict[str, Any]:
 
 
 def _rotary(f: Fields, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """How positions are turned, where they are."""
+    """Fields of a config for rotary positions; none where positions do not turn."""
     kind = f.get("positional_embedding_type", default=None, null=None)
     if kind not in (None, "standard", "rotary"):
         raise UnsupportedOption(
@@ -297,6 +303,11 @@ def _with_unit_weights(tensors: Tensors, config: TransformerConfig) -> Tensors:
 
 def _check_gated_bias(tensors: Tensors, config: TransformerConfig) -> None:
     # There it is added after the gate has multiplied, here before.
+    """Refuse gated MLPs with a bias that is added elsewhere than here.
+
+    Raises:
+        UnsupportedOption: a bias is not zero.
+    """
     if any(tensors[f"blocks.{i}.mlp.b_in"].any() for i in range(config.n_layers)):
         raise UnsupportedOption(
             f"{tensors.name}: its gated MLPs have a bias `b_in` that is not zero, "

@@ -21,7 +21,7 @@ from .families import Rule
 from .formats import Tensors, aligned_empty, copy_blocked
 
 THREADS = min(4, os.cpu_count() or 1)
-# What modules of PyTorch keep beside their weights.
+# Modules of PyTorch keep these beside their weights.
 _NO_WEIGHTS = (r"_extra_state$", r"num_batches_tracked$")
 
 
@@ -38,11 +38,11 @@ def assemble(
     largest weight are in memory.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         rules: Which tensor holds what.
-        tensors: Under the names of the rules, and no others.
-        dtype: Of the weights; None keeps each tensor's own, and the wider one where
-            layers differ.
+        tensors: Tensors under the names of the rules, and no others.
+        dtype: The type of the weights; None keeps each tensor's own, and the wider one
+            where layers differ.
 
     Raises:
         CheckpointError: a tensor is missing, unknown, or of another shape.
@@ -70,6 +70,7 @@ def assemble(
             rule = place[leaf]
             filled |= _fill(rule, rule.names(config.n_layers), tensors, shapes, dtype)
     leaves, treedef = jax.tree.flatten(like)
+    # Leaves are put back in order, so that one without a name would shift the others.
     assert len(leaves) == len(shapes)
     return jax.tree.unflatten(treedef, [filled.pop(name) for name in shapes])
 
@@ -109,10 +110,13 @@ def canonical(
     in_memory: Mapping[str, str] | None = None,
     buffers: Sequence[str] = (),
 ) -> Tensors:
-    """The same tensors under the rules' names, without buffers.
+    """The tensors under the rules' names, without buffers.
 
     Bare base models leave out `prefix`; live modules name some tensors otherwise;
     wrappers put something in front of all.
+
+    Raises:
+        CheckpointError: two tensors come to have one name.
     """
     tensors = unwrapped(tensors, rules, prefix, in_memory or ())
     left_out = [compiled(pattern) for pattern in (*buffers, *_NO_WEIGHTS)]
@@ -135,10 +139,16 @@ def _check(
     shapes: Mapping[str, tuple[int, ...]],
     tensors: Tensors,
 ) -> None:
+    """Refuse tensors that are missing, not wanted, unreadable or of another shape.
+
+    Raises:
+        CheckpointError: some are; the message names them.
+    """
     wanted: dict[str, tuple[int, ...]] = {}
     for rule in used:
         shape = rule.shape(shapes)
         wanted |= dict.fromkeys(rule.names(config.n_layers), shape)
+    # All are found before any is read, which may take minutes.
     missing = [name for name in wanted if name not in tensors]
     extra = [name for name in tensors if name not in wanted]
     if missing or extra:
@@ -160,6 +170,7 @@ def _check(
 
 
 def _advice(extra: Sequence[str]) -> str:
+    """What to do about tensors that are not wanted."""
     if not extra:
         return ""
     return (
@@ -169,6 +180,7 @@ def _advice(extra: Sequence[str]) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return ", ".join(names[:8]) + more
 

@@ -30,13 +30,29 @@ def classifier(
 
     Args:
         compiled: The program.
-        vocab: What each input id should stand for.
+        vocab: What each input id should stand for; all are tokens of the program.
         answers: What each output should stand for.
-        possible: Which answers occur at which position, BOS first; used for numbers.
-        sharpness: Least lead of the right answer, in logits.
+        possible: Which answers occur at which position, BOS first. It is used for
+            numbers, whose sharpness follows from the closest two answers of a position.
+        sharpness: Least lead of the right answer, in logits: at 10, the others have a
+            probability of 5e-5 each at most.
+
+    Returns:
+        A transformer with `len(vocab)` input ids and `len(answers)` outputs.
 
     Raises:
-        ValueError: an answer is one that the program never gives.
+        ValueError: an answer is one that the program never gives, or a token is none
+            that the program knows.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import numpy as np
+        >>> from tracr_bridge.rasp import classifier, compile, programs
+        >>> compiled = compile(programs.histogram(), "ab", 2, check=0)
+        >>> anywhere = np.ones((3, 2), bool)
+        >>> model = classifier(compiled, ("BOS", "a", "b"), (1, 2), anywhere)
+        >>> (model(jnp.array([0, 1, 1]))[1:].argmax(axis=1) + 1).tolist()
+        [2, 2]
     """
     model = compiled.model
     assert model.W_U is not None
@@ -56,8 +72,10 @@ def _nearest_value(
     possible: Bool[np.ndarray, "pos answer"],
     sharpness: float,
 ) -> Float[np.ndarray, "d_model answer"]:
+    """An unembedding under which the possible value nearest to the number wins."""
     values = np.array(answers, float)
     gaps = [np.diff(values[row]).min() for row in possible if row.sum() > 1]
+    # At the value itself, the nearest other one is behind by beta gap².
     beta = sharpness / min(gaps) ** 2
     number = np.asarray(compiled.model.W_U, float)
     W_U = number * 2 * beta * values
@@ -69,6 +87,11 @@ def _nearest_value(
 
 
 def _place(values: tuple[Any, ...], wanted: Any) -> int:
+    """The place of a value among those of the program.
+
+    Raises:
+        ValueError: the value is not among them.
+    """
     place = place_of(wanted, values)
     if place is None:
         raise ValueError(

@@ -19,7 +19,7 @@ from jaxcirc.models import Replace, Transformer, TransformerConfig
 from ._compiled import CompiledModel, Exactness
 
 BOS, PAD = "BOS", "PAD"
-# At most so many sequences are compared with the interpreter while compiling.
+# Compiling compares at most this many sequences with the interpreter.
 CHECKED = 300
 
 
@@ -36,26 +36,40 @@ def compile(  # noqa: A001
 ) -> CompiledModel:
     """A RASP program as a transformer (Lindner et al. 2023, "Tracr").
 
-    Programs that count (through a selector's width, or length) are exact only if MLPs
-    are sharp enough for the length, at 2 n (n + 1); that is chosen unless given. The
-    result is compared with the RASP interpreter on sampled sequences, or on all where
-    there are few.
+    tracr assembles the weights, which are copied into the stacked blocks of a
+    `Transformer` without norms. Programs that count (through a selector's width, or
+    length) are exact only if MLPs are sharp enough for the length, at 2 n (n + 1); that
+    is chosen unless given. The result is compared with the RASP interpreter on sampled
+    sequences, or on all where there are few; numerical answers may differ by 0.01.
 
     Args:
-        program: A RASP expression (`tracr.rasp.rasp`).
-        vocab: Values that tokens may have.
-        max_seq_len: Longest sequence, BOS left out.
-        causal: Positions see earlier ones only; the interpreter's causal rule is used.
+        program: A RASP expression (`tracr.rasp.rasp`), such as those of `programs`.
+        vocab: The values that tokens may have.
+        max_seq_len: Number of tokens of the longest sequence, BOS left out.
+        causal: Whether positions see earlier ones only; the interpreter then follows
+            its causal rule.
         bos: The token that every sequence starts with.
         pad: A token that is added to the vocabulary, as tracr does.
-        mlp_exactness: Sharpness of MLP steps.
+        mlp_exactness: Sharpness of the MLPs' steps; None for at least 100 and what
+            counting needs.
         check: How many sequences to compare, at most; 0 for none.
+
+    Returns:
+        The program with its transformer, vocabulary, labels and what was checked.
 
     Raises:
         ImportError: tracr is not installed.
         ValueError: tracr cannot compile the program (all its reasons are listed), the
             vocabulary is empty or holds BOS or PAD, or the compiled model disagrees
             with the interpreter.
+
+    Example:
+        All 2 + 4 sequences of up to two tokens are compared.
+
+        >>> from tracr_bridge.rasp import compile, programs
+        >>> compiled = compile(programs.histogram(), "ab", 2)
+        >>> compiled.exactness.inputs, compiled(["BOS", "a", "a"]).decoded
+        (6, ['BOS', 2, 2])
     """
     tracr = _tracr()
     values = set(vocab)
@@ -125,6 +139,11 @@ class _Tracr:
 
 
 def _tracr() -> _Tracr:
+    """The modules of tracr.
+
+    Raises:
+        ImportError: tracr is not installed.
+    """
     try:
         return _Tracr()
     except ImportError as error:
@@ -136,6 +155,7 @@ def _tracr() -> _Tracr:
 
 def _counts(program: Any, tracr: _Tracr) -> bool:
     """Whether the width of a selector is taken anywhere."""
+    # Expressions share parts; without a note of them the walk would be exponential.
     found, todo = set(), [program]
     while todo:
         expression = todo.pop()
@@ -149,6 +169,7 @@ def _counts(program: Any, tracr: _Tracr) -> bool:
 
 
 def _by_id(encoding: dict[Any, int]) -> tuple[Any, ...]:
+    """The values of an encoding in the order of their ids."""
     return tuple(sorted(encoding, key=lambda value: encoding[value]))
 
 
@@ -195,7 +216,7 @@ def convert(assembled: Any, max_seq_len: int, *, causal: bool) -> Transformer:
         name: jnp.stack([jnp.asarray(layer[name], jnp.float32) for layer in layers])
         for name in layers[0]
     }
-    # Its structure alone: every weight is put in below.
+    # Only the structure is needed: every weight is put in below.
     model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
 
     def leaves(t: Transformer) -> list[Any]:
@@ -256,7 +277,11 @@ def _checked(
     check: int,
     tracr: _Tracr,
 ) -> CompiledModel:
-    """The same, compared with the interpreter."""
+    """The compiled program with what a comparison with the interpreter found.
+
+    Raises:
+        ValueError: the model and the interpreter disagree on a sequence.
+    """
     sequences, exhaustive = sample_inputs(values, compiled.max_seq_len, check)
     largest = 0.0
     for said, sequence in zip(run_many(compiled, sequences), sequences, strict=True):
@@ -268,6 +293,7 @@ def _checked(
                 wrong = a != b
             else:
                 largest = max(largest, abs(float(a) - float(b)))
+                # Asked this way round, NaN is wrong.
                 wrong = not abs(float(a) - float(b)) <= 1e-2
             if wrong:
                 raise ValueError(
@@ -282,6 +308,7 @@ def _checked(
 
 
 def _advice(compiled: CompiledModel) -> str:
+    """A sentence that says what to do about a model that is not exact."""
     low = compiled.exactness.mlp_exactness < compiled.exactness.needed
     if low:
         return f"`mlp_exactness` must be at least {compiled.exactness.needed} here."
@@ -325,6 +352,7 @@ def run_many(
 
 @eqx.filter_jit
 def _masked(model: Transformer, ids: Array, filled: Array) -> Array:
+    """Logits of sequences of which some positions were only filled in."""
     hide = hide_positions(model, filled)
     with jax.default_matmul_precision("highest"):
         return model(ids, edits=(hide,), loop="scan")

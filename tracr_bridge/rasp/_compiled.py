@@ -16,10 +16,11 @@ class Exactness(NamedTuple):
     """What was checked of a compiled program, and how.
 
     Args:
-        mlp_exactness: tracr's parameter: how sharp the MLPs' steps are.
-        needed: What programs through selector widths need at this length; 0 for others.
-        inputs: Sequences that were compared with the RASP interpreter.
-        exhaustive: Whether these are all there are.
+        mlp_exactness: tracr's parameter, which says how sharp the MLPs' steps are.
+        needed: The sharpness that a program needs at this length if it counts through
+            selector widths, 2 n (n + 1); 0 for programs that do not.
+        inputs: Number of sequences that were compared with the RASP interpreter.
+        exhaustive: Whether these are all that there are.
         largest_error: Largest difference of a numerical output; 0 for categorical ones,
             which agree or do not.
     """
@@ -35,8 +36,8 @@ class Output(NamedTuple):
     """What a compiled program says of a sequence.
 
     Args:
-        decoded: One value per token, the first of them BOS.
-        logits: Scores of the output's values, or the number itself.
+        decoded: One value per token; the first one is BOS and means nothing.
+        logits: Scores of the output's values, or the number itself in one column.
     """
 
     decoded: list[Any]
@@ -52,13 +53,22 @@ class CompiledModel(eqx.Module):
         output_values: What each output stands for; None if the output is a number.
         bos: The token that every sequence starts with.
         pad: A token that is in the vocabulary but is not masked.
-        max_seq_len: Longest sequence, BOS left out.
+        max_seq_len: Number of tokens of the longest sequence, BOS left out.
         residual_labels: What every direction of the residual stream is for.
         head_names: (layer, head, what it computes); see `heads`.
         mlp_names: (layer, what it computes); see `mlps`.
         exactness: What was checked against the interpreter.
+
+    Example:
+        >>> from tracr_bridge.rasp import compile, programs
+        >>> compiled = compile(programs.histogram(), "ab", 2, check=0)
+        >>> compiled.inputs, compiled.output_values
+        (('a', 'b'), (0, 1, 2))
+        >>> [compiled.vocab[i] for i in compiled.encode(["BOS", "b"])]
+        ['BOS', 'b']
     """
 
+    # All but the weights is static, so that a program is a pytree of its weights.
     model: Transformer
     vocab: tuple[Any, ...] = eqx.field(static=True)
     output_values: tuple[Any, ...] | None = eqx.field(static=True)
@@ -83,10 +93,13 @@ class CompiledModel(eqx.Module):
         return Output(self.decode(logits), logits)
 
     def encode(self, tokens: Sequence[Any]) -> Int[np.ndarray, " pos"]:
-        """Ids of tokens.
+        """Ids of tokens, as the transformer takes them.
+
+        Args:
+            tokens: BOS, then values of the vocabulary.
 
         Raises:
-            ValueError: as for a call.
+            ValueError: BOS is missing, a token is unknown, or there are too many.
         """
         tokens = list(tokens)
         if not tokens or tokens[0] != self.bos:
@@ -99,6 +112,7 @@ class CompiledModel(eqx.Module):
                 f"CompiledModel: {len(tokens) - 1} tokens are more than `max_seq_len` "
                 f"= {self.max_seq_len}. Compile for longer sequences."
             )
+        # BOS is in the vocabulary, and is refused anywhere but in front.
         ids = []
         for place, token in enumerate(tokens):
             found = place_of(token, self.vocab)
@@ -113,6 +127,10 @@ class CompiledModel(eqx.Module):
 
     def decode(self, logits: Float[Array | np.ndarray, "pos d_out"]) -> list[Any]:
         """Values of outputs; that at BOS means nothing and is BOS.
+
+        Args:
+            logits: Outputs of this model, or of one with the same unembedding. The
+                value with the highest logit is taken, or the number in the only column.
 
         Raises:
             ValueError: categories are decoded as a number, or a number as categories.
@@ -133,7 +151,11 @@ class CompiledModel(eqx.Module):
         return [self.bos, *values[1:]]
 
     def trainable(self, *, key: Key[Array, ""]) -> Transformer:
-        """The same architecture with fresh random weights."""
+        """The same architecture with fresh random weights.
+
+        Args:
+            key: The weights are drawn from it.
+        """
         return Transformer(self.model.config, key=key)
 
     @property
@@ -166,5 +188,6 @@ def place_of(wanted: Any, values: Sequence[Any]) -> int | None:
 @eqx.filter_jit
 def _forward(model: Transformer, ids: Array) -> Array:
     # tracr's attention is sharp enough for lower precision to change what it selects.
+    """Logits at the precision that compiled programs need."""
     with jax.default_matmul_precision("highest"):
         return model(ids)

@@ -22,7 +22,16 @@ def save_program(compiled: CompiledModel, folder: str) -> None:
     Raises:
         ValueError: a token is not a string, a number, a boolean or None.
         OSError: the folder cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from tracr_bridge.rasp import compile, load_program, programs, save_program
+        >>> folder = tempfile.mkdtemp()
+        >>> save_program(compile(programs.histogram(), "ab", 2, check=0), folder)
+        >>> load_program(folder).output_values
+        (0, 1, 2)
     """
+    # JSON would turn a tuple into a list, and refuse others after half the work.
     for value in (*compiled.vocab, *(compiled.output_values or ())):
         if not isinstance(value, str | int | float | bool | None):
             raise ValueError(
@@ -42,6 +51,7 @@ def save_program(compiled: CompiledModel, folder: str) -> None:
         "mlp_names": [list(row) for row in compiled.mlp_names],
         "exactness": compiled.exactness._asdict(),
     }
+    # One format for all weights: a program opens like a run of a single step.
     writer = TrajectoryWriter(folder, compiled.model.config, {"program": program})
     writer.save(0, compiled.model)
 
@@ -50,7 +60,8 @@ def load_program(folder: str) -> CompiledModel:
     """Read what `save_program` wrote; tracr is not needed.
 
     The hash of every tensor is checked. Values keep their types: a program whose
-    answers are `False` and `True` does not come back with 0 and 1.
+    answers are `False` and `True` does not come back with 0 and 1. The result computes
+    what the saved program computed, bit for bit.
 
     Args:
         folder: A folder that `save_program` wrote.
@@ -60,6 +71,14 @@ def load_program(folder: str) -> CompiledModel:
 
     Raises:
         CheckpointError: the folder holds no compiled model, or a damaged one.
+
+    Example:
+        >>> import tempfile
+        >>> from tracr_bridge.rasp import compile, load_program, programs, save_program
+        >>> compiled, folder = compile(programs.histogram(), "ab", 2, check=0), None
+        >>> save_program(compiled, folder := tempfile.mkdtemp())
+        >>> load_program(folder)(["BOS", "a", "b"]).decoded
+        ['BOS', 1, 1]
     """
     trajectory = open_trajectory(folder)
     program: dict[str, Any] | None = trajectory.info.get("program")

@@ -16,12 +16,33 @@ from jaxcirc.models import Transformer, TransformerConfig
 def disturbed(model: Transformer, scale: float, *, key: Key[Array, ""]) -> Transformer:
     """The same weights plus independent normal noise.
 
+    A compiled program that is disturbed starts a student near a known solution. The
+    noise has one size for every weight, so it means more where weights are small; with
+    scale 0 the model comes back as it is, and the shapes and types stay in any case.
+
     Args:
         model: The weights.
         scale: Standard deviation of the noise, in the units of the weights.
-        key: Of the noise.
+        key: The noise is drawn from it, with a part for each array.
+
+    Returns:
+        A model of the same config.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> from tracr_bridge.rasp import disturbed
+        >>> config = TransformerConfig(
+        ...     d_vocab=50, n_ctx=4, n_layers=1, d_model=40, n_heads=1
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> moved = disturbed(model, 0.1, key=jr.key(1)).W_E - model.W_E
+        >>> round(float(jnp.std(moved)), 2)
+        0.1
     """
     leaves, treedef = jax.tree.flatten(model)
+    # A key for each array: with one for all, arrays of one shape have one noise.
     keys = jr.split(key, len(leaves))
     noisy = [
         x + scale * jr.normal(k, x.shape, x.dtype)
@@ -42,17 +63,36 @@ def extended(
 
     What is new reads at random and writes nothing: the outputs of new heads and hidden
     units are zero, and so is everything that is written to new directions. Training can
-    put them to use.
+    put them to use. Logits stay the same up to rounding.
 
     Args:
         model: What to extend; without norms, which new directions would change.
         heads: Attention heads to add to every layer.
         d_mlp: Hidden units to add to every MLP.
         d_model: Directions to add to the residual stream.
-        key: Of the random weights.
+        key: The new weights are drawn from it.
+
+    Returns:
+        A model of the larger config, with the old weights in the leading places.
 
     Raises:
-        ValueError: a negative number, norms, or grouped-query attention.
+        ValueError: a negative number, norms, grouped-query attention, or hidden units
+            for a model without MLPs.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> from tracr_bridge.rasp import extended
+        >>> config = TransformerConfig(
+        ...     d_vocab=3, n_ctx=4, n_layers=1, d_model=2, n_heads=1, norm="none"
+        ... )
+        >>> model, tokens = Transformer(config, key=jr.key(0)), jnp.array([0, 1, 2])
+        >>> larger = extended(model, heads=1, d_model=3, key=jr.key(1))
+        >>> larger.config.d_model, larger.config.n_heads
+        (5, 2)
+        >>> bool(jnp.allclose(larger(tokens), model(tokens), atol=1e-5))
+        True
     """
     c = model.config
     if min(heads, d_mlp, d_model) < 0:
@@ -65,6 +105,7 @@ def extended(
         raise ValueError("extended: the model has no MLPs to add hidden units to.")
     sizes = {
         "n_heads": c.n_heads + heads,
+        # Follows the heads again; held, the new heads would share keys.
         "n_kv_heads": None,
         "d_mlp": c.sizes.d_mlp + d_mlp,
         "d_model": c.d_model + d_model,
@@ -105,16 +146,33 @@ def with_head(
 
     Freeze the body while training (`freeze=("W_E", "W_pos", "blocks")`) for a probe of
     what is in the residual stream; train everything for a classifier that starts from
-    the program.
+    the program. The head has one output per class, and a bias of zeros if the model has
+    one.
 
     Args:
         model: The body.
-        n_classes: Outputs of the head.
-        key: Of its weights, normal with standard deviation 1 / sqrt(d_model).
+        n_classes: Outputs of the head; at least two.
+        key: The head is drawn from it, normal with standard deviation 1 /
+            sqrt(d_model).
+
+    Returns:
+        The model with the head in place of its unembedding.
 
     Raises:
         ValueError: there are fewer than two classes, or the unembedding is the
             embedding.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> from tracr_bridge.rasp import with_head
+        >>> config = TransformerConfig(
+        ...     d_vocab=3, n_ctx=4, n_layers=1, d_model=2, n_heads=1, norm="none"
+        ... )
+        >>> probe = with_head(Transformer(config, key=jr.key(0)), 7, key=jr.key(1))
+        >>> probe.W_U.shape
+        (2, 7)
     """
     if n_classes < 2 or model.W_U is None:
         raise ValueError(
@@ -128,7 +186,12 @@ def with_head(
 def with_unembedding(
     model: Transformer, W_U: Float[Array, "d_model d_out"]
 ) -> Transformer:
-    """The same model with another unembedding, of any number of outputs."""
+    """The same model with another unembedding, of any number of outputs.
+
+    A bias that the old unembedding has is replaced by zeros: it is of other outputs.
+    """
+    if model.b_U is not None:
+        model = eqx.tree_at(lambda m: m.b_U, model, jnp.zeros(W_U.shape[1]))
     return in_config(eqx.tree_at(lambda m: m.W_U, model, W_U), d_vocab_out=W_U.shape[1])
 
 

@@ -23,14 +23,17 @@ from .programs import PROGRAMS, ProgramSpec
 class ProgramTask(AbstractTask):
     """Sequences of one length behind BOS, with the program's answer at each position.
 
-    Answers are classes, numbers too: the values that occur. Train and test share no
-    sequence. Ids are the program's vocabulary in its own order, then BOS and PAD; PAD
-    is not used.
+    Answers are classes, also where the program says numbers: the values that occur.
+    Train and test share no sequence. Ids are the program's vocabulary in its own order,
+    then BOS and PAD; PAD is not used. Where the program says nothing, and at BOS, the
+    mask is false.
 
     Attributes:
         program: Name of the program.
         vocab: What each input id stands for.
         answers: What each target stands for, ascending.
+        d_vocab: Number of input ids.
+        n_ctx: Number of positions, BOS included.
         train: Sequences to train on, with answers.
         test: Sequences held out.
     """
@@ -48,6 +51,7 @@ class ProgramTask(AbstractTask):
         said = [spec.reference(s) for s in sequences]
         values = {a for row in said for a in row if a is not None}
         n_train = round(train_fraction * len(sequences))
+        # A single answer has no loss to learn from, and no solution to measure.
         if len(values) < 2 or not 0 < n_train < len(sequences):
             raise ValueError(
                 f"rasp: {len(sequences)} sequences of {spec.name} have {len(values)} "
@@ -77,29 +81,34 @@ class ProgramTask(AbstractTask):
         return len(self.answers)
 
     def examples(self, split: Split) -> Batch:
-        """Every sequence of a split."""
+        """Every sequence of a split.
+
+        Args:
+            split: `train` or `test`.
+        """
         return self.train if split == "train" else self.test
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
-        """`n` sequences of a split, with replacement.
+        """Sequences of a split, drawn with replacement.
 
         Args:
-            n: How many.
+            n: How many sequences.
             split: `train` or `test`.
-            key: Of the draw.
+            key: The sequences are drawn from it.
         """
         whole = self.examples(split)
         rows = jr.randint(key, (n,), 0, whole.tokens.shape[0])
         return jax.tree.map(lambda x: x[rows], whole)
 
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
-        """Of a few random train sequences the one with most answers changed.
+        """The one of 16 random train sequences that changes most answers, for each.
 
         Args:
             batch: Examples of this task.
-            key: Of those few.
+            key: The 16 are drawn from it.
         """
         example = batch.tokens.shape[:-1]
+        # A single other sequence often has the same answer.
         rows = jr.randint(key, (*example, 16), 0, self.train.tokens.shape[0])
         offered = jax.tree.map(lambda x: x[rows], self.train)
         changed = _changed(batch, offered).sum(axis=-1)
@@ -111,7 +120,7 @@ class ProgramTask(AbstractTask):
     def positions(
         self, batch: Batch, end: Int[Array, " example"]
     ) -> dict[str, Int[Array, " example"]]:
-        """`bos`, which stands before every sequence.
+        """The position `bos`, which stands before every sequence.
 
         Args:
             batch: Examples of this task.
@@ -137,12 +146,18 @@ class ProgramTask(AbstractTask):
         rows, places = np.nonzero(mask)
         possible = np.zeros((self.n_ctx, len(self.answers)), bool)
         possible[places, targets[rows, places]] = True
+        # Only answers that occur at a position have to be told apart there, which
+        # keeps logits small.
         return classifier(
             compile_named(self.program), self.vocab, self.answers, possible
         )
 
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
-        """The program's tokens as text."""
+        """The program's tokens as text.
+
+        Args:
+            tokens: Ids of the task.
+        """
         return [str(self.vocab[t]) for t in np.asarray(tokens).tolist()]
 
     def describe(self) -> dict[str, str]:
@@ -157,6 +172,7 @@ class ProgramTask(AbstractTask):
 
 
 def _changed(batch: Batch, offered: Batch) -> Bool[Array, "*example offer pos"]:
+    """Where both have an answer and the two differ."""
     differ = batch.targets[..., None, :] != offered.targets
     return differ & batch.mask[..., None, :] & offered.mask
 
@@ -170,14 +186,29 @@ def program_task(
 ) -> ProgramTask:
     """A program of the catalogue as a task; tracr is not needed.
 
+    The answers come from a plain reference in Python. All sequences have the program's
+    longest length, edge cases are among them, and they are balanced over kinds of
+    answer where random ones would nearly all have the same. The same arguments give the
+    same sequences.
+
     Args:
-        program: Its name.
-        n_examples: Sequences in both splits together, at most; see `ProgramSpec`.
+        program: Name of the program; `jaxcirc list` has them.
+        n_examples: Sequences in both splits together, at most; fewer where there are no
+            more.
         train_fraction: Share of them to train on, in (0, 1).
-        split_seed: Of which sequences there are, and which of them are held out.
+        split_seed: Decides which sequences there are, and which of them are held out.
+
+    Returns:
+        The task, whose `solution()` is the compiled program.
 
     Raises:
         ValueError: there is no such program, or a split or its answers are too few.
+
+    Example:
+        >>> from tracr_bridge.rasp import program_task
+        >>> task = program_task("histogram", n_examples=10, train_fraction=0.8)
+        >>> task.train.tokens.shape, task.test.tokens.shape
+        ((8, 11), (2, 11))
     """
     spec = find(PROGRAMS, program, kind="RASP program")
     return ProgramTask(spec, n_examples, train_fraction, split_seed)
@@ -186,6 +217,16 @@ def program_task(
 @functools.cache
 def compile_named(program: str) -> CompiledModel:
     """A program of the catalogue, compiled once per process.
+
+    It is compiled for the vocabulary and the length of its row and compared with the
+    interpreter on 300 sequences, or all, which takes a few seconds; later calls return
+    the same object. A vocabulary or length of your own is what `compile` takes.
+
+    Args:
+        program: Name of the program; `jaxcirc list` has them.
+
+    Returns:
+        The program with its transformer, vocabulary and labels.
 
     Raises:
         ImportError: tracr is not installed.

@@ -123,6 +123,8 @@ def repeat(
     Raises:
         ImportError: tracr is not installed.
     """
+    # Unchecked: MLPs that are too blunt are part of the procedure, and would be
+    # refused.
     compiled = compile(
         row.build(), row.vocab, row.max_seq_len, mlp_exactness=100, check=0
     )
@@ -158,11 +160,13 @@ def _sequences(
 
 
 def _residual(model: Transformer, tokens: Array, there: Array) -> Array:
+    """The residual stream after the last layer, with what was filled in hidden."""
     edits = (hide_positions(model, ~there),)
     return capture(model, tokens, ("resid_post",), edits=edits)[1]["resid_post"][-1]
 
 
 def _squared_error(model: Transformer, data: tuple[Array, Array, Array]) -> Array:
+    """The squared error of the residual stream, times 10,000, for each sequence."""
     tokens, there, target = data
     error = ((_residual(model, tokens, there) - target) ** 2).mean(axis=2)
     return (

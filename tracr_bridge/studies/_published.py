@@ -49,6 +49,7 @@ def published(
         CheckpointError: a source cannot be reached or holds no checkpoints.
         ValueError: an option is none that can be followed.
     """
+    # Runs that differ in their seed alone are measured as seeds of one.
     sources: Sequence[str] = [source] if isinstance(source, str) else source
     options = {"schedule": schedule, "steps": steps, "pattern": pattern}
     options |= {

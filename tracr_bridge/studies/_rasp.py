@@ -47,6 +47,7 @@ def rasp_model(d_vocab: int, n_ctx: int, *, program: str) -> TransformerConfig:
             context than it.
     """
     config = compile_named(program).model.config
+    # A larger context would be another architecture than the program's.
     if (config.d_vocab, config.n_ctx) != (d_vocab, n_ctx):
         raise ValueError(
             f"rasp: the program {program!r} has {config.d_vocab} tokens and a context "

@@ -14,8 +14,8 @@ from jaxtyping import Array, Key
 from ..._core import fold_name
 from .._calibrate import settle
 from .._chain import Schedule
+from .._hmc import HMC
 from .._job import make_job
-from .._metropolis import HMC
 from .._problem import number_dtype
 from .._sampler import AbstractSampler
 from .._status import Status

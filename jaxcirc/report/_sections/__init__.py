@@ -40,7 +40,7 @@ FALLBACK = quantities.SECTION
 
 
 def section_of(kind: str) -> SectionSpec:
-    """How a kind of measurement is shown.
+    """The row that says how a kind of measurement is shown.
 
     Args:
         kind: Name of the measurement.
@@ -57,4 +57,5 @@ def section_of(kind: str) -> SectionSpec:
 
 def _drawn_by_axes(row: SectionSpec) -> SectionSpec:
     # The controls belong to what draws them, so they come with the drawing.
+    """The row with the fallback's drawing, and with the controls that belong to it."""
     return row._replace(draw=FALLBACK.draw, explorer=FALLBACK.explorer)

@@ -42,15 +42,17 @@ def draw(view: View) -> list[Block]:
 
 
 def findings(view: View) -> list[str]:
-    """Which head of each kind is the strongest, and when it forms or is lost."""
+    """A sentence on the strongest head of each kind, and when it forms or is lost."""
     return [_of_head(view.data[name], kind) for name, (kind, _, _) in _TOLD.items()]
 
 
 def _places(data: xr.Dataset | xr.DataArray) -> list[tuple[int, ...]]:
+    """Layer and number of every head."""
     return list(np.ndindex(data.sizes["layer"], data.sizes["head"]))
 
 
 def _panel(array: xr.DataArray, title: str, colour: int) -> CurvePanel:
+    """Curves of all heads, of which the most prominent stands out."""
     found, steps = prominent_head(array), array["step"].values
     top = (found.layer, found.head)
     # The strongest head last, so that it lies on top of the others.
@@ -70,6 +72,7 @@ def _panel(array: xr.DataArray, title: str, colour: int) -> CurvePanel:
 
 
 def _of_head(score: xr.DataArray, kind: str) -> str:
+    """A sentence on the strongest head of a kind."""
     found = prominent_head(score)
     if np.isnan(found.score):
         return f"No {kind} score is finite."

@@ -30,7 +30,7 @@ def draw(view: View) -> list[Block]:
 
 
 def findings(view: View) -> list[str]:
-    """The moment at which most series move, and which; and what was not looked at."""
+    """Sentences on when most series move, and on what was not looked at."""
     data, rows = view.data, _rows(view)
     tested, untested = data.attrs.get("tested", 0), data.attrs.get("untested", 0)
     if rows:
@@ -57,15 +57,18 @@ def _rows(view: View) -> list[dict[str, Any]]:
     for row in rows:
         headline = _is_headline(row["measurement"], view.nodes)
         row["series"] = _series(row, headline)
+        # Headlines are drawn whatever else moves more.
         row["rank"] = np.inf if headline else row["strength"]
     return rows
 
 
 def _is_headline(name: str, nodes: Mapping[str, Node]) -> bool:
+    """Whether a row's numbers come before others."""
     return name in nodes and nodes[name].section.headline
 
 
 def _series(row: Mapping[str, Any], headline: bool) -> str:
+    """The name of a series in words."""
     quantity = quantity_text(row["quantity"])
     named = f"{quantity} {row['where']}" if row["where"] else quantity
     # A component in the quantity's own name says where it is from.
@@ -75,7 +78,7 @@ def _series(row: Mapping[str, Any], headline: bool) -> str:
 
 
 def _timeline(rows: list[dict[str, Any]]) -> Any:
-    """Those of headlines, and the strongest of the others."""
+    """A timeline of the changes of headlines, and of the strongest of the others."""
     rank: dict[str, float] = {}
     for row in rows:
         rank[row["series"]] = max(rank.get(row["series"], 0), row["rank"])
@@ -97,6 +100,7 @@ def _timeline(rows: list[dict[str, Any]]) -> Any:
 
 
 def _table(rows: list[dict[str, Any]]) -> tuple[list[str], list[tuple]]:
+    """A header and a row for each change."""
     header = ["between steps", "series", "from", "to", "× noise", "abrupt"]
     cells = [
         (
@@ -113,6 +117,7 @@ def _table(rows: list[dict[str, Any]]) -> tuple[list[str], list[tuple]]:
 
 
 def _busiest(rows: list[dict[str, Any]]) -> str:
+    """A sentence on the two checkpoints between which most changes lie."""
     by_step: dict[tuple[int, int], list[dict]] = {}
     for row in rows:
         by_step.setdefault((row["from_step"], row["to_step"]), []).append(row)
@@ -126,6 +131,7 @@ def _busiest(rows: list[dict[str, Any]]) -> str:
 
 
 def _too_short(data: xr.Dataset, untested: int) -> list[str]:
+    """A sentence on series that are too short, if there are any."""
     if not untested:
         return []
     least = data.attrs["least_checkpoints"]

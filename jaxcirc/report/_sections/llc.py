@@ -15,7 +15,7 @@ from .._section import Block, SectionSpec, View
 from .._thin import thinned, thinned_text
 from .._when import at_step
 
-# What the sentence below the slider tells, in its order.
+# The sentence below the slider tells these, in this order.
 _TOLD = ("llc", "standard_error", "rhat", "ess", "sampled_loss", "initial_loss")
 
 
@@ -29,10 +29,10 @@ def overview(view: View) -> list[CurvePanel]:
 
 
 def panel(data: xr.Dataset, solution: xr.Dataset | None) -> CurvePanel:
-    """The panel of the overview.
+    """Coefficients with error bars, and the level of a known solution if there is one.
 
     Args:
-        data: With `llc`, `standard_error` and `status` over `step` and `seed`.
+        data: Results with `llc`, `standard_error` and `status` over `step` and `seed`.
         solution: What was measured of a model that is known to solve the task.
     """
     llc, error = data["llc"], data["standard_error"]
@@ -81,7 +81,7 @@ def traces(data: xr.Dataset) -> dict[str, Any]:
 
 
 def findings(view: View) -> list[str]:
-    """Where the coefficient is highest, how it ends, how many estimates hold."""
+    """Sentences on the highest coefficient, the last, and how many estimates hold."""
     data = view.data
     mean = data["llc"].mean("seed")
     end = last_finite(mean)
@@ -103,6 +103,7 @@ def findings(view: View) -> list[str]:
 
 
 def _level(llc: xr.DataArray, value: float) -> list[Curve]:
+    """A dashed line for the coefficient of a known solution."""
     if not np.isfinite(value):
         return []
     ends = llc["step"].values[[0, -1]]
@@ -126,6 +127,7 @@ def _chains_sentence(
     before: float,
     status: str,
 ) -> str:
+    """A sentence on the chains of one checkpoint."""
     if not np.isfinite(value):
         return f"No chain gave a coefficient ({status})."
     return (
@@ -136,9 +138,9 @@ def _chains_sentence(
 
 
 def _counted(status: xr.DataArray) -> str:
-    """How many estimates are converged, and what becomes of the others."""
+    """A sentence on how many estimates are converged, and what the others are."""
     counts = Counter(code_words(status).ravel().tolist())
-    # In the order of the codes, which is that of how bad they are.
+    # Codes are in the order of how bad they are, and so are the words.
     order = [*meanings(status.attrs).values(), UNKNOWN]
     others = [f"{counts[word]} {word}" for word in order if counts[word]]
     others = [told for told in others if not told.endswith(f" {GOOD}")]

@@ -26,6 +26,7 @@ def figure(data: xr.Dataset) -> Any:
     """The coefficient of what is left without each part."""
     last = once(data)
     parts = [
+        # The measurement calls what is silenced; a reader asks what is left.
         "intact" if part == "nothing" else f"without {part}"
         for part in last["ablation"].values
     ]

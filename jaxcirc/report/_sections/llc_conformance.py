@@ -18,12 +18,12 @@ def draw(view: View) -> list[Block]:
 
 
 def findings(view: View) -> list[str]:
-    """How far off each sampler is."""
+    """A sentence on how far off each sampler is."""
     return [sentence(view.data)]
 
 
 def figure(data: xr.Dataset) -> Any:
-    """Found against exact."""
+    """Found against exact coefficients."""
     last = once(data)
     names = [str(s) for s in last["sampler"].values]
     return conformance_scatter(
@@ -57,7 +57,7 @@ def table(data: xr.Dataset) -> tuple[list[str], list[tuple]]:
 
 
 def sentence(data: xr.Dataset) -> str:
-    """How far off each sampler is, in the median and at most."""
+    """A sentence on how far off each sampler is, in the median and at most."""
     last = once(data)
     told = [_of_sampler(last.sel(sampler=name)) for name in last["sampler"].values]
     return (
@@ -68,6 +68,7 @@ def sentence(data: xr.Dataset) -> str:
 
 
 def _of_sampler(one: xr.Dataset) -> str:
+    """The part of the sentence on one sampler."""
     name = str(one["sampler"].item()).replace("_", " ")
     errors = np.abs(one["error"].values.astype(float))
     off = errors[np.isfinite(errors)]

@@ -19,12 +19,13 @@ def draw(view: View) -> list[Block]:
 
 
 def findings(view: View) -> list[str]:
-    """Whether there is a plateau, and how the estimate depends on the temperature."""
+    """A sentence on whether there is a plateau, and on the slope with temperature."""
     return [sentence(view.data)]
 
 
 def figure(data: xr.Dataset) -> Any:
     """Estimates over step sizes and temperatures."""
+    # A file may have its axes in any order, and a heat map goes by place.
     last = once(data).transpose("step_size", "n_beta", ...)
     return calibration_grid(
         last["llc"].values.astype(float),
@@ -36,7 +37,7 @@ def figure(data: xr.Dataset) -> Any:
 
 
 def sentence(data: xr.Dataset) -> str:
-    """What the grid says of the estimate."""
+    """A sentence on the plateau, or on there being none."""
     last = once(data)
     inside = last["inside"].values.astype(bool)
     slope = float(last["beta_slope"])

@@ -13,7 +13,7 @@ from .._section import Block, SectionSpec, View
 
 
 def draw(view: View) -> list[Block]:
-    """One figure and one table: a study has a row, and so a node, for each program."""
+    """One figure and one table of all programs, which may be rows of their own."""
     every = [once(data) for data in view.of_kind("llc_programs") if data.data_vars]
     data = xr.concat(every, "program", combine_attrs="override")
     title = "LLC of compiled programs"
@@ -42,9 +42,10 @@ def table(data: xr.Dataset) -> tuple[list[str], list[tuple]]:
 
 
 def sentence(data: xr.Dataset) -> str:
-    """How far the samplers agree, and how far the earlier study is repeated."""
+    """A sentence on how the earlier study is repeated, and how many estimates hold."""
     last = once(data)
     off = np.abs(last["repeated"] - last["published"])
+    # Both are means over a few repeats, and both may be off.
     allowed = 2 * np.hypot(last["published_spread"], last["repeated_spread"])
     near = int((off <= allowed).sum())
     status = last["status"].transpose("program", "sampler")
@@ -64,6 +65,7 @@ def sentence(data: xr.Dataset) -> str:
 
 def _row(one: xr.Dataset, samplers: np.ndarray) -> tuple:
     # The published coefficient may be of a program that was meant to do the same.
+    """The table's cells for one program."""
     other = "" if bool(one["same_function"]) else ", another function"
     cells = [
         _words(one["program"].item()),
@@ -81,6 +83,7 @@ def _row(one: xr.Dataset, samplers: np.ndarray) -> tuple:
 
 
 def _spread(one: xr.Dataset, name: str) -> str:
+    """A coefficient of the published procedure with its spread."""
     value, spread = float(one[name]), float(one[f"{name}_spread"])
     if np.isnan(value):
         return "–"
@@ -88,6 +91,7 @@ def _spread(one: xr.Dataset, name: str) -> str:
 
 
 def _words(name: object) -> str:
+    """A name with blanks for underscores."""
     return str(name).replace("_", " ")
 
 

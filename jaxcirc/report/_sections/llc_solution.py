@@ -10,13 +10,13 @@ from .._section import Block, SectionSpec, View
 
 
 def draw(view: View) -> list[Block]:
-    """Its chains, below the sentence on what they gave."""
+    """The solution's chains, below the sentence on what they gave."""
     text = f"{sentence(view.data)} Every draw of each of its chains:"
     return [Block("LLC of the known solution", text, trace_figure(view.data))]
 
 
 def findings(view: View) -> list[str]:
-    """The coefficient, and what it is worth."""
+    """A sentence on the coefficient and its status."""
     return [sentence(view.data)]
 
 
@@ -24,6 +24,7 @@ def sentence(data: xr.Dataset) -> str:
     """The coefficient with its error, its status and its temperature."""
     last = once(data)
     value, error = float(last["llc"]), 2 * float(last["standard_error"])
+    # Chains that all diverged have no number to put into a sentence.
     if np.isnan(value):
         return "Every chain around the model known to solve the task diverged."
     return (

@@ -15,6 +15,7 @@ from .._thin import thinned, thinned_text
 
 def draw(view: View) -> list[Block]:
     """The pattern of the most prominent head at the end, and all others behind it."""
+    # One seed: the mean of several patterns is no pattern.
     array = view.data["pattern"].isel(seed=0)
     array = array.transpose("step", "layer", "head", "query_pos", "key_pos")
     number = array.sizes["step"]

@@ -23,9 +23,9 @@ def overview(view: View) -> list[CurvePanel]:
 
 
 def findings(view: View) -> list[str]:
-    """Since when answers are right on each split, how far apart, and when they turn."""
+    """Sentences on when answers become right, and on how far apart splits are."""
     data = view.data
-    # Of logits that are not numbers, no answer comes first.
+    # Where logits are not numbers, no answer comes first.
     rate = data["rank_0_rate"].where(np.isfinite(data["loss"]))
     train, test = (rate.sel(split=split) for split in ("train", "test"))
     told = [
@@ -36,6 +36,7 @@ def findings(view: View) -> list[str]:
 
 
 def _panel(array: xr.DataArray, title: str, *, log: bool = False) -> CurvePanel:
+    """A panel with a curve for each split."""
     steps, chance = array["step"].values, array.attrs.get("chance")
     curves = [
         Curve(split, steps, by_seed(array.sel(split=split)), i, dashed=i == 1)
@@ -45,7 +46,7 @@ def _panel(array: xr.DataArray, title: str, *, log: bool = False) -> CurvePanel:
 
 
 def _learnt(rate: xr.DataArray, loss: xr.DataArray) -> str:
-    """How often the right answer comes first, since when, and the loss."""
+    """A sentence on right answers of a split, since when, and the loss."""
     split, mean = str(rate["split"].values), loss.mean("seed")
     end = last_finite(mean)
     if end is None:
@@ -64,7 +65,7 @@ def _learnt(rate: xr.DataArray, loss: xr.DataArray) -> str:
 
 
 def _delay(train: xr.DataArray, test: xr.DataArray) -> list[str]:
-    """How much later test examples are right than train examples."""
+    """A sentence on how much later test examples are right than train examples."""
     of: Callable[[xr.DataArray], list[int]] = lambda rate: first_steps(rate, _passed)
     pairs = list(zip(of(train), of(test), strict=True))
     delays = [b - a for a, b in pairs if a >= 0 and b > a]
@@ -78,11 +79,11 @@ def _delay(train: xr.DataArray, test: xr.DataArray) -> list[str]:
 
 
 def _steepest(rate: xr.DataArray) -> list[str]:
-    """Between which checkpoints right answers rise most, or what is learnt falls."""
+    """Sentences on where right answers rise most, and where what is learnt falls."""
     if rate.sizes["step"] < 2:
         return []  # nothing can rise with a single checkpoint
     rise = rate.diff("step")
-    # What is finetuned away falls.
+    # Finetuning makes right answers fall.
     word, turn = ("fall", -rise) if float(rise.sum()) < 0 else ("rise", rise)
     where = int(turn.argmax("step"))
     before, after = (int(rate["step"][where + i]) for i in (0, 1))
@@ -94,10 +95,12 @@ def _steepest(rate: xr.DataArray) -> list[str]:
 
 
 def _passed(rate: np.ndarray) -> np.ndarray:
+    """Where most answers are right."""
     return rate >= PASSED
 
 
 def _percent(share: float) -> str:
+    """A share in per cent."""
     return f"{100 * share:.1f}%"
 
 

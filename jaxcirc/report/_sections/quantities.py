@@ -49,7 +49,7 @@ def draw(view: View) -> list[Block]:
 
 
 def _shown(data: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Results, and details that have axes; what judges them only where it is alone."""
+    """Results and details; diagnostics only where there is nothing else."""
     arrays = {str(k): a for k, a in data.data_vars.items() if is_numeric(a)}
     judges = {k: a for k, a in arrays.items() if role_of(a) == "diagnostic"}
     return {k: a for k, a in arrays.items() if k not in judges} or judges
@@ -58,10 +58,12 @@ def _shown(data: xr.Dataset) -> dict[str, xr.DataArray]:
 def _of(
     arrays: Arrays, fits: Callable[[xr.DataArray], bool]
 ) -> dict[str, xr.DataArray]:
+    """The arrays that fit a question."""
     return {name: array for name, array in arrays.items() if fits(array)}
 
 
 def _curves(curves: Arrays, data: xr.Dataset) -> list[Block]:
+    """A block of curves, one panel per quantity."""
     if not curves:
         return []
     beside = {str(name): array for name, array in data.data_vars.items()}
@@ -73,6 +75,7 @@ def _curves(curves: Arrays, data: xr.Dataset) -> list[Block]:
 
 
 def _head_maps(over: Arrays) -> list[Block]:
+    """Heat maps of quantities that have a number for each head."""
     blocks = []
     for axis in _HEADS:
         own = _of(over, lambda array, axis=axis: list(axes_of(array)) == [axis])
@@ -85,6 +88,7 @@ def _head_maps(over: Arrays) -> list[Block]:
 
 def _layer_map(curves: Arrays) -> list[Block]:
     # Two layers are told apart as curves, more are not.
+    """A heat map of quantities that have a number for each of several layers."""
     layers = _of(curves, lambda array: array.sizes.get("layer", 1) > 2)
     if not layers:
         return []
@@ -93,7 +97,7 @@ def _layer_map(curves: Arrays) -> list[Block]:
 
 
 def _place_maps(over: Arrays) -> list[Block]:
-    """Quantities with one axis that is too long for curves."""
+    """Heat maps of quantities with one axis that is too long for curves."""
     blocks = []
     long = _of(over, lambda array: len(axes_of(array)) == 1 and not is_curves(array))
     axes = dict.fromkeys(next(iter(axes_of(array))) for array in long.values())
@@ -109,6 +113,7 @@ def _place_maps(over: Arrays) -> list[Block]:
 
 
 def _step_matrices(over: Arrays) -> list[Block]:
+    """A block for quantities that compare each checkpoint with every other."""
     own = _of(over, lambda array: "reference_step" in array.dims)
     if not own:
         return []
@@ -129,6 +134,7 @@ def _matrix_groups(shown: Arrays) -> dict[tuple, dict[str, xr.DataArray]]:
 
 
 def _matrices(arrays: Arrays, budget: int) -> Block:
+    """A block for quantities whose last two axes are the same."""
     first = next(iter(arrays.values()))
     row, column = list(axes_of(first))[-2:]
     made = frames(arrays, budget)
@@ -160,7 +166,7 @@ def _fixed_table(fixed: Arrays) -> list[Block]:
 
 
 def _meanings(arrays: Arrays) -> str:
-    """What each quantity means, once."""
+    """A sentence for each quantity on what it means."""
     found = {n.partition(":")[0]: a.attrs.get("long_name") for n, a in arrays.items()}
     said = [f"{n.replace('_', ' ')}: {text}" for n, text in found.items() if text]
     return ". ".join(said) + "." if said else ""

@@ -35,7 +35,7 @@ def draw(view: View) -> list[Block]:
 
 
 def findings(view: View) -> list[str]:
-    """How the norm of all weights goes, and where it is highest."""
+    """A sentence on the norm of all weights, and where it is highest."""
     norm = view.data["norm"]
     total = ((norm**2).sum("part", skipna=False) ** 0.5).mean("seed")
     total = total.where(np.isfinite(total)).dropna("step")
@@ -50,7 +50,7 @@ def findings(view: View) -> list[str]:
 
 
 def moved(parts: xr.Dataset) -> xr.DataArray:
-    """How far weights have moved together since the checkpoint before."""
+    """The distance of all weights from the checkpoint before, up to rounding."""
     each = parts["norm"] * parts["update_ratio"]
     # What was zero before has moved by all of its length.
     each = each.where(~np.isinf(parts["update_ratio"]), parts["norm"])
@@ -58,6 +58,7 @@ def moved(parts: xr.Dataset) -> xr.DataArray:
 
 
 def _groups(parts: list[str]) -> dict[str, list[str]]:
+    """The parts of each group of weights."""
     groups: dict[str, list[str]] = {}
     for part in parts:
         groups.setdefault(_group(part), []).append(part)
@@ -65,6 +66,7 @@ def _groups(parts: list[str]) -> dict[str, list[str]]:
 
 
 def _group(part: str) -> str:
+    """The group that a part belongs to."""
     if ".attn." in part:
         return "attention"
     if ".mlp." in part:

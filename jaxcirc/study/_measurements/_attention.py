@@ -36,10 +36,15 @@ class AttentionScores(PerCheckpoint):
     periods: tuple[int, ...] = eqx.field(static=True)
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
-        """The context must hold every block twice, and one of two tokens at least.
+        """Refuse a context that does not hold every block twice.
+
+        Args:
+            config: The config of the study's models.
+            task: The study's task.
 
         Raises:
-            ValueError: it is shorter, or a period does not fit.
+            ValueError: the context has fewer than five tokens, or a period does not
+                fit.
         """
         if config.n_ctx < 5:
             raise ValueError(
@@ -52,12 +57,13 @@ class AttentionScores(PerCheckpoint):
     def _periods(
         self, config: TransformerConfig, task: AbstractTask
     ) -> tuple[int, ...]:
+        """The lengths of blocks that are asked for, or else the task's."""
         return self.periods or periods_of(task, config)
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """Each with axes `layer` and `head`."""
+        """Scores with axes `layer` and `head`, each with its chance."""
         model = snapshot.model
         periods = self._periods(model.config, task)
         by_period = [_of_period(model, p, self.n_sequences, key) for p in periods]
@@ -87,11 +93,12 @@ _MEANINGS = {
 def periods_of(task: AbstractTask, config: TransformerConfig) -> tuple[int, ...]:
     """Lengths of the blocks by which a task's heads are told apart.
 
-    Its own that fit the model's context twice, else the longest that does.
+    They are the task's own that fit the model's context twice, else the longest that
+    does.
 
     Args:
-        task: Whose heads.
-        config: Of the model.
+        task: The task that the heads have learnt.
+        config: The model's config.
     """
     longest = default_periods(config.n_ctx)
     return tuple(p for p in task.periods if 2 <= p <= longest[0]) or longest
@@ -113,6 +120,7 @@ def _of_period(
     uniform /= uniform.sum(axis=-1, keepdims=True)
     found = {}
     for name, score in scores.items():
+        # Chance is a number of the file, so it cannot wait for the traced program.
         with jax.ensure_compile_time_eval():
             chance = float(score(jnp.asarray(uniform)))
         # Mapped over layer, sequence and head; the mean is over sequences.
@@ -121,12 +129,13 @@ def _of_period(
 
 
 def _listed(numbers: tuple[int, ...]) -> str:
+    """Numbers as a list in a sentence."""
     *first, last = map(str, numbers)
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def attention(n_sequences: int = 16, periods: tuple[int, ...] = ()) -> AttentionScores:
-    """What every head attends to.
+    """The measurement of what every head attends to.
 
     Args:
         n_sequences: Random sequences to average over, of each length.

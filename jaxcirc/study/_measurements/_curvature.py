@@ -36,18 +36,20 @@ class Curvature(PerCheckpoint):
 
     @property
     def needs_previous(self) -> bool:
-        """For what has changed since."""
+        """Always: the velocity of the kernel is from the checkpoint before."""
         return True
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """Each a number per checkpoint."""
+        """Numbers of the Hessian, of Fisher information and of the tangent kernel."""
         batch = task.sample(
             self.n_examples, split="train", key=fold_name(key, "examples")
         )
+        # The kernel takes a gradient of the model for each example, in memory at once.
         few = jax.tree.map(lambda x: x[: self.n_kernel], batch)
         objective = CrossEntropy()
+        # Products with the Hessian are differences that half precision rounds away.
         model, previous = widened(snapshot.model), widened(snapshot.previous)
         loss = (objective, model, batch)
         trace = hessian_trace(
@@ -99,6 +101,7 @@ def _last(example: Batch) -> Array:
 
 
 def _answer_logits(model: Transformer, batch: Batch) -> Array:
+    """Logits at the last position of each example that counts."""
     return _answers(model, batch)[0]
 
 
@@ -111,6 +114,7 @@ def _answers(model: Transformer, batch: Batch) -> tuple[Array, Array]:
 
 
 def _margins(model: Transformer, batch: Batch) -> Array:
+    """The logit of the right answer minus the mean of all, by example."""
     logits, right = _answers(model, batch)
     return jnp.where(right, logits, 0).sum(axis=-1) - logits.mean(axis=-1)
 

@@ -20,14 +20,22 @@ class Fourier(PerCheckpoint):
     """
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
-        """The task must be of numbers modulo p."""
+        """Refuse a task that is not of numbers modulo p.
+
+        Args:
+            config: The config of the study's models.
+            task: The study's task.
+
+        Raises:
+            ValueError: it is another one.
+        """
         del config
         _modulus(task)
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """`power` of `part` and `frequency`, and `gini` of `part`."""
+        """Shares `power` by `part` and `frequency`, and `gini` by `part`."""
         del key
         parts = _of_numbers(snapshot.model, _modulus(task))
         power = jnp.stack([fourier_power(part) for part in parts])
@@ -50,13 +58,18 @@ class Fourier(PerCheckpoint):
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, list[str]]:
-        """The parts, and frequencies from 1 on."""
+        """Names of the parts, and frequencies from 1 on."""
         del config, key
         turns = range(1, _modulus(task) // 2 + 1)
         return {"part": list(_PARTS), "frequency": [str(k) for k in turns]}
 
 
 def _modulus(task: AbstractTask) -> int:
+    """The number of numbers.
+
+    Raises:
+        ValueError: the task is not of numbers modulo p.
+    """
     if not isinstance(task, ModAdd) or task.p < 3:
         raise ValueError(
             "fourier: frequencies are of numbers modulo p, of at least 3; take the "
@@ -66,13 +79,14 @@ def _modulus(task: AbstractTask) -> int:
 
 
 def _of_numbers(model: Transformer, p: int) -> tuple[Array, Array]:
-    """[number, d_model] of what reads numbers, and of what writes them."""
+    """The rows of numbers, [number, d_model], of embedding and unembedding."""
+    # A tied model unembeds with its embedding.
     W_U = model.W_E.T if model.W_U is None else model.W_U
     return model.W_E[:p], W_U.T[:p]
 
 
 def fourier() -> Fourier:
-    """Which frequencies a model of modular addition uses."""
+    """The measurement of which frequencies a model of modular addition uses."""
     return Fourier()
 
 

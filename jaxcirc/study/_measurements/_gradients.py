@@ -20,13 +20,13 @@ class Gradients(PerCheckpoint):
 
     @property
     def needs_previous(self) -> bool:
-        """For what has changed since."""
+        """Always: one cosine is to the gradient at the checkpoint before."""
         return True
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """Each a number per checkpoint."""
+        """Norms, noise scale and cosines, one number each."""
         batch = task.sample(
             self.n_examples, split="train", key=fold_name(key, "examples")
         )
@@ -77,7 +77,7 @@ class Gradients(PerCheckpoint):
 
 
 def gradients(n_examples: int = 128) -> Gradients:
-    """Size, agreement and noise of gradients.
+    """The measurement of size, agreement and noise of gradients.
 
     Args:
         n_examples: Examples, at least 2.

@@ -27,7 +27,11 @@ class LocalLearningCoefficient(PerChunk):
     sampling: Sampling
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
-        """Everything that sampling would refuse."""
+        """Refuse what sampling would refuse, before any training.
+
+        Raises:
+            ValueError: a number does not fit the models or the task.
+        """
         self.sampling.check(config, task)
 
     def __call__(
@@ -37,11 +41,13 @@ class LocalLearningCoefficient(PerChunk):
         return self.measured(self.sampling.run(chunk.models, task, key))
 
     def measured(self, found: np.ndarray) -> Outcome:
-        """Estimates as quantities, which begin with the axes of the estimates.
+        """Estimates as quantities, whose first axes are those of the estimates.
 
         Args:
             found: An object array of `LLCEstimate`.
         """
+        # Averaged and not skipped, so that a trace keeps its mean, which is the
+        # estimate.
         thin = max(1, -(-self.sampling.num_draws // MAX_TRACE))
 
         def each(of, dims=(), units="", meaning="", role: Role = "diagnostic"):
@@ -78,6 +84,7 @@ class LocalLearningCoefficient(PerChunk):
 
 
 def _thinned(estimate: LLCEstimate, thin: int) -> np.ndarray:
+    """A trace in fewer points, each the mean of some neighbours."""
     chains, draws = estimate.trace.shape
     whole = estimate.trace[:, : draws // thin * thin]
     return whole.reshape(chains, -1, thin).mean(axis=-1)

@@ -25,7 +25,8 @@ Heads = tuple[tuple[int, int], ...]
 class _Ablated(eqx.Module):
     """A model with parts silenced, and what it says itself.
 
-    `keep` is not sampled: a silenced part has no weights that the loss could feel.
+    The masks and `own` are not sampled: they are no weights, and a silenced part has
+    none that the loss could feel.
     """
 
     model: Transformer
@@ -34,9 +35,11 @@ class _Ablated(eqx.Module):
     own: Float[Array, "example pos answer"]
 
     def log_probabilities(self, tokens: Int[Array, "example pos"]) -> Array:
+        """Log probabilities of all answers at every position."""
         return jax.nn.log_softmax(self.silenced()(tokens))
 
     def silenced(self) -> Transformer:
+        """The model in which silenced heads and MLPs write nothing."""
         blocks = self.model.blocks
         W_O = jnp.where(self.keep_heads[..., None, None], blocks.attn.W_O, 0)
         model = eqx.tree_at(lambda m: m.blocks.attn.W_O, self.model, W_O)
@@ -78,7 +81,15 @@ class Ablations(Once):
     sampling: Sampling
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
-        """There is a solution, and everything that sampling would refuse."""
+        """Refuse a task without a solution, and what sampling would refuse.
+
+        Args:
+            config: The config of the study's models.
+            task: The study's task.
+
+        Raises:
+            ValueError: there is no solution, or a number does not fit.
+        """
         solution_of(task, "llc_ablations")
         self.sampling.check(config, task)
 
@@ -89,7 +100,7 @@ class Ablations(Once):
         *,
         key: Key[Array, ""],
     ) -> Outcome:
-        """With an `ablation` axis, nothing silenced first."""
+        """Loss, accuracy and coefficient by `ablation`, of which the first is none."""
         del inputs
         solution = solution_of(task, "llc_ablations")
         parts = _parts(solution)
@@ -98,7 +109,9 @@ class Ablations(Once):
             _ablated(solution, heads, mlps, examples.tokens)
             for heads, mlps in parts.values()
         ]
+        # Ablations are numbers and not programs, so all are one sweep.
         stacked = stack_trees(models)
+        # Shapes of ones: the mask broadcasts and takes no memory.
         weights = jax.tree.map(
             lambda x: jnp.ones((1,) * x.ndim, bool),
             eqx.filter(models[0], eqx.is_inexact_array),
@@ -137,7 +150,7 @@ class Ablations(Once):
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, list[str]]:
-        """What is silenced."""
+        """Names of the parts that are silenced."""
         del config, key
         return {"ablation": list(_parts(solution_of(task, "llc_ablations")))}
 
@@ -162,6 +175,7 @@ def _parts(model: Transformer) -> dict[str, tuple[Heads, tuple[int, ...]]]:
 def _ablated(
     model: Transformer, heads: Heads, mlps: tuple[int, ...], tokens: Array
 ) -> _Ablated:
+    """The model without some heads and MLPs, with what it says on the examples."""
     c = model.config
     keep_heads = np.ones((c.n_layers, c.n_heads), bool)
     for place in heads:
@@ -175,6 +189,7 @@ def _ablated(
 
 @eqx.filter_jit
 def _say(ablated: _Ablated, tokens: Array) -> Array:
+    """Log probabilities of answers at full precision."""
     with jax.default_matmul_precision("highest"):
         return ablated.log_probabilities(tokens)
 

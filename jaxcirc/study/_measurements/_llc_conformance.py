@@ -18,7 +18,7 @@ from ._quantity import Outcome, Quantity, Role
 
 
 class LLCConformance(Once):
-    """Samplers against exact coefficients; the model has no part in it.
+    """Samplers against exact coefficients; the study's model has no part in it.
 
     It belongs beside an LLC curve as the scale beside a photograph: this is how far the
     same code is from the truth where there is one.
@@ -34,7 +34,7 @@ class LLCConformance(Once):
         *,
         key: Key[Array, ""],
     ) -> Outcome:
-        """With axes `sampler` and `case`."""
+        """Exact and estimated coefficients along axes `sampler` and `case`."""
         del task, inputs
         scores = [
             conformance.run(
@@ -61,7 +61,7 @@ class LLCConformance(Once):
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, list[str]]:
-        """Samplers and cases."""
+        """Names of samplers and cases."""
         del config, task, key
         cases = [f"{f.name}: {label}" for f in _families() for label in f.labels]
         return {"sampler": list(self.samplers), "case": cases}
@@ -69,6 +69,7 @@ class LLCConformance(Once):
 
 @functools.cache
 def _families() -> list[conformance.Family]:
+    """Models with known coefficients, from quadratic bowls to deep linear networks."""
     return [
         conformance.quadratics(),
         conformance.normal_crossings(),
@@ -80,6 +81,7 @@ def _families() -> list[conformance.Family]:
 
 
 def _sampler(name: str):
+    """A sampler with a step size that the run replaces for each case."""
     return find(SAMPLERS, name, kind="sampler").build(step_size=1.0)
 
 

@@ -25,13 +25,17 @@ class LLCGrid(PerChunk):
     n_betas: tuple[float, ...] = eqx.field(static=True)
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
-        """Everything that sampling would refuse."""
+        """Refuse what sampling would refuse, before any training.
+
+        Raises:
+            ValueError: a number does not fit the models or the task.
+        """
         self.sampling.check(config, task)
 
     def __call__(
         self, chunk: Chunk, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """With axes `step_size` and `n_beta`; `beta_slope` without."""
+        """Estimates with axes `step_size` and `n_beta`, and a slope for each model."""
         grid = {"step_size": self.step_sizes, "n_beta": self.n_betas}
         found = self.sampling.run(chunk.models, task, key, grid=grid)
 
@@ -42,6 +46,7 @@ class LLCGrid(PerChunk):
         values, errors = each(lambda e: e.value), each(lambda e: e.standard_error)
         local = each(lambda e: e.status in _LOCAL).astype(bool)
         lead, dims = found.shape[:2], tuple(grid)
+        # A plateau is looked for in the grid of each checkpoint and seed.
         one_by_one = lambda x: x.reshape(-1, *x.shape[2:])
         plateaus = [
             find_plateau(v, *grid.values(), usable=u, standard_errors=s)
@@ -84,7 +89,7 @@ class LLCGrid(PerChunk):
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, list[str]]:
-        """The settings."""
+        """Step sizes and n_betas as text."""
         del config, task, key
         return {
             "step_size": [f"{x:.3g}" for x in self.step_sizes],

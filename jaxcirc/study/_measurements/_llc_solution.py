@@ -22,7 +22,11 @@ class SolutionLLC(Once):
     sampling: Sampling
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
-        """There is a solution, and everything that sampling would refuse."""
+        """Refuse a task without a solution, and what sampling would refuse.
+
+        Raises:
+            ValueError: no solution is known, or a number does not fit.
+        """
         solution_of(task, "llc_solution")
         self.sampling.check(config, task)
 
@@ -33,19 +37,20 @@ class SolutionLLC(Once):
         *,
         key: Key[Array, ""],
     ) -> Outcome:
-        """What `llc` gives of one model."""
+        """The quantities that `llc` gives of a model, here of the solution."""
         del inputs
+        # Sampling takes checkpoints × seeds: here one of one.
         known = stack_trees([stack_trees([solution_of(task, "llc_solution")])])
         found = self.sampling.run(known, task, key)
         return LocalLearningCoefficient(self.sampling).measured(found[0, 0])
 
 
 def solution_of(task: AbstractTask, who: str) -> Transformer:
-    """The task's solution.
+    """The model that is known to solve a task.
 
     Args:
-        task: Whose.
-        who: Needs it, for the message.
+        task: The task.
+        who: The measurement that needs it, for the message.
 
     Raises:
         ValueError: none is known.

@@ -26,7 +26,7 @@ class LogitLens(PerCheckpoint):
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """Per layer; attributions per layer and head."""
+        """Numbers by layer; attributions by layer and head."""
         model = snapshot.model
         batch = task.sample(
             self.n_examples, split="test", key=fold_name(key, "examples")
@@ -58,6 +58,7 @@ class LogitLens(PerCheckpoint):
                 (model.config.sizes.d_vocab_out - 1) / 2,
             ),
         }
+        # A norm or a cap behind the sum would leave no part of it to a head alone.
         if _is_sum(model.config):
             parts = direct_logit_attribution(model, batch.tokens, batch.targets)
             heads = parts.heads[:, :, rows, place].mean(axis=-1)
@@ -78,11 +79,12 @@ class LogitLens(PerCheckpoint):
 
 
 def _is_sum(config: TransformerConfig) -> bool:
+    """Whether logits are a sum over heads and MLPs, up to the last norm."""
     return config.norm_position == "before" and config.logit_softcap is None
 
 
 def logit_lens(n_examples: int = 128) -> LogitLens:
-    """From which layer on the answer can be read.
+    """The measurement of the layer from which on the answer can be read.
 
     Args:
         n_examples: Test examples.

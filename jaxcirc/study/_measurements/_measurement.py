@@ -45,9 +45,9 @@ class Chunk(NamedTuple):
     """Several checkpoints of every seed, as a measurement sees them.
 
     Args:
-        steps: Updates that the models have had, one per checkpoint.
-        models: Arrays have leading axes checkpoint and seed.
-        inputs: As of a `Snapshot`, with the same leading axes.
+        steps: Updates that the models have had, one number per checkpoint.
+        models: The models; arrays have leading axes checkpoint and seed.
+        inputs: What the row uses, as in a `Snapshot`, with the same leading axes.
     """
 
     steps: tuple[int, ...]
@@ -59,7 +59,7 @@ class Used(NamedTuple):
     """What another row has found, as an input.
 
     Args:
-        quantities: Its numbers by name.
+        quantities: The row's numbers by name.
         artefacts: Its artefacts; the arrays of each by their names in the pytree.
     """
 
@@ -70,8 +70,10 @@ class Used(NamedTuple):
 class AbstractMeasurement(eqx.Module):
     """What a study does to its checkpoints; each kind derives from one of four scopes.
 
-    The key is the same at every checkpoint, so that a curve shows the model changing
-    and not the sample.
+    A measurement is a frozen module whose fields are its options. It is a pure
+    function: the same checkpoint, task and key give the same numbers. The key is the
+    same at every checkpoint, so that a curve shows the model changing and not the
+    sample.
 
     A model in half precision is run as it is. Its gradients, curvature and sampling are
     taken of the same weights in float32: their small differences would be rounded away.
@@ -79,12 +81,12 @@ class AbstractMeasurement(eqx.Module):
 
     @property
     def uses(self) -> Mapping[str, Use]:
-        """What its options say that it needs of other checkpoints or runs, by name."""
+        """Checkpoints and runs that its options say it needs, by name."""
         return {}
 
     @property
     def takes(self) -> Mapping[str, str]:
-        """What a study must name in the row's `uses:`; name -> what it is."""
+        """Inputs that a study must name in the row's `uses:`, each with what it is."""
         return {}
 
     @property
@@ -99,8 +101,8 @@ class AbstractMeasurement(eqx.Module):
         """Refuse a model or task that cannot be measured, before any work.
 
         Args:
-            config: Of the models.
-            task: Of the study.
+            config: The config of the study's models.
+            task: The study's task.
 
         Raises:
             ValueError: what does not fit, and what would.
@@ -110,12 +112,12 @@ class AbstractMeasurement(eqx.Module):
     def observe(
         self, model: Transformer, task: AbstractTask, *, key: Key[Array, ""]
     ) -> PyTree:
-        """What is kept of a model that the row uses; all of it, unless overridden.
+        """What the row keeps of a model that it uses; all of it, unless overridden.
 
         Args:
             model: A checkpoint that `uses` names.
-            task: Of the study.
-            key: The row's own.
+            task: The study's task.
+            key: The row's own key.
         """
         del task, key
         return model
@@ -123,29 +125,55 @@ class AbstractMeasurement(eqx.Module):
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, list[str]]:
-        """Labels of the axes that are not simply numbered.
+        """Labels of the axes that are not simply numbered, by axis.
 
         Args:
-            config: Of the models.
-            task: Of the study.
-            key: The row's own.
+            config: The config of the study's models.
+            task: The study's task.
+            key: The row's own key.
         """
         del config, task, key
         return {}
 
 
 class PerCheckpoint(AbstractMeasurement):
-    """A function of one checkpoint, which the runner compiles once for all of them."""
+    """A function of one checkpoint, which the runner compiles once for all of them.
+
+    It is mapped over seeds and checkpoints, so it sees one model without leading axes
+    and must be traceable: no value of an array may decide which code runs.
+
+    Example:
+        A row of 3 and 4 has the length 5.
+
+        >>> import equinox as eqx, jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> from jaxcirc.study import Outcome, PerCheckpoint, Quantity, Snapshot
+        >>> class EmbeddingNorm(PerCheckpoint):
+        ...     def __call__(self, snapshot, task, *, key):
+        ...         lengths = jnp.linalg.norm(snapshot.model.W_E, axis=-1)
+        ...         length = Quantity(lengths.mean(), (), "", "of an embedding")
+        ...         return Outcome({"length": length})
+        >>> config = TransformerConfig(
+        ...     d_vocab=3, n_ctx=4, n_layers=1, d_model=2, n_heads=1, norm="none"
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> rows = jnp.array([[3.0, 4.0]] * 3)
+        >>> model = eqx.tree_at(lambda m: m.W_E, model, rows)
+        >>> shot = Snapshot(jnp.array(0), model, model, jnp.array(False))
+        >>> found = EmbeddingNorm()(shot, None, key=jr.key(1))
+        >>> float(found.quantities["length"].values)
+        5.0
+    """
 
     @abc.abstractmethod
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """What is found of one model.
+        """The numbers of one model.
 
         Args:
             snapshot: The checkpoint.
-            task: Of the study.
+            task: The study's task.
             key: The same at every checkpoint.
         """
 
@@ -153,18 +181,19 @@ class PerCheckpoint(AbstractMeasurement):
 class PerChunk(AbstractMeasurement):
     """A program of its own over several checkpoints and all seeds at once.
 
-    For what brings its own compilation, sharding and memory, as sampling does.
+    It is for what brings its own compilation, sharding and memory, as sampling does:
+    the runner calls it as plain Python, with as many checkpoints as it takes at a time.
     """
 
     @abc.abstractmethod
     def __call__(
         self, chunk: Chunk, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """What is found, in arrays with leading axes checkpoint and seed.
+        """The numbers of all models, in arrays with leading axes checkpoint and seed.
 
         Args:
             chunk: The checkpoints.
-            task: Of the study.
+            task: The study's task.
             key: The same for every chunk; numbers must not depend on what is measured
                 together.
         """
@@ -173,7 +202,8 @@ class PerChunk(AbstractMeasurement):
 class AlongRun(AbstractMeasurement):
     """A function that keeps a state from checkpoint to checkpoint, in order of steps.
 
-    The state is saved with every step, so that a run that was stopped goes on with it.
+    The state is saved with every step, so that a run that was stopped goes on with it,
+    and a cell counts as out of date when an earlier checkpoint has changed.
     """
 
     @abc.abstractmethod
@@ -184,8 +214,8 @@ class AlongRun(AbstractMeasurement):
 
         Args:
             model: That checkpoint.
-            task: Of the study.
-            key: The row's own.
+            task: The study's task.
+            key: The row's own key.
         """
 
     @abc.abstractmethod
@@ -197,19 +227,23 @@ class AlongRun(AbstractMeasurement):
         *,
         key: Key[Array, ""],
     ) -> tuple[PyTree, Outcome]:
-        """The next state, and what is found of one model.
+        """The next state, and the numbers of one model.
 
         Args:
-            state: What this or `init` has given; arrays of fixed shapes.
+            state: The state that this or `init` has given; arrays of fixed shapes.
             snapshot: The checkpoint.
-            task: Of the study.
+            task: The study's task.
             key: The same at every checkpoint; fold `snapshot.step` in for noise that
                 differs.
         """
 
 
 class Once(AbstractMeasurement):
-    """Something of the task, or of what other rows have found; no step, no seed."""
+    """A function of the task, or of what other rows have found; no step, no seed.
+
+    It runs as plain Python after all rows that it uses, and its results have neither of
+    the two axes: how well a known solution does, or when curves change together.
+    """
 
     @abc.abstractmethod
     def __call__(
@@ -219,13 +253,13 @@ class Once(AbstractMeasurement):
         *,
         key: Key[Array, ""],
     ) -> Outcome:
-        """What is found, in arrays without any leading axis.
+        """The numbers, in arrays without any leading axis.
 
         Args:
-            task: Of the study.
+            task: The study's task.
             inputs: What the row uses. Arrays have a leading axis of seeds; where all
                 steps are used, one of steps after it.
-            key: The row's own.
+            key: The row's own key.
         """
 
 
@@ -235,8 +269,11 @@ SCOPES = (PerCheckpoint, PerChunk, AlongRun, Once)
 class MeasurementSpec(NamedTuple):
     """A row of the measurement catalogue.
 
+    The keyword parameters of `build` are the options that a study may give; their
+    names, types and defaults are read off its signature.
+
     Args:
-        name: What a study calls it.
+        name: The name that a study calls it by.
         summary: One line for `jaxcirc list`.
         build: Keyword options -> measurement.
         tiny: Options that make it quick, for tests.

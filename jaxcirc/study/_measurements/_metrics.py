@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Key, PyTree
 
-from ..._core import find, fold_name, unknown
+from ..._core import find, fold_name
 from ...components import (
     PICO_COMPONENTS,
     PICO_METRICS,
@@ -25,15 +25,12 @@ from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask, Split
 from .._options import check_options
 from ._attention import periods_of
+from ._compare import compare
 from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._over import dense, over
 from ._quantity import Failure, Outcome, Quantity, Role
-from ._use import Use, parse_use
-
-# A step, one of these words, or another run: `runs/NAME`, `runs/NAME@STEP`.
-Reference = int | str | None
-_WORDS = ("first", "last", "previous", "all", "layers")
-# What a snapshot has at hand, so that nothing else is loaded.
-_AT_HAND = (None, "previous", "layers")
+from ._reference import AT_HAND, Reference, described, use_of
+from ._use import Use
 
 
 class Metrics(PerCheckpoint):
@@ -52,17 +49,21 @@ class Metrics(PerCheckpoint):
     @property
     def uses(self) -> Mapping[str, Use]:
         """The models that comparisons are with, unless a snapshot has them."""
-        if self.compared_with in _AT_HAND:
+        if self.compared_with in AT_HAND:
             return {}
-        return {"reference": _use_of(self.compared_with)}
+        return {"reference": use_of(self.compared_with)}
 
     @property
     def needs_previous(self) -> bool:
-        """Only as the reference."""
+        """Whether the checkpoint before is the reference."""
         return self.compared_with == "previous"
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
-        """Every component is there and of a kind that every metric accepts.
+        """Refuse components that are missing or of a kind that a metric does not take.
+
+        Args:
+            config: The config of the study's models.
+            task: The study's task.
 
         Raises:
             ValueError: a component is missing, or of another kind or shape.
@@ -80,6 +81,7 @@ class Metrics(PerCheckpoint):
         eqx.filter_eval_shape(self._trace, model, task)
 
     def _trace(self, model: Transformer, task: AbstractTask) -> Outcome:
+        """The outcome for shapes alone, with a reference of the right shape."""
         key = jr.key(0)
         inputs = {}
         if self.uses:
@@ -92,12 +94,13 @@ class Metrics(PerCheckpoint):
 
     @property
     def _compares(self) -> bool:
+        """Whether any metric is of two representations."""
         return any(spec.kind in ("change", "similarity") for spec in self.metrics)
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """`METRIC:COMPONENT`, each with the axes of its component.
+        """Quantities `METRIC:COMPONENT`, each with the axes of its component.
 
         The outcome has failed where an entry of a component is not finite.
         """
@@ -110,10 +113,10 @@ class Metrics(PerCheckpoint):
             for label, part in parts.items():
                 if spec.kind == "spectrum":
                     assert spec.of_spectrum is not None
-                    values = _over(spec.of_spectrum, len(part.dims), spectra[label])
+                    values = over(spec.of_spectrum, len(part.dims), spectra[label])
                 elif spec.kind == "array":
-                    dense = lambda x, spec=spec: spec.fn(_dense(x))
-                    values = _over(dense, len(part.dims), part.values)
+                    whole = lambda x, spec=spec: spec.fn(dense(x))
+                    values = over(whole, len(part.dims), part.values)
                 else:
                     continue
                 measured[f"{spec.name}:{label}"] = _quantity(spec, part, values)
@@ -129,6 +132,7 @@ class Metrics(PerCheckpoint):
         task: AbstractTask,
         key: Key[Array, ""],
     ) -> dict[str, Quantity]:
+        """Quantities of the metrics that compare with the reference."""
         own = self._prepared(parts)
         if self.compared_with == "previous":
             target = self.observe(snapshot.previous, task, key=key)
@@ -142,10 +146,11 @@ class Metrics(PerCheckpoint):
                 continue
             for label, part in parts.items():
                 one, other = own[spec.name][label], target[spec.name][label]
-                result, extra = self._compare(spec, part, one, other)
-                told = spec._replace(
-                    summary=f"{spec.summary}; compared with {self._compared_with}"
-                )
+                result, extra = compare(spec, part, one, other, self.compared_with)
+                # A curve says what it is compared with, so that two references are told
+                # apart.
+                beside = described(self.compared_with)
+                told = spec._replace(summary=f"{spec.summary}; compared with {beside}")
                 back = self.needs_previous
                 name = f"{spec.name}:{label}"
                 if isinstance(result, Similarity):
@@ -167,51 +172,6 @@ class Metrics(PerCheckpoint):
                     )
         return measured
 
-    @property
-    def _compared_with(self) -> str:
-        words = {
-            "all": "every checkpoint",
-            "layers": "every layer",
-            "first": "the first checkpoint",
-            "last": "the last checkpoint",
-            "previous": "the checkpoint before",
-        }
-        reference = self.compared_with
-        if isinstance(reference, int):
-            return f"step {reference}"
-        return words.get(str(reference), str(reference))
-
-    def _compare(
-        self, spec: MetricSpec, part: Part, own: PyTree, target: PyTree
-    ) -> tuple[Any, tuple[str, ...]]:
-        """The comparison over all leading axes, and the axis that it adds."""
-        lead = len(part.dims)
-
-        def pair(a: PyTree, b: PyTree) -> Any:
-            if spec.compare is not None:
-                return spec.compare(a, b)
-            return spec.fn(_dense(a), _dense(b))
-
-        def with_one(other: PyTree) -> Any:
-            return _over(pair, lead, own, other)
-
-        if self.compared_with == "all":
-            found = jax.lax.map(with_one, target)
-            return _last(found), ("reference_step",)
-        if self.compared_with == "layers":
-            if part.dims[:1] != ("layer",):
-                return with_one(target), ()
-            n = jax.tree.leaves(target)[0].shape[0]
-
-            def with_layer(i: Array) -> Any:
-                same = jax.tree.map(
-                    lambda x: jnp.broadcast_to(x[i][None], x.shape), target
-                )
-                return with_one(same)
-
-            return _last(jax.lax.map(with_layer, jnp.arange(n))), ("other_layer",)
-        return with_one(target), ()
-
     def observe(
         self, model: Transformer, task: AbstractTask, *, key: Key[Array, ""]
     ) -> PyTree:
@@ -219,11 +179,12 @@ class Metrics(PerCheckpoint):
         return self._prepared(self._parts(model, task, key))
 
     def _prepared(self, parts: dict[str, Part]) -> dict[str, dict[str, PyTree]]:
+        """What each comparison needs, by metric and component."""
         prepared = {}
         for spec in self.metrics:
             if spec.kind == "similarity":
                 prepared[spec.name] = {
-                    label: _over(_prepare_of(spec), len(part.dims), part.values)
+                    label: over(_prepare_of(spec), len(part.dims), part.values)
                     for label, part in parts.items()
                 }
             elif spec.kind == "change":
@@ -233,6 +194,7 @@ class Metrics(PerCheckpoint):
     def _parts(
         self, model: Transformer, task: AbstractTask, key: Key[Array, ""]
     ) -> dict[str, Part]:
+        """The components of a model on examples of the task."""
         batch = task.sample(
             self.n_examples, split=self.split, key=fold_name(key, "examples")
         )
@@ -246,6 +208,12 @@ class Metrics(PerCheckpoint):
     def _components(
         self, config: TransformerConfig, task: AbstractTask
     ) -> list[AbstractComponent]:
+        """The components that the study names, for models of a config.
+
+        Raises:
+            ValueError: an option does not fit the model, or two components share a
+                name.
+        """
         chosen = []
         for entry in self.entries:
             options = {k: v for k, v in entry.items() if k != "component"}
@@ -255,6 +223,8 @@ class Metrics(PerCheckpoint):
                 own = tuple(options.get("periods", ())) or periods_of(task, config)
                 options["periods"] = own
             made = build(config, **options)
+            # A label is part of a quantity's name, and the second would replace the
+            # first.
             if made.label in {c.label for c in chosen}:
                 raise ValueError(
                     f"metrics: two components would be called {made.label!r}; give "
@@ -264,47 +234,26 @@ class Metrics(PerCheckpoint):
         return chosen
 
 
-def _over(fn: Callable, lead: int, *trees: PyTree) -> Any:
-    """`fn` at every index of the leading axes.
-
-    Mapped one after the other on a CPU, where decompositions are not faster in a batch
-    and a choice between two of them then costs one; vmapped elsewhere.
-    """
-    if not lead:
-        return fn(*trees)
-    shape = jax.tree.leaves(trees)[0].shape[:lead]
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[lead:]), trees)
-    if jax.default_backend() == "cpu":
-        found = jax.lax.map(lambda args: fn(*args), flat)
-    else:
-        found = jax.vmap(fn)(*flat)
-    return jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), found)
-
-
 def _prepare_of(spec: MetricSpec) -> Callable[[Array | Factored], Any]:
+    """A metric's preparation, of matrices and of products of two."""
     prepare = spec.prepare
     assert prepare is not None
-    return lambda x: prepare(_dense(x))
-
-
-def _last(found: Any) -> Any:
-    return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), found)
-
-
-def _dense(x: Array | Factored) -> Array:
-    return x.dense() if isinstance(x, Factored) else x
+    return lambda x: prepare(dense(x))
 
 
 def _spectrum(part: Part) -> Array:
+    """Singular values of every matrix of a component."""
+
     def one(x: Array | Factored) -> Array:
         if isinstance(x, Factored):
             return x.singular_values("auto")
         return singular_values(x, method="auto")
 
-    return _over(one, len(part.dims), part.values)
+    return over(one, len(part.dims), part.values)
 
 
 def _count_non_finite(parts: dict[str, Part]) -> Quantity:
+    """The number of entries, in all components, that are NaN or infinite."""
     leaves = jax.tree.leaves([part.values for part in parts.values()])
     counts = [(~jnp.isfinite(x)).sum() for x in leaves]
     meaning = "entries of the components that are not finite"
@@ -320,6 +269,7 @@ def _quantity(
     role: Role = "series",
     since_previous: bool = False,
 ) -> Quantity:
+    """A metric's values with the axes of their component."""
     return Quantity(
         part.on_every_layer(values),
         (*part.dims, *extra),
@@ -328,23 +278,6 @@ def _quantity(
         role=role,
         since_previous=since_previous,
     )
-
-
-def _use_of(reference: Reference) -> Use:
-    """The models that a reference names.
-
-    Raises:
-        ValueError: it names nothing that there can be.
-    """
-    if isinstance(reference, int):
-        return Use("model", reference)
-    if reference in ("first", "last", "all"):
-        return parse_use(f"model@{reference}")
-    text = str(reference)
-    if "/" in text or "@" in text:
-        return parse_use(text if "/" in text else f"./{text}")
-    words = [*_WORDS, "a step", "a run's folder such as runs/NAME@STEP"]
-    raise ValueError(unknown("reference", text, words))
 
 
 def metrics(

@@ -36,6 +36,7 @@ class OVQK(PerCheckpoint):
         model = snapshot.model
         W_U = model.W_E.T if model.W_U is None else model.W_U
         write, attend = ov(model), qk(model)
+        # The product is kept as factors, left queries and right keys transposed.
         keys = jnp.swapaxes(attend.right, -1, -2)
         matching = _every(
             functools.partial(matching_score, model.W_E), attend.left, keys
@@ -67,15 +68,17 @@ class OVQK(PerCheckpoint):
 
 
 def _copying(W_E: Array, W_U: Array, W_V: Array, W_O: Array) -> Array:
+    """The copying score of a head, with the embedding first."""
     return copying_score(W_E, W_V, W_O, W_U)
 
 
 def _every(score, *stacks: Array) -> Array:
+    """A score of every layer and head."""
     return jax.vmap(jax.vmap(score))(*stacks)
 
 
 def _compositions(model: Transformer, writer, reader) -> Array:
-    """[layer, head, from_layer, from_head]."""
+    """Scores of pairs, [layer, head, from_layer, from_head]; NaN if not later."""
     of_reader = lambda read, rest: _every(
         lambda W_V, W_O: composition_score(W_V, W_O, read, rest), *writer
     )
@@ -86,7 +89,7 @@ def _compositions(model: Transformer, writer, reader) -> Array:
 
 
 def ov_qk() -> OVQK:
-    """Copying, matching and composition of heads, read off their OV and QK products."""
+    """The measurement of copying, matching and composition of heads."""
     return OVQK()
 
 

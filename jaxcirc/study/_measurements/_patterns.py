@@ -17,7 +17,7 @@ class Patterns(PerCheckpoint):
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """Axes `layer`, `head`, `query_pos` and `key_pos`."""
+        """Attention with axes `layer`, `head`, `query_pos` and `key_pos`."""
         tokens = self._tokens(task, key)
         _, acts = capture(snapshot.model, tokens, ("attn.pattern",))
         dims = ("layer", "head", "query_pos", "key_pos")
@@ -35,17 +35,18 @@ class Patterns(PerCheckpoint):
         return {"query_pos": labels, "key_pos": labels}
 
     def _tokens(self, task: AbstractTask, key: Key[Array, ""]) -> Array:
+        """The example's first tokens, which are the same at every checkpoint."""
         return task.sample(1, split="test", key=key).tokens[0, : self.max_length]
 
 
 def patterns(max_length: int = 48) -> Patterns:
-    """Attention patterns on one test example.
+    """The measurement of attention patterns on one test example.
 
     Args:
-        max_length: Show at most so many tokens.
+        max_length: Number of tokens that are shown, at most.
 
     Raises:
-        ValueError: that is none.
+        ValueError: the number is not positive.
     """
     if max_length < 1:
         raise ValueError(

@@ -35,7 +35,9 @@ class Performance(PerCheckpoint):
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """Each with a `split` axis."""
+        """Five numbers with an axis `split`, each with its chance."""
+        # A key of its own for each split, by its name: a third split would move
+        # neither.
         rows = [self._of_split(snapshot, task, s, fold_name(key, s)) for s in _SPLITS]
         # A published model may have fewer logits than one trained here would.
         n = min(task.d_vocab_out, snapshot.model.config.sizes.d_vocab_out)
@@ -52,6 +54,7 @@ class Performance(PerCheckpoint):
         )
 
     def _of_split(self, snapshot, task, split, key) -> dict[str, Array]:
+        """The five numbers of one split."""
         sample_key, corrupt_key = fold_name(key, "sample"), fold_name(key, "corrupt")
         batch = task.examples(split)
         if batch is None or len(batch.tokens) > self.n_examples:
@@ -72,13 +75,13 @@ class Performance(PerCheckpoint):
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, list[str]]:
-        """The splits."""
+        """Names of the splits."""
         del config, task, key
         return {"split": list(_SPLITS)}
 
 
 def performance(n_examples: int = 512) -> Performance:
-    """How well the model does its task.
+    """The measurement of how well the model does its task.
 
     Args:
         n_examples: Examples per split, at least 2.

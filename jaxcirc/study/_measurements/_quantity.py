@@ -15,7 +15,7 @@ Role = Literal["series", "detail", "diagnostic"]
 
 def _reported(values: Array | np.ndarray) -> Array | np.ndarray:
     """Half precision as float32, which files and readers of results know."""
-    # Also called with what stands for an array while a program is traced.
+    # While a program is traced, other objects stand for arrays.
     is_real = hasattr(values, "dtype") and jnp.issubdtype(values.dtype, jnp.floating)
     narrow = is_real and values.dtype.itemsize < 4
     return values.astype(jnp.float32) if narrow else values
@@ -72,10 +72,10 @@ class Quantity(eqx.Module):
 
 
 class Failure(eqx.Module):
-    """Why a result cannot be used, decided while it is computed.
+    """The reason why a result cannot be used, decided while it is computed.
 
     Args:
-        count: How many things are wrong; the result is good where it is 0.
+        count: Number of things that are wrong; the result is good where it is 0.
         reason: A sentence, with `{count}` where the number belongs.
     """
 
@@ -93,6 +93,12 @@ class Outcome(eqx.Module):
             beside the cell, whose hash the cell holds.
         failure: Why the numbers cannot be used, if they cannot. They are kept, and the
             cell says so.
+
+    Example:
+        >>> from jaxcirc.study import Outcome, Quantity
+        >>> found = Outcome({"loss": Quantity(jnp.array(2.5), (), "nats", "mean loss")})
+        >>> found.quantities["loss"].attributes()["long_name"]
+        'mean loss'
     """
 
     quantities: dict[str, Quantity]

@@ -32,9 +32,9 @@ def train_examples(task: AbstractTask, n: int, key: Key[Array, ""]) -> Batch:
     """The whole train split if it has at most `n` examples, else `n` of it.
 
     Args:
-        task: Whose.
-        n: At most so many.
-        key: Of which, where they are drawn.
+        task: The study's task.
+        n: How many examples, at most.
+        key: The examples are drawn from it, where they are drawn.
     """
     batch = task.examples("train")
     if batch is not None and len(batch.tokens) <= n:
@@ -43,7 +43,17 @@ def train_examples(task: AbstractTask, n: int, key: Key[Array, ""]) -> Batch:
 
 
 class Sampling(eqx.Module):
-    """How chains are run; shared by the measurements that run them."""
+    """How chains are run; shared by the measurements that run them.
+
+    Args:
+        sampler: The sampler with its numbers.
+        batch_size: Examples per step, all if there are no more; None for all.
+        num_chains: Chains at every model.
+        num_draws: Draws of each chain.
+        num_burnin: Steps before the first draw.
+        steps_between_draws: Steps to a draw.
+        n_examples: Train examples that make up the loss, at most.
+    """
 
     sampler: AbstractSampler
     batch_size: int | None = eqx.field(static=True)
@@ -54,11 +64,20 @@ class Sampling(eqx.Module):
     n_examples: int = eqx.field(static=True)
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
-        """Everything that `sweep` would refuse, found before any training."""
+        """Refuse what `sweep` would refuse, before any training.
+
+        Args:
+            config: The config of the study's models.
+            task: The study's task.
+
+        Raises:
+            ValueError: a number does not fit the models or the task.
+        """
         model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
         examples = train_examples(task, self.n_examples, jr.key(0))
         make_job(
             CrossEntropy(),
+            # NumPy's zeros take no memory before somebody writes to them.
             jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), model),
             examples,
             self.sampler,
@@ -70,12 +89,17 @@ class Sampling(eqx.Module):
             schedule=Schedule(
                 self.num_draws, self.num_burnin, self.steps_between_draws
             ),
-            batch_size=self._batch_size(),
+            batch_size=self._batch_size(examples),
             observables=None,
         )
 
-    def _batch_size(self) -> int | None:
-        return None if self.sampler.full_batch else self.batch_size
+    def _batch_size(self, data: PyTree) -> int | None:
+        """Examples per step, or None for all, which is what some samplers need."""
+        n = len(jax.tree.leaves(data)[0])
+        if self.sampler.full_batch or self.batch_size is None:
+            return None
+        # What a study takes by default is more than some tasks have.
+        return self.batch_size if self.batch_size < n else None
 
     def run(
         self, models: Transformer, task: AbstractTask, key: Key[Array, ""], **more: Any
@@ -86,10 +110,10 @@ class Sampling(eqx.Module):
         every checkpoint, whichever are sampled together.
 
         Args:
-            models: Stacked.
-            task: Whose train examples make up the loss.
-            key: Of the examples and of all chains.
-            **more: To `sweep`.
+            models: Models whose arrays have the two leading axes.
+            task: The task whose train examples make up the loss.
+            key: Examples and chains are drawn from it.
+            **more: Options of `jaxcirc.llc.sweep`.
 
         Returns:
             An object array of `LLCEstimate`: checkpoint × seed, and axes of a grid.
@@ -98,6 +122,7 @@ class Sampling(eqx.Module):
         trivial = math.log(min(task.d_vocab_out, models.config.sizes.d_vocab_out))
         lead = jax.tree.leaves(models)[0].shape[:2]
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), widened(models))
+        # Noise goes by seed, so that a curve shows weights changing and not chains.
         more = {"trivial_loss": trivial, "noise": [*range(lead[1])] * lead[0], **more}
         found = self.sweep(CrossEntropy(), flat, data, key, **more).estimates
         return found.reshape(*lead, *found.shape[1:])
@@ -116,8 +141,8 @@ class Sampling(eqx.Module):
             loss_fn: (weights, examples) -> the loss of each example.
             models: Arrays with a leading axis.
             data: Examples.
-            key: Of all chains.
-            **more: To `jaxcirc.llc.sweep`.
+            key: All chains are drawn from it.
+            **more: Options of `jaxcirc.llc.sweep`.
         """
         number = len(jax.tree.leaves(models)[0])
         return sweep(
@@ -126,7 +151,7 @@ class Sampling(eqx.Module):
             data,
             self.sampler,
             steps=list(range(number)),
-            batch_size=self._batch_size(),
+            batch_size=self._batch_size(data),
             num_chains=self.num_chains,
             num_draws=self.num_draws,
             num_burnin=self.num_burnin,
@@ -149,17 +174,17 @@ def sampling(
     n_examples: int = 4096,
     num_leapfrog: int | None = None,
 ) -> Sampling:
-    """How to sample a local posterior.
+    """The settings of chains that sample a local posterior, from a study's options.
 
     Args:
         sampler: `sgld`, `rmsprop_sgld`, `adam_sgld`, `sghmc`, `sgnht`, `mala`, `hmc`.
-        step_size: Of the sampler.
+        step_size: Step size of the sampler.
         n_beta: Inverse temperature times number of examples; null for n / ln n.
         gamma: Strength of the localisation.
-        batch_size: Examples per step; null for all.
+        batch_size: Examples per step, all if there are no more; null for all.
         num_chains: Chains at every place.
-        num_draws: Draws of each.
-        num_burnin: Steps before the first.
+        num_draws: Draws of each chain.
+        num_burnin: Steps before the first draw.
         steps_between_draws: Steps to a draw.
         n_examples: Train examples that make up the loss, at most.
         num_leapfrog: Gradients of one trajectory of `hmc`; 20 unless given. Steep

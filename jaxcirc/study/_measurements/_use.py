@@ -8,7 +8,7 @@ _FORM = re.compile(r"(?P<of>.+?)(?:@(?P<at>[^@]*))?")
 
 
 class Use(NamedTuple):
-    """One thing that a row uses.
+    """One thing that a row uses: another row's outcome, or a checkpoint.
 
     Args:
         of: `model` for the study's own checkpoints, the id of another row, or the
@@ -39,15 +39,18 @@ def parse_use(text: str) -> Use:
 
     Args:
         text: `ID`, `ID@STEP`, `ID@first`, `ID@last` or `ID@all`, where ID is a row's
-            id or `model`; or `runs/NAME`, `runs/NAME@STEP`.
+            id or `model`; or `runs/NAME`, `runs/NAME@STEP`. What has a slash in it is
+            the folder of another run.
 
     Returns:
-        What is used. A run's folder without a step means its last one.
+        What is used. A row without a step means the step that is being measured, and a
+        run's folder its last one.
 
     Raises:
         ValueError: it has another form.
 
     Example:
+        >>> from jaxcirc.study import parse_use
         >>> parse_use("eap@last")
         Use(of='eap', at='last')
         >>> parse_use("runs/base@100")

@@ -38,8 +38,9 @@ class WeightPath(AlongRun):
     def init(
         self, model: Transformer, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Way:
-        """At the start, with no way behind it."""
+        """A way that begins at a model and has no length yet."""
         del task, key
+        # In half precision, short steps would round to no step.
         model = widened(model)
         return Way(model, model, jnp.zeros(()))
 
@@ -51,7 +52,7 @@ class WeightPath(AlongRun):
         *,
         key: Key[Array, ""],
     ) -> tuple[Way, Outcome]:
-        """One line further."""
+        """The way with one line more, and its length, distance and straightness."""
         del task, key
         here = widened(snapshot.model)
         length = state.length + _distance(state.here, here)
@@ -71,11 +72,12 @@ class WeightPath(AlongRun):
 
 
 def _distance(a: Transformer, b: Transformer) -> Float[Array, ""]:
+    """The Euclidean distance between the weights of two models."""
     return norm(jax.tree.map(lambda x, y: x - y, a, b))
 
 
 def weight_path() -> WeightPath:
-    """How far the weights have gone, and how straight."""
+    """The measurement of how far the weights have gone, and how straight."""
     return WeightPath()
 
 

@@ -21,13 +21,13 @@ class Weights(PerCheckpoint):
 
     @property
     def needs_previous(self) -> bool:
-        """For what has changed since."""
+        """Always: an update is from the checkpoint before."""
         return True
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
-        """Each with a `part` axis."""
+        """Norms and ratios with an axis `part`."""
         del task, key
         new, old = named_leaves(snapshot.model), named_leaves(snapshot.previous)
         norms, ratios = [], []
@@ -52,7 +52,7 @@ class Weights(PerCheckpoint):
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, list[str]]:
-        """The names of the weights."""
+        """Names of the weights, layer by layer."""
         del task, key
         model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
         return {"part": [label for label, _, _ in _parts(model)]}
@@ -66,12 +66,13 @@ def _parts(model: Transformer) -> list[tuple[str, str, int | None]]:
             parts.append((name, name, None))
             continue
         inside = name.removeprefix("blocks.")
+        # Layers are stacked in one array, and learn at different times.
         parts += [(f"blocks.{i}.{inside}", name, i) for i in range(leaf.shape[0])]
     return parts
 
 
 def weights() -> Weights:
-    """How large each weight is and how much it moved."""
+    """The measurement of how large each weight is and how much it moved."""
     return Weights()
 
 

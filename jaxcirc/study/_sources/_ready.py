@@ -40,17 +40,17 @@ class Ready(AbstractSource):
 
     @property
     def is_own(self) -> bool:
-        """No: they are somebody else's."""
+        """False: the checkpoints are somebody else's."""
         return False
 
     @property
     def seed(self) -> int:
-        """The first one's number."""
+        """The number of the first run's seed."""
         return self._seed
 
     @property
     def seeds(self) -> int:
-        """How many runs there are."""
+        """The number of runs."""
         return len(self._trajectories)
 
     @property
@@ -60,48 +60,54 @@ class Ready(AbstractSource):
 
     @property
     def copies(self) -> int:
-        """Once."""
+        """One: nothing is trained, so weights are held once."""
         return 1
 
     @property
     def steps(self) -> int:
-        """None: nothing is trained."""
+        """Zero: nothing is trained."""
         return 0
 
     def identity(self, said: Mapping[str, Any]) -> dict[str, Any]:
-        """What the study says of them, as it says it."""
+        """The options that the study gives for the checkpoints."""
         return {self._section: dict(said)}
 
     @property
     def tokenizer(self) -> Any:
-        """The tokenizer of the text that they were trained on, if it is there."""
+        """The tokenizer of the text that the models were trained on, if it is there."""
         return self._trajectories[0].tokenizer
 
     @property
     def model(self) -> TransformerConfig:
-        """What all of them are checkpoints of."""
+        """The config that all checkpoints have."""
         return TransformerConfig.from_dict(self._trajectories[0].info["model"])
 
     @property
     def name(self) -> str:
-        """That of the first."""
+        """The name of the first run."""
         return self._trajectories[0].name
 
     def trajectories(
         self, model: TransformerConfig, task: AbstractTask, folder: str, on_step: OnStep
     ) -> tuple[Sequence[Trajectory], TrainingDiverged | None]:
-        """As they are."""
+        """The runs that are there."""
         del model, task, folder, on_step
         return self._trajectories, None
 
     def cost(self, model: TransformerConfig, task: AbstractTask) -> Cost:
-        """Memory of two checkpoints, the one at hand and the next."""
+        """The memory of two checkpoints: the one at hand, and the next."""
         del task
         shapes = eqx.filter_eval_shape(Transformer, model, key=jr.key(0))
+        # The next checkpoint is read while one is measured.
         return Cost(0, 0, 2 * tree_bytes(shapes))
 
 
 def _check_alike(section: str, trajectories: Sequence[Trajectory]) -> None:
+    """Refuse runs that differ in steps or config.
+
+    Raises:
+        ValueError: two do.
+    """
     first = trajectories[0]
     for other in trajectories[1:]:
         for what, a, b in (

@@ -17,8 +17,8 @@ class Cost(NamedTuple):
 
     Args:
         steps: Updates to make.
-        disk_bytes: Files to write.
-        memory_bytes: At the peak, on the device.
+        disk_bytes: Bytes of files to write.
+        memory_bytes: Bytes on the device, at the peak.
     """
 
     steps: int
@@ -27,12 +27,16 @@ class Cost(NamedTuple):
 
 
 class AbstractSource(abc.ABC):
-    """Where the checkpoints of a study come from; one trajectory for each seed."""
+    """Where a study's checkpoints come from: one trajectory for each seed.
+
+    Training, published checkpoints and other runs are such places, and nothing else in
+    a study asks which one it is.
+    """
 
     @property
     @abc.abstractmethod
     def is_own(self) -> bool:
-        """Whether the study makes them itself.
+        """Whether the study makes the checkpoints itself.
 
         A broken file of its own is to be mended; one of somebody else's, to be told.
         """
@@ -40,12 +44,12 @@ class AbstractSource(abc.ABC):
     @property
     @abc.abstractmethod
     def seed(self) -> int:
-        """The first seed's number."""
+        """The number of the first seed."""
 
     @property
     @abc.abstractmethod
     def seeds(self) -> int:
-        """How many there are."""
+        """The number of seeds."""
 
     @property
     @abc.abstractmethod
@@ -60,11 +64,11 @@ class AbstractSource(abc.ABC):
     @property
     @abc.abstractmethod
     def steps(self) -> int:
-        """Updates to make; none where the checkpoints are there."""
+        """Updates to make; 0 where the checkpoints are there."""
 
     @abc.abstractmethod
     def identity(self, said: Mapping[str, Any]) -> dict[str, Any]:
-        """What decides the weights, beside task and model, in plain values.
+        """Plain values that decide the weights, beside task and model.
 
         Args:
             said: The options that the study gives.
@@ -77,8 +81,8 @@ class AbstractSource(abc.ABC):
         """The trajectories to measure, and why training stopped, if it did.
 
         Args:
-            model: Of the checkpoints.
-            task: What is learnt.
+            model: The config of the checkpoints.
+            task: The task that is learnt.
             folder: Where training keeps its files.
             on_step: Called with (step, mean loss) while there is training.
 
@@ -89,11 +93,11 @@ class AbstractSource(abc.ABC):
 
     @abc.abstractmethod
     def cost(self, model: TransformerConfig, task: AbstractTask) -> Cost:
-        """What that takes; compiles what would run.
+        """What getting the checkpoints takes; compiles what would run.
 
         Args:
-            model: Of the checkpoints.
-            task: What is learnt.
+            model: The config of the checkpoints.
+            task: The task that is learnt.
         """
 
     @property
@@ -103,12 +107,12 @@ class AbstractSource(abc.ABC):
 
     @property
     def model(self) -> TransformerConfig | None:
-        """What they are checkpoints of; None where the study decides that."""
+        """The config of the checkpoints; None where the study decides that."""
         return None
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The name of the source in messages."""
         return ""
 
 

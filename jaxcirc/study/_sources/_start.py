@@ -13,10 +13,10 @@ class Start(NamedTuple):
     """One model to start from.
 
     Args:
-        name: As the study calls it.
-        config: Of the model.
-        load: Gives the model.
-        fingerprint: Gives a short name for its weights.
+        name: What the study calls it.
+        config: The model's config.
+        load: () -> the model.
+        fingerprint: () -> a short name for its weights.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Start(NamedTuple):
     fingerprint: Callable[[], str]
 
     def record(self) -> dict[str, Any]:
-        """What of it belongs to the identity of a run: whose it is, and its hash."""
+        """The part of a run's identity that says whose weights it started from."""
         return {"name": self.name, "weights": self.fingerprint()}
 
 
@@ -39,6 +39,7 @@ def find_start(text: str) -> Start:
     Raises:
         ValueError: there is no such run, step or model, or it is damaged.
     """
+    # From the right: a folder may have the sign in its name.
     folder, at, step = text.rpartition("@")
     if not at:
         folder, step = text, ""
@@ -49,6 +50,11 @@ def find_start(text: str) -> Start:
 
 
 def _of_run(text: str, folder: str, step: str, found: Trajectory) -> Start:
+    """Weights of a step of another run.
+
+    Raises:
+        ValueError: the run has no such step.
+    """
     chosen = int(step) if step.isdecimal() else found.steps[-1]
     if step and not step.isdecimal() or chosen not in found.steps:
         raise ValueError(
@@ -64,6 +70,11 @@ def _of_run(text: str, folder: str, step: str, found: Trajectory) -> Start:
 
 
 def _of_weights(text: str, source: str, revision: str | None) -> Start:
+    """Weights of a folder, a file or the hub.
+
+    Raises:
+        ValueError: they cannot be read, or are no transformer.
+    """
     load = find(READERS, "weights", kind="reader of checkpoints").build
     try:
         model = load(source, revision=revision)
@@ -74,5 +85,6 @@ def _of_weights(text: str, source: str, revision: str | None) -> Start:
             f"training.start: {text!r} holds no transformer to train but a "
             f"{type(model).__name__}."
         )
+    # By the weights and not by their address, where others may be put.
     name = lambda: digest_of(tensor_hashes(model))
     return Start(text, model.config, lambda: model, name)

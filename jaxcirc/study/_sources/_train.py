@@ -20,8 +20,8 @@ class Train(AbstractSource):
     """Training from fresh weights, or from those of a checkpoint.
 
     Args:
-        training: How.
-        start: What every seed starts from; fresh weights if None.
+        training: The numbers of the training.
+        start: The weights that every seed starts from; fresh ones if None.
     """
 
     def __init__(self, training: Training, start: Start | None = None):
@@ -29,17 +29,17 @@ class Train(AbstractSource):
 
     @property
     def is_own(self) -> bool:
-        """Yes."""
+        """True: a broken checkpoint can be made again."""
         return True
 
     @property
     def seed(self) -> int:
-        """The first seed's number."""
+        """The number of the first seed."""
         return self.training.seed
 
     @property
     def seeds(self) -> int:
-        """Models that are trained at once."""
+        """The number of models that are trained at once."""
         return self.training.seeds
 
     @property
@@ -49,7 +49,7 @@ class Train(AbstractSource):
 
     @property
     def copies(self) -> int:
-        """Weights, gradients and the two moments of Adam."""
+        """Four: the weights, their gradients and the two moments of Adam."""
         return 4
 
     @property
@@ -68,12 +68,12 @@ class Train(AbstractSource):
 
     @property
     def model(self) -> TransformerConfig | None:
-        """That of the weights to start from, if there are any."""
+        """The config of the weights to start from; None if they are fresh."""
         return None if self.start is None else self.start.config
 
     @property
     def name(self) -> str:
-        """What it starts from."""
+        """The name of the weights to start from; empty if they are fresh."""
         return "" if self.start is None else self.start.name
 
     def trajectories(
@@ -90,7 +90,7 @@ class Train(AbstractSource):
             return [open_trajectory(path) for path in folders], error
 
     def cost(self, model: TransformerConfig, task: AbstractTask) -> Cost:
-        """Files, and memory as the compiler counts it."""
+        """Bytes of files, and of memory as the compiler counts it."""
         shapes = eqx.filter_eval_shape(Transformer, model, key=jr.key(0))
         # The state holds the weights and, for Adam, two moments of each.
         kept = len(self.checkpoint_steps) + 3

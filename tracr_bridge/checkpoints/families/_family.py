@@ -11,7 +11,7 @@ from ._rule import Rule
 
 
 class Family(NamedTuple):
-    """How HuggingFace keeps one kind of model.
+    """A row of the catalogue: how HuggingFace keeps one kind of model.
 
     Args:
         name: `model_type` in its `config.json`.
@@ -26,6 +26,11 @@ class Family(NamedTuple):
         buffers: Patterns of tensors that hold no weights.
         block: The module of a layer in a live model.
         resid_mid: The module that reads the residual stream after attention.
+
+    Example:
+        >>> from tracr_bridge import FAMILIES
+        >>> [row.name for row in FAMILIES][:3]
+        ['gpt2', 'gpt_neox', 'llama']
     """
 
     name: str
@@ -42,6 +47,9 @@ class Family(NamedTuple):
     def config(self, raw: Mapping[str, Any]) -> TransformerConfig:
         """Our config for a parsed `config.json`.
 
+        Args:
+            raw: The parsed file.
+
         Raises:
             UnsupportedOption: it asks for what the model cannot do, or lacks a size.
             ValueError: its sizes do not fit each other.
@@ -49,19 +57,26 @@ class Family(NamedTuple):
         fields = Fields(self.name, raw)
         try:
             config = self.read(fields)
+        # A config is somebody else's: any value may be of any kind.
         except (TypeError, KeyError, AttributeError, ArithmeticError) as error:
             raise UnsupportedOption(
                 f"config.json of {self.name}: a value is missing or not of its kind "
                 f"({type(error).__name__}: {error})."
             ) from error
+        # A key that nobody asked for may change what the model computes.
         fields.finish()
         return config
 
     def config_json(self, config: TransformerConfig) -> dict[str, Any] | None:
-        """The `config.json` of a config, or None where the family cannot say it."""
+        """The `config.json` of a config, or None where the family cannot express it.
+
+        Args:
+            config: Our config.
+        """
         raw = {"model_type": self.name, "architectures": [self.architecture]}
         try:
             raw |= self.write(config)
+            # Reading it again finds whatever the family has no key for.
             same = self.read(Fields(self.name, raw)) == config
         except (ValueError, TypeError):
             return None
@@ -101,7 +116,7 @@ def sizes(
 
 
 def write_sizes(config: TransformerConfig) -> dict[str, Any]:
-    """The same the other way round."""
+    """The keys of a `config.json` that `sizes` reads."""
     c = config
     return {
         "vocab_size": c.d_vocab,
@@ -120,10 +135,10 @@ def write_sizes(config: TransformerConfig) -> dict[str, Any]:
 def layer_windows(
     fields: Fields, n_layers: int, window: int | None
 ) -> tuple[int | None, ...]:
-    """Windows by layer, from `layer_types`.
+    """The window of each layer, from the key `layer_types`.
 
     Raises:
-        UnsupportedOption: it does not name each layer, or some have a window and
+        UnsupportedOption: the key does not name each layer, or some have a window and
             nothing says how long.
     """
     kinds = fields.get("layer_types")

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-# What has no part in the forward pass of a trained model without dropout.
+# These keys have no part in the forward pass of a trained model without dropout.
 # fmt: off
 _NO_PART = frozenset((
     "_attn_implementation", "_attn_implementation_autoset", "_name_or_path",
@@ -34,9 +34,9 @@ _NO_PART = frozenset((
 _ABSENT = object()
 _REFUSED = object()
 _MOST_LAYERS = 10_000
-# What an index of the model is counted in.
+# Indices of the model are 32-bit integers.
 _MOST = 2**31 - 1
-# Short of the largest float32, so that no product of two options overflows.
+# Far below the largest float32, so that products with an option do not overflow.
 _LARGEST = 1e30
 
 
@@ -52,10 +52,10 @@ class Fields:
     window, no cap), and is refused elsewhere.
 
     Args:
-        family: Whose config, for messages.
+        family: The family whose config it is, for messages.
         raw: The parsed JSON.
         no_part: Further keys that have no part in the forward pass.
-        path: Of a mapping within the config, such as `rope_parameters.`.
+        path: The path of a mapping within the config, such as `rope_parameters.`.
     """
 
     def __init__(
@@ -75,7 +75,12 @@ class Fields:
         return self._raw.get(name) is not None
 
     def refuse(self, name: str, why: str) -> UnsupportedOption:
-        """An error that names the key."""
+        """An error that names the key.
+
+        Args:
+            name: The key.
+            why: What is wrong with it, as the rest of a sentence.
+        """
         return UnsupportedOption(
             f"config.json of {self.family}: `{self._path}{name}` {why}."
         )
@@ -84,9 +89,9 @@ class Fields:
         """The value under the first of these names that is there.
 
         Args:
-            names: Of the key, the newest first.
-            default: Where none is there.
-            null: Where it is there and null.
+            names: Names of the key, the newest first.
+            default: The value if none is there.
+            null: The value if it is there and null.
 
         Raises:
             UnsupportedOption: none is there and there is no default, or it is null and
@@ -108,20 +113,38 @@ class Fields:
         return null
 
     def mapping(self, name: str) -> dict[str, Any]:
-        """A mapping, empty if it is missing or null."""
+        """A mapping, empty if it is missing or null.
+
+        Raises:
+            UnsupportedOption: it is anything else.
+        """
         value = self.get(name, default={}, null={})
         if not isinstance(value, Mapping):
             raise self.refuse(name, f"must be a mapping; got {_shown(value)}")
         return dict(value)
 
     def inner(self, name: str, raw: Mapping[str, Any]) -> "Fields":
-        """Keys of a mapping within, whose leftovers are told with these."""
+        """Keys of a mapping within, whose leftovers are told with these.
+
+        Args:
+            name: The key of the mapping.
+            raw: The mapping.
+        """
         found = Fields(self.family, raw, path=f"{self._path}{name}.")
         self._inner.append(found)
         return found
 
     def size(self, *names: str, default: Any = _ABSENT, null: Any = _REFUSED) -> Any:
-        """A whole number, at least 1, or what a missing or null one stands for."""
+        """A whole number, at least 1, or what a missing or null one stands for.
+
+        Args:
+            names: Names of the key, the newest first.
+            default: The value if none is there.
+            null: The value if it is there and null.
+
+        Raises:
+            UnsupportedOption: it is anything else.
+        """
         value = self.get(*names, default=default, null=null)
         if value is not None and (type(value) is not int or not 1 <= value <= _MOST):
             raise self.refuse(
@@ -132,7 +155,11 @@ class Fields:
         return value
 
     def layers(self, name: str) -> int:
-        """A number of layers, which a damaged file must not make a loop of years."""
+        """A number of layers, which a damaged file must not make a loop of years.
+
+        Raises:
+            UnsupportedOption: it is no whole number, or more than any model has.
+        """
         found = self.size(name)
         if found > _MOST_LAYERS:
             raise self.refuse(name, f"= {found:,} is more than any model has")
@@ -145,7 +172,17 @@ class Fields:
         null: Any = _REFUSED,
         least: float = 0,
     ) -> Any:
-        """A finite number, `least` or more, or what an absent one stands for."""
+        """A finite number, `least` or more, or what an absent one stands for.
+
+        Args:
+            names: Names of the key, the newest first.
+            default: The value if none is there.
+            null: The value if it is there and null.
+            least: The smallest that is taken.
+
+        Raises:
+            UnsupportedOption: it is anything else.
+        """
         value = self.get(*names, default=default, null=null)
         if value is None:
             return None
@@ -160,14 +197,31 @@ class Fields:
     def positive(
         self, *names: str, default: Any = _ABSENT, null: Any = _REFUSED
     ) -> Any:
-        """A finite number above zero, or what a missing or null one stands for."""
+        """A finite number above zero, or what a missing or null one stands for.
+
+        Args:
+            names: Names of the key, the newest first.
+            default: The value if none is there.
+            null: The value if it is there and null.
+
+        Raises:
+            UnsupportedOption: it is anything else.
+        """
         value = self.number(*names, default=default, null=null)
         if value == 0:
             raise self.refuse(names[0], "must be above 0; got 0")
         return value
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """True or false."""
+        """A truth value, or what a missing one stands for.
+
+        Args:
+            name: The key.
+            default: The value if it is missing.
+
+        Raises:
+            UnsupportedOption: the value is neither true nor false.
+        """
         value = self.get(name, default=default)
         if not isinstance(value, bool):
             raise self.refuse(name, f"must be true or false; got {_shown(value)}")
@@ -176,8 +230,13 @@ class Fields:
     def need(self, name: str, value: Any, why: str) -> None:
         """Refuse any other value than this one, if the key is there at all.
 
+        Args:
+            name: The key.
+            value: The only value that the model can follow.
+            why: Why another cannot be followed, as the end of a message.
+
         Raises:
-            UnsupportedOption: it has another; `why` it cannot be followed.
+            UnsupportedOption: the key has another value.
         """
         found = self.get(name, default=value, null=value)
         if found != value:
@@ -185,6 +244,10 @@ class Fields:
 
     def activation(self, *names: str, default: str) -> Any:
         """Our name of an activation function.
+
+        Args:
+            names: Names of the key, the newest first.
+            default: What a missing key stands for, in their words.
 
         Raises:
             UnsupportedOption: it is none of ours.
@@ -214,7 +277,7 @@ class Fields:
 
 
 def _shown(value: Any) -> str:
-    """A value for a message, which a damaged file must not make a page of."""
+    """A value for a message, cut short where a damaged file made it long."""
     return reprlib.repr(value)
 
 
@@ -230,5 +293,5 @@ ACTIVATIONS = {
 
 
 def activation_name(ours: str) -> str:
-    """What transformers calls an activation of ours."""
+    """The name that transformers has for an activation of ours."""
     return {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh"}.get(ours, ours)

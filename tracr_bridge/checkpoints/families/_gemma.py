@@ -29,7 +29,11 @@ def _shared(f: Fields, n_ctx: int, n_kv_heads: int) -> dict[str, Any]:
 
 
 def _first_activation(f: Fields) -> Any:
-    """Of Gemma 1. Its published files say `gelu` and mean the approximation."""
+    """The activation of a Gemma 1, whose files say `gelu` and mean the approximation.
+
+    Raises:
+        UnsupportedOption: the two keys for it contradict each other.
+    """
     found = f.activation("hidden_act", default=_TANH)
     found = "gelu_tanh" if found == "gelu" else found
     newer = f.get("hidden_activation", default=None, null=None)
@@ -43,13 +47,13 @@ def _first_activation(f: Fields) -> Any:
 
 
 def _activation(f: Fields) -> Any:
-    """Of Gemma 2 and 3, which pass over `hidden_act`."""
+    """The activation of a Gemma 2 or 3, which pass over `hidden_act`."""
     f.get("hidden_act", default=None, null=None)
     return f.activation("hidden_activation", default=_TANH)
 
 
 def _windows(f: Fields, layers: int, pattern: int) -> tuple[int | None, ...]:
-    """Every `pattern`-th layer sees everything, unless `layer_types` says otherwise."""
+    """Windows by layer: those of `layer_types`, or none in every `pattern`-th."""
     window = f.size("sliding_window", default=4096)
     if f.get("layer_types", default=None, null=None) is not None:
         return layer_windows(f, layers, window)
@@ -57,14 +61,14 @@ def _windows(f: Fields, layers: int, pattern: int) -> tuple[int | None, ...]:
 
 
 def read_gemma(f: Fields) -> TransformerConfig:
-    """From `config.json`."""
+    """Our config for a Gemma 1's `config.json`."""
     return TransformerConfig(
         **_shared(f, 8192, 16) | read_rotary(f), activation=_first_activation(f)
     )
 
 
 def read_gemma2(f: Fields) -> TransformerConfig:
-    """From `config.json`."""
+    """Our config for a Gemma 2's `config.json`."""
     made = _shared(f, 8192, 4)
     return TransformerConfig(
         **made | read_rotary(f),
@@ -78,7 +82,7 @@ def read_gemma2(f: Fields) -> TransformerConfig:
 
 
 def read_gemma3(f: Fields) -> TransformerConfig:
-    """From `config.json`; its soft cap of scores is not used, as in transformers."""
+    """Our config for a Gemma 3; as in transformers, scores are not capped."""
     f.need("attn_logit_softcapping", None, "the published code does not apply it")
     made = _shared(f, 131_072, 4)
     pattern = f.size("sliding_window_pattern", default=6)
@@ -131,12 +135,12 @@ def _write_shared(c: TransformerConfig, activation: str) -> dict[str, Any]:
 
 
 def write_gemma(c: TransformerConfig) -> dict[str, Any]:
-    """To `config.json`."""
+    """A Gemma 1's `config.json` for our config."""
     return _write_shared(c, "hidden_act") | {"rope_parameters": write_rotary(c)}
 
 
 def write_gemma2(c: TransformerConfig) -> dict[str, Any]:
-    """To `config.json`."""
+    """A Gemma 2's `config.json` for our config."""
     windows = c.window if isinstance(c.window, tuple) else ()
     scale = c.sizes.attention_scale
     scalar = scale**-2
@@ -155,7 +159,7 @@ def write_gemma2(c: TransformerConfig) -> dict[str, Any]:
 
 
 def write_gemma3(c: TransformerConfig) -> dict[str, Any]:
-    """To `config.json`."""
+    """A Gemma 3's `config.json` for our config."""
     raw = write_gemma2(c)
     kinds = raw["layer_types"]
     rotary = {kind: write_rotary(c, kinds.index(kind)) for kind in set(kinds)}

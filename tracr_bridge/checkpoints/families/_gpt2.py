@@ -10,7 +10,7 @@ from ._rule import norm, rule
 
 
 def read(f: Fields) -> TransformerConfig:
-    """From `config.json`."""
+    """Our config for a GPT-2's `config.json`."""
     f.need("add_cross_attention", False, "a decoder has nothing to attend across to")
     width, heads = f.size("n_embd"), f.size("n_head")
     plain = f.flag("scale_attn_weights", default=True)
@@ -31,7 +31,7 @@ def read(f: Fields) -> TransformerConfig:
 
 
 def write(c: TransformerConfig) -> dict[str, Any]:
-    """To `config.json`."""
+    """A GPT-2's `config.json` for our config."""
     return {
         "vocab_size": c.d_vocab,
         "n_positions": c.n_ctx,
@@ -57,7 +57,7 @@ FAMILY = Family(
     read=read,
     write=write,
     prefix="transformer.",
-    # Its linear layers are `Conv1D`: inputs first, as ours.
+    # GPT-2's linear layers are `Conv1D`, which have inputs first, as ours do.
     rules=(
         rule("transformer.wte.weight", "W_E", "v m -> v m"),
         rule("transformer.wpe.weight", "W_pos", "p m -> p m"),

@@ -11,7 +11,7 @@ from ._rule import norm, rule
 
 
 def read(f: Fields) -> TransformerConfig:
-    """From `config.json`, with rotary options as transformers 5 or 4 keeps them."""
+    """Our config for a GPT-NeoX's `config.json`, of transformers 4 or 5."""
     path, options = rotary_options(f)
     base = f.positive("rotary_emb_base", default=10_000.0)
     share = f.positive("rotary_pct", default=0.25)
@@ -39,7 +39,7 @@ def read(f: Fields) -> TransformerConfig:
 
 
 def write(c: TransformerConfig) -> dict[str, Any]:
-    """To `config.json`."""
+    """A GPT-NeoX's `config.json` for our config."""
     return {
         "vocab_size": c.d_vocab,
         "max_position_embeddings": c.n_ctx,

@@ -11,14 +11,16 @@ from ._rule import Rule, attention, gated_mlp, rule
 
 
 def read(f: Fields) -> TransformerConfig:
-    """From `config.json`."""
+    """Our config for a Llama's `config.json`."""
     bias = f.flag("attention_bias", default=False)
     return TransformerConfig(**_shared(f, sizes(f) | {"attention_bias": bias}))
 
 
 def read_mistral(f: Fields) -> TransformerConfig:
-    """From `config.json` of a Mistral, which has a window unless it says null."""
+    """Our config for a Mistral, which has a window unless its config says null."""
     f.need("attention_bias", False, "its attention has none")
+    # A missing key and null differ: 4,096 is what transformers puts in for a missing
+    # one.
     window = f.size("sliding_window", default=4096, null=None)
     made = sizes(f, n_ctx=131_072, n_kv_heads=8)
     if "layer_types" in f:
@@ -41,7 +43,7 @@ def _shared(f: Fields, made: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(c: TransformerConfig) -> dict[str, Any]:
-    """To `config.json`."""
+    """A Llama's `config.json` for our config."""
     return write_sizes(c) | {
         "attention_bias": c.attention_bias,
         "hidden_act": activation_name(c.activation),
@@ -51,14 +53,14 @@ def write(c: TransformerConfig) -> dict[str, Any]:
 
 
 def write_mistral(c: TransformerConfig) -> dict[str, Any]:
-    """To the `config.json` of a Mistral."""
+    """A Mistral's `config.json` for our config."""
     raw = write(c) | {"sliding_window": c.window}
     del raw["attention_bias"]
     return raw
 
 
 def rms(theirs: str, ours: str) -> Rule:
-    """A norm without bias."""
+    """The rule of a norm without a bias."""
     return rule(f"{theirs}.weight", f"{ours}.weight", "m -> m")
 
 

@@ -13,13 +13,15 @@ from ._rule import attention, gated_mlp
 
 
 def read(f: Fields) -> TransformerConfig:
-    """From `config.json`."""
+    """Our config for the `config.json` of an OLMo or OLMo 2."""
     two = f.family == "olmo2"
     own: dict[str, Any] = {
         "norm": "layer_nonparametric",
         "clip_qkv": None if two else f.positive("clip_qkv", default=None, null=None),
     }
     if two:
+        # OLMo 2 normalises what a sub-layer writes, and queries and keys over all
+        # heads.
         own = {"norm": "rms", "norm_position": "after", "qk_norm": "all"}
         own |= {"norm_eps": f.number("rms_norm_eps", default=1e-5)}
     options: dict[str, Any] = (
@@ -36,7 +38,7 @@ def read(f: Fields) -> TransformerConfig:
 
 
 def write(c: TransformerConfig) -> dict[str, Any]:
-    """To `config.json`."""
+    """The `config.json` of an OLMo or OLMo 2 for our config."""
     raw = write_sizes(c) | {
         "attention_bias": c.attention_bias,
         "hidden_act": activation_name(c.activation),

@@ -11,7 +11,8 @@ from ._rule import attention, gated_mlp, rule
 
 
 def read(f: Fields) -> TransformerConfig:
-    """From `config.json`, or the `model` section of a `training_config.yaml`."""
+    """Our config for a Pico's `config.json`, or `model` in `training_config.yaml`."""
+    # It is of training, and is asked for so that it is not told as left over.
     f.get("batch_size", default=None, null=None)
     return TransformerConfig(
         d_vocab=f.size("vocab_size"),
@@ -34,7 +35,7 @@ def read(f: Fields) -> TransformerConfig:
 
 
 def write(c: TransformerConfig) -> dict[str, Any]:
-    """To `config.json`."""
+    """A Pico's `config.json` for our config."""
     return {
         "vocab_size": c.d_vocab,
         "max_seq_len": c.n_ctx,

@@ -12,7 +12,7 @@ from ._rotary import read_rotary, write_rotary
 
 
 def read(f: Fields) -> TransformerConfig:
-    """From `config.json`."""
+    """Our config for the `config.json` of a Qwen 2 or Qwen 3."""
     three = f.family == "qwen3"
     own: dict[str, Any] = {"attention_bias": "qkv"}
     if three:
@@ -36,6 +36,7 @@ def _windows(f: Fields, layers: int) -> tuple[int | None, ...] | None:
     window = f.size("sliding_window", default=4096, null=None)
     used = f.flag("use_sliding_window", default=False)
     if f.get("layer_types", default=None, null=None) is not None:
+        # Switched off and yet listed, a window is a contradiction, and is refused.
         found = layer_windows(f, layers, window if used else None)
         return found if used else None
     if not used:
@@ -44,7 +45,7 @@ def _windows(f: Fields, layers: int) -> tuple[int | None, ...] | None:
 
 
 def write(c: TransformerConfig) -> dict[str, Any]:
-    """To `config.json`."""
+    """The `config.json` of a Qwen 2 or Qwen 3 for our config."""
     raw = write_sizes(c) | {
         "hidden_act": activation_name(c.activation),
         "rms_norm_eps": c.norm_eps,

@@ -28,7 +28,7 @@ def rotary_options(fields: Fields) -> tuple[str, dict[str, Any]]:
 def parse_rotary(
     fields: Fields, path: str, options: Mapping[str, Any], *, whole: bool = True
 ) -> dict[str, Any]:
-    """The same from one mapping of options.
+    """Keyword arguments of a config for rotary positions, from one mapping of options.
 
     Args:
         fields: The config, which tells of options that are not read here.
@@ -53,7 +53,7 @@ def parse_rotary(
     if kind == "linear":
         return out | {"rotary_factor": f.positive("factor")}
     if kind == "llama3":
-        # Where it is left out, the context is the first one.
+        # If the original context is left out, it is the present one.
         known = "max_position_embeddings" in fields
         first = {"default": fields.get("max_position_embeddings")} if known else {}
         return out | {

@@ -12,8 +12,11 @@ Shapes = Mapping[str, tuple[int, ...]]
 class Rule(NamedTuple):
     """A tensor's name there, our names for what it holds, and the layout of both.
 
+    Reading and writing are one table in two directions, so a rule that is right for one
+    is right for the other.
+
     Args:
-        theirs: Its name on disk; `{layer}` makes it one tensor per layer.
+        theirs: The tensor's name on disk; `{layer}` makes it one tensor per layer.
         ours: Dotted paths in a `Transformer`, below `blocks` if per layer. A fused
             tensor holds several, which the axis `w` of the layout counts.
         layout: An einops pattern from their axes to ours: m d_model, h head, d d_head,
@@ -35,7 +38,11 @@ class Rule(NamedTuple):
         return tuple(prefix + name for name in self.ours)
 
     def names(self, n_layers: int) -> list[str]:
-        """The tensors' names, in order of layers."""
+        """The tensors' names, in order of layers.
+
+        Args:
+            n_layers: Layers of the model; a rule outside of layers has one name.
+        """
         count = n_layers if self.per_layer else 1
         return [self.theirs.format(layer=layer) for layer in range(count)]
 
@@ -48,33 +55,88 @@ class Rule(NamedTuple):
         return dict(zip(letters, shape, strict=True))
 
     def shape(self, shapes: Shapes) -> tuple[int, ...]:
-        """What shape the tensor has to have."""
+        """The shape that the tensor has to have.
+
+        Args:
+            shapes: Shapes of our weights, by their paths.
+        """
         axes = self._axes(shapes)
         blank = jax.ShapeDtypeStruct(tuple(axes.values()), "float32")
+        # Einops itself says the shape; no array is made for it.
         return jax.eval_shape(lambda x: rearrange(x, self._back(), **axes), blank).shape
 
     def read(self, tensor: Any, shapes: Shapes) -> Sequence[Any]:
-        """Our weights, one for each of `ours`, as views of the tensor if possible."""
+        """Our weights, one for each of `ours`, as views of the tensor if possible.
+
+        Args:
+            tensor: The tensor as it is on disk.
+            shapes: Shapes of our weights, by their paths.
+        """
         out = rearrange(tensor, self.layout, **self._axes(shapes))
         return list(out) if len(self.ours) > 1 else [out]
 
     def write(self, weights: Sequence[Any], shapes: Shapes) -> Any:
-        """The tensor that holds these weights."""
+        """The tensor that holds these weights.
+
+        Args:
+            weights: Our weights, one for each of `ours`, of one layer.
+            shapes: Shapes of our weights, by their paths.
+        """
         whole = list(weights) if len(self.ours) > 1 else weights[0]
         return rearrange(whole, self._back(), **self._axes(shapes))
 
     def _back(self) -> str:
+        """The layout in the other direction."""
         theirs, ours = self.layout.split("->")
         return f"{ours} -> {theirs}"
 
 
 def rule(theirs: str, ours: str, layout: str) -> Rule:
-    """A rule; `ours` may name several weights, with blanks between."""
+    """A rule of a name map, in one line.
+
+    It says of one tensor, or of one in every layer, what it is called, which of our
+    weights it holds and how its axes follow ours. `from_tensors` and the families take
+    such rules.
+
+    Args:
+        theirs: The tensor's name on disk; `{layer}` stands for the number of a layer.
+        ours: Our weight's dotted path, or several with blanks between.
+        layout: An einops pattern from their axes to ours.
+
+    Returns:
+        The rule, which reads and writes.
+
+    Example:
+        A fused matrix of two layers holds three weights in each.
+
+        >>> from tracr_bridge import rule
+        >>> fused = rule("h.{layer}.qkv", "attn.W_Q attn.W_K attn.W_V",
+        ...              "m (w h d) -> w m h d")
+        >>> fused.names(2), fused.leaves()[0]
+        (['h.0.qkv', 'h.1.qkv'], 'blocks.attn.W_Q')
+    """
     return Rule(theirs, tuple(ours.split()), layout)
 
 
 def norm(theirs: str, ours: str) -> tuple[Rule, Rule]:
-    """The weight and the bias of a norm; a model without bias ignores its rule."""
+    """The rules for the weight and the bias of a norm.
+
+    They read `theirs.weight` and `theirs.bias`, as transformers calls them. A model
+    whose norms have no bias, such as RMSNorm, ignores the second rule, since rules of
+    weights that a config does without are not used.
+
+    Args:
+        theirs: The norm's name on disk, `{layer}` included.
+        ours: The norm's path in a `Transformer`.
+
+    Returns:
+        Two rules.
+
+    Example:
+        >>> from tracr_bridge.checkpoints.families import norm
+        >>> [row.theirs for row in norm("ln_f", "ln_final")]
+        ['ln_f.weight', 'ln_f.bias']
+    """
     return (
         rule(f"{theirs}.weight", f"{ours}.weight", "m -> m"),
         rule(f"{theirs}.bias", f"{ours}.bias", "m -> m"),

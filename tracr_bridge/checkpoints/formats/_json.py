@@ -12,13 +12,24 @@ _MOST_VALUES = 4_000_000
 def parse_json(data: bytes, name: str) -> dict[str, Any]:
     """The mapping that a file's text is.
 
+    Text is somebody else's, so it is bounded first: parsed values can take a hundred
+    times their text in memory, and no checkpoint's file holds 4 million of them.
+
     Args:
         data: The text, in UTF-8.
         name: How messages call the file.
 
+    Returns:
+        The mapping, of plain Python values.
+
     Raises:
-        CheckpointError: it is no mapping, nested deeper than Python's own limit, or
-            holds more values than any checkpoint's file does.
+        CheckpointError: the text is no JSON or no mapping, is nested deeper than
+            Python's own limit, or holds too many values.
+
+    Example:
+        >>> from tracr_bridge.checkpoints.formats import parse_json
+        >>> parse_json(b'{"n_layer": 2}', "config.json")
+        {'n_layer': 2}
     """
     if data.count(b",") + data.count(b"[") + data.count(b"{") > _MOST_VALUES:
         raise CheckpointError(

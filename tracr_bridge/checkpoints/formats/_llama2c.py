@@ -14,12 +14,22 @@ from ._tensors import Entry, Tensors, ordinary, reading
 
 _MAGIC = 0x616B3432
 _FLOAT = np.dtype("<f4")
-# What a damaged header must not make a loop of years, or arrays beyond number.
+# Limits, so that a damaged header makes no loop of years and no huge arrays.
 _MOST_LAYERS, _LARGEST = 10_000, 2**24
 
 
 class Llama2cHeader(NamedTuple):
-    """Sizes as the file gives them."""
+    """The sizes of a llama2.c model, under the names that the file's format has.
+
+    Args:
+        dim: Width of the residual stream.
+        hidden_dim: Hidden units of an MLP.
+        n_layers: Layers.
+        n_heads: Attention heads of a layer.
+        n_kv_heads: Heads of keys and values of a layer.
+        vocab_size: Tokens; positive here, though the file may mark it by a sign.
+        seq_len: Longest sequence.
+    """
 
     dim: int
     hidden_dim: int
@@ -31,14 +41,34 @@ class Llama2cHeader(NamedTuple):
 
 
 def open_llama2c(path: str) -> tuple[Llama2cHeader, Tensors]:
-    """The sizes, and the tensors by the names that Llama's have.
+    """The sizes of a llama2.c file, and its tensors by the names that Llama's have.
 
-    Both float versions are read: the original one without a mark, and version 1.
+    Both float versions are read: the original one without a mark, and version 1. The
+    file holds no names: its sizes say where each matrix begins, so the length of the
+    file must be what they come to, to the byte.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The sizes, and float32 tensors such as `model.layers.0.self_attn.q_proj.weight`;
+        `lm_head.weight` is among them where the classifier is not the embedding.
 
     Raises:
         CheckpointError: the file has another size than its header says, or is of a
             version with quantised weights.
         FileNotFoundError: there is none.
+
+    Example:
+        >>> import pathlib, struct, tempfile
+        >>> from tracr_bridge.checkpoints.formats import open_llama2c
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "tiny.bin")
+        >>> sizes = struct.pack("<7i", 2, 3, 1, 1, 1, 5, 4)
+        >>> path.write_bytes(sizes + bytes(4 * (50 + 2 * 4)))
+        260
+        >>> header, tensors = open_llama2c(str(path))
+        >>> header.vocab_size, tensors.shapes["model.embed_tokens.weight"]
+        (5, (5, 2))
     """
     name = os.path.basename(path)
     with reading(name), open(ordinary(path), "rb") as file:
@@ -77,6 +107,7 @@ def open_llama2c(path: str) -> tuple[Llama2cHeader, Tensors]:
 
 
 def _sensible(h: Llama2cHeader) -> bool:
+    """Whether sizes are positive, divide each other and stay within bounds."""
     small = min(h) >= 1 and max(h) <= _LARGEST and h.n_layers <= _MOST_LAYERS
     return small and not h.dim % h.n_heads and not h.n_heads % h.n_kv_heads
 
@@ -103,7 +134,7 @@ def _order(
         (f"{layer}.mlp.up_proj.weight", (h.n_layers, h.hidden_dim, h.dim)),
     ]
     if version == 0:
-        # Then tables of rotary angles, which follow from the sizes.
+        # Tables of rotary angles follow; they are computed from the sizes instead.
         table = ("", (h.seq_len, h.dim // h.n_heads // 2))
         order = [embed, norms[0], *attention, norms[1], *mlp, final, table, table]
     else:

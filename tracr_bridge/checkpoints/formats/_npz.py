@@ -26,9 +26,24 @@ def open_npz(path: str) -> Tensors:
     Text, complex numbers and Python objects, which would have to be unpickled, are
     errors when they are asked for. bfloat16 comes back, though NumPy calls it void.
 
+    Args:
+        path: The file.
+
+    Returns:
+        A mapping from names to arrays, each read when it is asked for.
+
     Raises:
         CheckpointError: the file is damaged or holds no array of numbers.
         FileNotFoundError: there is none.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> from tracr_bridge.checkpoints.formats import open_npz
+        >>> path = str(pathlib.Path(tempfile.mkdtemp(), "weights.npz"))
+        >>> np.savez(path, W_E=np.zeros((5, 2), np.float32))
+        >>> open_npz(path).shapes
+        {'W_E': (5, 2)}
     """
     name = os.path.basename(path)
     with reading(name), open_zip(path, name) as archive:
@@ -40,6 +55,7 @@ def open_npz(path: str) -> Tensors:
 
 
 def _entry(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
+    """An array of the archive, or why it cannot be read."""
     try:
         shape, fortran, dtype, start = _header(archive, info)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
@@ -51,6 +67,7 @@ def _entry(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
         kind = str(dtype)[:40]
         return unreadable(f"is of type {kind}; only numbers are read", shape)
     length = math.prod(shape) * dtype.itemsize
+    # A header may promise more than there is, and be believed by an allocation.
     if info.file_size - start != length:
         return unreadable(f"of shape {shape} is cut short; the file is damaged", shape)
 
@@ -58,7 +75,7 @@ def _entry(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
         with zipfile.ZipFile(path) as archive, archive.open(info) as file:
             file.read(start)
             data = np.frombuffer(file.read(length), dtype)
-            # At the end the checksum is compared.
+            # Reading to the end makes the library compare the checksum.
             file.read(1)
         array = data.reshape(shape, order="F" if fortran else "C")
         return array.astype(dtype.newbyteorder("="), copy=False)
@@ -90,6 +107,11 @@ def _header(
 
 
 def _parsed(read, header: bytes):
+    """What NumPy's parser makes of a header.
+
+    Raises:
+        ValueError: the header cannot be parsed.
+    """
     try:
         return read(io.BytesIO(header))
     except ValueError:

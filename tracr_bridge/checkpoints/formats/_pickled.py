@@ -22,20 +22,35 @@ _MAX_NAME = 4096
 
 
 class Named(NamedTuple):
-    """Something that the pickle names; it is never looked up."""
+    """Something that the pickle names; it is never looked up.
+
+    Args:
+        module: The module's name.
+        name: The name in the module.
+    """
 
     module: str
     name: str
 
 
 class Call(NamedTuple):
-    """An object that the pickle would have something make; it was not made."""
+    """An object that the pickle would have something make; it was not made.
+
+    Args:
+        what: The name of what would have been called.
+    """
 
     what: str
 
 
 class Storage(NamedTuple):
-    """Bytes elsewhere in the archive: their type's name, their key, their length."""
+    """A run of numbers elsewhere in the archive.
+
+    Args:
+        kind: The name of its type, such as `FloatStorage`.
+        key: The name of its file.
+        length: How many numbers there are.
+    """
 
     kind: str
     key: str
@@ -43,7 +58,14 @@ class Storage(NamedTuple):
 
 
 class TensorRecord(NamedTuple):
-    """A tensor: a strided view of a storage."""
+    """A tensor: a strided view of a storage.
+
+    Args:
+        storage: The run of numbers.
+        offset: The place of its first number.
+        shape: Sizes of its axes.
+        strides: Numbers from one place to the next, on each axis.
+    """
 
     storage: Storage
     offset: int
@@ -84,7 +106,7 @@ class _Machine:
     def __init__(self, name: str):
         self.name = name
         self.stack: list[Any] = []
-        # As in Python's own reader, so that a mark is found at once.
+        # A list of stacks, as in Python's own reader, finds a mark at once.
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
 
@@ -106,6 +128,7 @@ class _Machine:
         raise self._refuse("no end")
 
     def _refuse(self, what: str) -> CheckpointError:
+        """An error for a pickle that no file of plain tensors has."""
         return CheckpointError(
             f"{self.name}: its pickle holds {what}, which no file of plain tensors "
             "does. It was not executed and the file was not loaded. If you trust "
@@ -114,6 +137,7 @@ class _Machine:
         )
 
     def _to_mark(self) -> list[Any]:
+        """The values above the last mark, which are taken off the stack."""
         items, self.stack = self.stack, self.below.pop()
         return items
 
@@ -281,7 +305,7 @@ class _Machine:
 
 
 def _made(called: Any, arguments: Any) -> Any:
-    """What a call gives, if it is one that rebuilds a tensor or an empty container."""
+    """The value of a call that rebuilds a tensor or an empty container, or a `Call`."""
     if type(called) is not Named or type(arguments) is not tuple:
         return _not_made(called)
     match arguments:
@@ -301,6 +325,7 @@ def _made(called: Any, arguments: Any) -> Any:
 
 
 def _not_made(called: Any) -> Call:
+    """A `Call` by the name of what would have been called."""
     if type(called) is Named:
         return Call(f"{called.module}.{called.name}"[:200])
     return Call(called.what if type(called) is Call else "something without a name")

@@ -31,13 +31,31 @@ _MAX_HEADER = 100_000_000
 
 
 def open_safetensors(path: str) -> Tensors:
-    """The tensors of a file; its header is checked against its size before any is read.
+    """The tensors of a safetensors file, by name.
 
-    A tensor of a type that is not read here is an error when it is asked for.
+    The header is checked against the size of the file before any tensor is read: every
+    tensor must lie inside, and none over another. A tensor of a type that is not read
+    here is an error when it is asked for; the others are not touched by it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A mapping from names to arrays, each mapped into memory when it is asked for.
 
     Raises:
         CheckpointError: the file is cut short or damaged.
         FileNotFoundError: there is none.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> from safetensors.numpy import save_file
+        >>> from tracr_bridge.checkpoints.formats import open_safetensors
+        >>> path = str(pathlib.Path(tempfile.mkdtemp(), "model.safetensors"))
+        >>> save_file({"wte": np.ones((5, 2), np.float32)}, path)
+        >>> float(open_safetensors(path)["wte"].sum())
+        10.0
     """
     name = os.path.basename(path)
     with reading(name), open(ordinary(path), "rb") as file:
@@ -62,6 +80,9 @@ def _check_places(name: str, header: dict[str, Any], size: int) -> None:
     """Every tensor lies in the file and none over another.
 
     Bytes that serve many tensors would make a small file a large model.
+
+    Raises:
+        CheckpointError: a tensor lies nowhere, outside, or over another.
     """
     places: list[tuple[int, int, str]] = []
     for key, value in header.items():
@@ -87,6 +108,11 @@ def _check_places(name: str, header: dict[str, Any], size: int) -> None:
 
 
 def _entry(path: str, name: str, key: str, value: dict[str, Any], start: int) -> Entry:
+    """A tensor of the file, or why it cannot be read.
+
+    Raises:
+        CheckpointError: the tensor's shape does not fit the bytes that it has.
+    """
     shape = value.get("shape")
     begin, end = value["data_offsets"]
     if not is_shape(shape):
@@ -98,6 +124,7 @@ def _entry(path: str, name: str, key: str, value: dict[str, Any], start: int) ->
     kind = value.get("dtype")
     dtype = DTYPES.get(kind) if isinstance(kind, str) else None
     if dtype is None:
+        # Others of the file may be all that is asked for.
         return unreadable(
             f"is of type {str(kind)[:20]}, which is not read here; known are "
             f"{', '.join(DTYPES)}",

@@ -20,8 +20,9 @@ class Entry(NamedTuple):
     Args:
         shape: Its shape; () where the file does not say it.
         dtype: Its type; void where it is none that is read.
-        read: Gives the array.
-        fault: Why it cannot be read, if it cannot. Only who asks for it is told.
+        read: () -> the array.
+        fault: The reason why it cannot be read, as the end of a sentence; empty if it
+            can. Only who asks for the tensor is told.
     """
 
     shape: tuple[int, ...]
@@ -54,11 +55,29 @@ def is_shape(found: Any) -> TypeGuard[list[int] | tuple[int, ...]]:
 
 
 def ordinary(path: str) -> str:
-    """The path, of what is a file.
+    """The path again, if it leads to a regular file.
+
+    A pipe or a device in place of a file would make reading wait without end, so who
+    opens a file of somebody else's asks this first. Links are followed.
+
+    Args:
+        path: A path to look at; it is not opened.
+
+    Returns:
+        The same path.
 
     Raises:
-        CheckpointError: it is something else; to read a pipe is to wait for ever.
+        CheckpointError: the path leads to something else, such as a folder or a pipe.
         OSError: there is none, or it may not be looked at.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from tracr_bridge.checkpoints.formats import ordinary
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "weights.bin")
+        >>> path.write_bytes(b"1234")
+        4
+        >>> ordinary(str(path)) == str(path)
+        True
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise CheckpointError(f"{path} is no ordinary file.")
@@ -67,6 +86,9 @@ def ordinary(path: str) -> str:
 
 class Tensors(Mapping[str, Any]):
     """Name -> array; `shapes` and `dtypes` are known without reading any.
+
+    A tensor with a fault is among the names, and a `CheckpointError` when it is asked
+    for. So is one that turns out to have another shape or type than announced.
 
     Args:
         name: How messages call the file.
@@ -86,6 +108,7 @@ class Tensors(Mapping[str, Any]):
             raise CheckpointError(f"{self.name}: {name!r} {entry.fault}.")
         with reading(self.name):
             array = entry.read()
+        # Sizes were planned by what was announced.
         if array.shape != entry.shape or array.dtype != entry.dtype:
             raise CheckpointError(f"{self.name}: tensor {name!r} is not as announced.")
         return array
@@ -103,7 +126,7 @@ class Tensors(Mapping[str, Any]):
         )
 
     def joined(self, other: "Tensors") -> "Tensors":
-        """This file's tensors and another's."""
+        """This file's tensors and another's, which win where names are equal."""
         return Tensors(self.name, self._entries | other._entries)
 
 
@@ -122,7 +145,24 @@ def some_readable(name: str, entries: Mapping[str, Entry]) -> Tensors:
 
 
 def in_memory(name: str, arrays: Mapping[str, np.ndarray]) -> Tensors:
-    """Arrays that are there already, as such a file."""
+    """Arrays that are there already, in the form that files of tensors have.
+
+    Nothing is copied, so a change of an array shows. What takes the tensors of a file,
+    such as `from_tensors`, takes these too.
+
+    Args:
+        name: How messages call them.
+        arrays: The arrays by name.
+
+    Returns:
+        The same names, with shapes and types.
+
+    Example:
+        >>> import numpy as np
+        >>> from tracr_bridge.checkpoints.formats import in_memory
+        >>> in_memory("made up", {"wte": np.zeros((5, 2))}).shapes
+        {'wte': (5, 2)}
+    """
     return Tensors(
         name,
         {
@@ -133,7 +173,7 @@ def in_memory(name: str, arrays: Mapping[str, np.ndarray]) -> Tensors:
 
 
 class reading:
-    """Whatever a damaged file makes a parser raise becomes one clear error."""
+    """A context in which all that a damaged file makes parsers raise is one error."""
 
     def __init__(self, name: str):
         self.name = name

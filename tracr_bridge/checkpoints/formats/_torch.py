@@ -37,7 +37,7 @@ _STORAGES = {
     "ByteStorage": np.dtype(np.uint8),
     "BoolStorage": np.dtype(np.bool_),
 }
-# Where training scripts keep the weights among other things, one within another.
+# Training scripts keep the weights under these keys, and may nest them.
 _NESTS = (
     "state_dict",
     "model_state_dict",
@@ -62,13 +62,21 @@ _MOST_SHARED, _ALWAYS_ALLOWED, _MOST_REPEATED = 64, 1 << 26, 1 << 20
 def open_torch(path: str) -> Tensors:
     """The tensors of a `torch.save` file, by their dotted names.
 
-    Where the weights lie under a key such as `state_dict`, that key is taken alone.
-    Whatever is no tensor is left out; a tensor of a kind that is not read here is an
-    error when it is asked for.
+    PyTorch is not needed, and nothing in the file is executed: the few instructions
+    that describe tensors are interpreted, and any other call is data. Where the weights
+    lie under a key such as `state_dict`, that key is taken alone. Whatever is no tensor
+    is left out; a tensor of a kind that is not read here is an error when it is asked
+    for.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A mapping from names to arrays, each mapped into memory when it is asked for.
 
     Raises:
         CheckpointError: the file is damaged, older than PyTorch 1.6, or holds no
-            tensors; nothing is executed.
+            tensors.
         FileNotFoundError: there is none.
     """
     name = os.path.basename(path)
@@ -112,12 +120,12 @@ class _Storages:
         self._checked: set[str] = set()
 
     def bytes_of(self, key: str) -> int:
-        """How long one is; 0 if there is none."""
+        """The length of one storage in bytes; 0 if there is none."""
         member = self._members.get(f"{self._root}data/{key}")
         return 0 if member is None else member.file_size
 
     def read(self, key: str, begin: int, length: int) -> np.ndarray:
-        """Bytes of one, mapped into memory once its checksum has been compared."""
+        """A part of one storage, mapped into memory after its checksum was compared."""
         member = self._members[f"{self._root}data/{key}"]
         if key not in self._checked:
             with zipfile.ZipFile(self._path) as archive, archive.open(member) as file:
@@ -129,6 +137,12 @@ class _Storages:
 
 
 def _entries(name: str, tree: Any, storages: _Storages) -> dict[str, Entry]:
+    """The tensors of a parsed file.
+
+    Raises:
+        CheckpointError: there are none, or they stand for far more bytes than the file
+            holds.
+    """
     entries, announced, there = {}, 0, {}
     for key, found in _flat(_weights_in(tree)):
         if isinstance(found, Call):
@@ -165,7 +179,7 @@ def _weights_in(tree: Any) -> Any:
 
 
 def _calls(tree: Any) -> str:
-    """What a file without tensors has in their place."""
+    """A sentence that names the call that a file has in place of tensors."""
     inside = list(tree.values()) if isinstance(tree, dict) else [tree]
     calls = [one.what for one in inside if isinstance(one, Call)]
     if not calls:
@@ -200,12 +214,14 @@ def _flat(tree: Any) -> Iterator[tuple[str, TensorRecord | Call]]:
 
 
 def _may_hold_weights(node: Any) -> bool:
+    """Whether a node is a container or a call that makes an array."""
     if isinstance(node, Call):
         return _ARRAYS.fullmatch(node.what) is not None
     return isinstance(node, dict | list | tuple)
 
 
 def _entry(record: TensorRecord, storages: _Storages) -> Entry:
+    """A tensor of a storage, or why it cannot be read."""
     storage = record.storage
     if not (is_shape(record.shape) and is_shape(record.strides)):
         return unreadable("has no shape of whole numbers; the file is damaged")

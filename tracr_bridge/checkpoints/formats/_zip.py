@@ -57,7 +57,7 @@ def _directory_bytes(path: str, size: int) -> int:
         found.append(int.from_bytes(tail[end + 12 : end + 16], "little"))
     if large >= 0:
         found.append(int.from_bytes(tail[large + 40 : large + 48], "little"))
-    # What lies outside the file is no zip archive, and the library says so.
+    # A directory outside the file is left to the library, which refuses it.
     return max(n if n <= size else 0 for n in found)
 
 

@@ -9,9 +9,9 @@ class Neighbour(NamedTuple):
     """A neighbour of every position, as RASP expressions.
 
     Args:
-        value: Its value, or the position's own where there is none: RASP has no answer
-            to a comparison with nothing.
-        exists: 1 where there is one, else 0.
+        value: The neighbour's value, or the position's own where there is none, since
+            RASP has no answer to a comparison with nothing.
+        exists: 1 where there is a neighbour, else 0.
     """
 
     value: Any
@@ -28,6 +28,7 @@ def neighbour(step: int) -> Neighbour:
     indices, name = language.indices, f"{step:+d}"
     if step < 0:
         exists = language.Map(lambda i: int(i + step >= 0), indices)
+        # Itself where there is none: a head that selects nothing attends to BOS.
         target = language.Map(lambda i: i + step if i + step >= 0 else i, indices)
     else:
         further = language.Select(indices, indices, lambda k, q: k == q + step)

@@ -8,20 +8,28 @@ from ._sequences import Draw, sequences, uniform
 
 
 class ProgramSpec(NamedTuple):
-    """A RASP program, with what is known of it.
+    """A row of the catalogue: a RASP program, with what is known of it.
 
     Args:
-        name: What it is called.
-        summary: One line.
+        name: What the program is called in studies and in `compile_named`.
+        summary: One line, which `jaxcirc list` shows.
         build: () -> RASP expression; needs tracr.
         reference: The same in plain Python: a sequence without BOS -> one answer per
-            token, None where the program says nothing.
-        vocab: Values of tokens.
-        max_seq_len: Longest sequence, BOS left out.
-        causal: Whether it is meant for causal attention.
-        valid: Which sequences it is for; None for all.
+            token, None where the program says nothing. Tasks take their answers from
+            it, so that they need no tracr.
+        vocab: The values that tokens have, BOS and PAD left out.
+        max_seq_len: Number of tokens of the longest sequence, BOS left out.
+        causal: Whether the program is compiled with causal attention.
+        valid: Which sequences the program is right for; None for all.
         draw: (rng, vocab, length) -> a random sequence to learn from.
-        kind: Sequence -> what data are balanced over; None where random ones will do.
+        kind: Sequence -> a value over which data are balanced; None where random
+            sequences have every kind of answer.
+
+    Example:
+        >>> from tracr_bridge.rasp.programs import PROGRAMS
+        >>> row = next(row for row in PROGRAMS if row.name == "sort")
+        >>> row.reference([3, 1, 2]), row.max_seq_len
+        ([1, 2, 3], 8)
     """
 
     name: str
@@ -36,9 +44,15 @@ class ProgramSpec(NamedTuple):
     kind: Callable[[list[Any]], Hashable] | None = None
 
     def sequences(self, n: int, *, seed: int = 0) -> list[list[Any]]:
-        """Up to `n` distinct sequences of the full length, edge cases among them.
+        """Distinct sequences of the full length, at most `n`, edge cases among them.
 
-        All there are, if they are at most `n`; otherwise balanced over `kind`.
+        These are all that there are, if they are at most `n`. Otherwise constant,
+        alternating and ordered sequences and random ones are mixed so that every value
+        of `kind` is as frequent as any other, as far as enough of them are found.
+
+        Args:
+            n: How many sequences, at most.
+            seed: Decides which sequences are drawn, and their order.
         """
         return sequences(
             self.vocab,
@@ -52,17 +66,26 @@ class ProgramSpec(NamedTuple):
 
 
 def rasp() -> Any:
-    """Tracr's language."""
+    """Tracr's module of the language.
+
+    Raises:
+        ImportError: tracr is not installed.
+    """
     return _load("tracr.rasp.rasp")
 
 
 def library() -> Any:
-    """Tracr's own programs."""
+    """Tracr's module of its own programs.
+
+    Raises:
+        ImportError: tracr is not installed.
+    """
     return _load("tracr.compiler.lib")
 
 
 def _load(name: str) -> Any:
     try:
+        # Loaded here and not above, so that rows and tasks are there without tracr.
         return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(

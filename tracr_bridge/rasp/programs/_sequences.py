@@ -14,7 +14,7 @@ TRIES = 8
 
 
 def uniform(rng: np.random.Generator, vocab: tuple[Any, ...], length: int) -> Tokens:
-    """Every token equally likely."""
+    """A sequence in which every token is equally likely at every position."""
     return [vocab[i] for i in rng.integers(0, len(vocab), length)]
 
 
@@ -22,6 +22,7 @@ def edge_cases(vocab: tuple[Any, ...], length: int) -> Iterator[Tokens]:
     """Constant, alternating, rising and falling sequences."""
     for value in vocab:
         yield [value] * length
+    # Of a large vocabulary, pairs alone would be more than is asked for.
     for pair in itertools.permutations(vocab[:8], 2):
         yield [pair[i % 2] for i in range(length)]
     rising = [vocab[i * len(vocab) // length] for i in range(length)]
@@ -41,18 +42,20 @@ def sequences(
 ) -> list[Tokens]:
     """Distinct sequences of one length, in random order.
 
-    All there are, if they are at most `n`. Otherwise edge cases and random ones, as
-    many of every kind as of any other: rare kinds are filled up as far as `TRIES * n`
-    draws find them.
+    These are all that there are, if they are at most `n`. Otherwise they are edge cases
+    and random ones, as many of every kind as of any other, as far as `TRIES * n` draws
+    find enough of the rare kinds. Fewer than `n` come back where too few distinct ones
+    were found.
 
     Args:
-        vocab: Values of tokens.
-        length: Of every sequence.
-        n: How many.
+        vocab: The values that tokens have.
+        length: Number of tokens of every sequence.
+        n: How many sequences, at most.
         draw: (rng, vocab, length) -> a random sequence.
-        kind: What sequences are balanced over; None for no balance.
-        valid: Which ones are wanted.
-        seed: Of everything random.
+        kind: Sequence -> a value over which sequences are balanced; None for no
+            balance.
+        valid: Which sequences are wanted; None for all.
+        seed: Decides everything random.
     """
     rng = np.random.default_rng(seed)
     if len(vocab) ** length <= n:
@@ -62,6 +65,7 @@ def sequences(
             edge_cases(vocab, length),
             (draw(rng, vocab, length) for _ in range(TRIES * n)),
         )
+        # A dictionary keeps the order of proposals, which a set would not.
         found = {tuple(s): None for s in proposals}
     usable = [list(t) for t in found if valid is None or valid(list(t))]
     kept = _balanced(usable, n, kind) if len(usable) > n else usable
@@ -71,7 +75,7 @@ def sequences(
 def _balanced(
     usable: list[Tokens], n: int, kind: Callable[[Tokens], Hashable] | None
 ) -> list[Tokens]:
-    """One of each kind in turn, until there are `n`."""
+    """Sequences of every kind in turn, one of each, until there are `n`."""
     if kind is None:
         return usable[:n]
     groups: dict[Hashable, list[Tokens]] = {}

@@ -1,0 +1,115 @@
+"""A run's checkpoints as a trajectory that finds out which are the same."""
+
+import functools
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxcirc._core import named_leaves
+from jaxcirc.checkpoints import CheckpointError, Trajectory
+from jaxcirc.models import Transformer, TransformerConfig
+
+from ._series import Series
+
+# Values of each weight that are compared before whole models are.
+_SAMPLE = 4096
+
+
+def watched(source: str, series: Series, chosen: Mapping[int, str]) -> Trajectory:
+    """A series as a trajectory.
+
+    Args:
+        source: Where it is, for messages and the record.
+        series: What its checkpoints are called, and how one is read.
+        chosen: Step -> name, of those that are wanted.
+
+    Raises:
+        ValueError: the config of no checkpoint can be read.
+    """
+    first = _first_config(series, list(chosen.values()))
+    info: dict[str, Any] = {"model": first.to_dict(), "source": source}
+    info["names"] = dict(chosen)
+    info["identical"] = []
+    stamp = series.stamp
+    return Trajectory(
+        list(chosen),
+        _Watch(source, series, chosen, first, info["identical"]),
+        info,
+        source,
+        tokenizer=functools.partial(series.tokenizer, next(iter(chosen.values()))),
+        fingerprint=lambda step: series.fingerprint(chosen[step]),
+        stamp=None if stamp is None else lambda step: stamp(chosen[step]),
+    )
+
+
+def _first_config(series: Series, names: Sequence[str]) -> TransformerConfig:
+    """The config of the first checkpoint that is not broken."""
+    errors = []
+    for name in names:
+        try:
+            return series.config(name)
+        except ValueError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+class _Watch:
+    """A reader of checkpoints that compares each with those before."""
+
+    def __init__(
+        self,
+        source: str,
+        series: Series,
+        names: Mapping[int, str],
+        config: TransformerConfig,
+        identical: list[tuple[int, int]],
+    ):
+        self._source, self._series, self._names = source, series, names
+        self._config, self._identical = config, identical
+        self._seen: dict[str, int] = {}
+
+    def __call__(self, step: int) -> Transformer:
+        try:
+            model = self._series.read(self._names[step])
+        except (ValueError, OSError) as error:
+            # Of a series, one that cannot be followed is as lost as a damaged one.
+            raise CheckpointError(f"{self._source}, step {step}: {error}") from error
+        # A measurement is compiled once, for one model.
+        if model.config != self._config:
+            raise CheckpointError(
+                f"{self._source}: the checkpoint at step {step} has another config "
+                "than the first; a trajectory is of one model."
+            )
+        earlier = self._seen.setdefault(_sample(model), step)
+        if earlier != step and (earlier, step) not in self._identical:
+            # The sample agrees; whole models are compared only then.
+            other = self._series.read(self._names[earlier])
+            if _equal(model, other):
+                self._identical.append((earlier, step))
+                warnings.warn(
+                    f"{self._source}: steps {earlier} and {step} hold equal weights.",
+                    stacklevel=2,
+                )
+        return model
+
+
+def _sample(model: Transformer) -> str:
+    """A hash of some values of every weight; only those leave the device."""
+    state = hashlib.blake2b(digest_size=12)
+    for leaf in named_leaves(model).values():
+        some = np.asarray(leaf.reshape(-1)[:: max(1, leaf.size // _SAMPLE)])
+        # Of two zeros and many NaNs one each, since those are equal weights.
+        some = np.where(some == 0, np.zeros_like(some), some)
+        some = np.where(some != some, np.full_like(some, np.nan), some)
+        state.update(some.tobytes())
+    return state.hexdigest()
+
+
+def _equal(a: Transformer, b: Transformer) -> bool:
+    """Whether two models hold equal weights, a NaN being equal to a NaN."""
+    pairs = zip(named_leaves(a).values(), named_leaves(b).values(), strict=True)
+    both = ((np.asarray(x), np.asarray(y)) for x, y in pairs)
+    return all((((x == y) | ((x != x) & (y != y))).all()) for x, y in both)
