@@ -48,7 +48,12 @@ class AdamSGLD(AbstractPreconditionedSGLD):
     frozen: bool = eqx.field(static=True, default=True)
 
     def learn(self, state: Moments, gradient: PyTree) -> Moments:
-        """One more gradient in both moments."""
+        """The state whose two running means have taken in one more gradient.
+
+        Args:
+            state: State of the chain.
+            gradient: Gradient of the step's mean loss, without `n_beta`.
+        """
         return state._replace(
             first=average(state.first, gradient, self.b1),
             second=average(state.second, gradient, self.b2, square=True),
@@ -56,8 +61,9 @@ class AdamSGLD(AbstractPreconditionedSGLD):
         )
 
     def preconditioner(self, state: Moments) -> PyTree:
-        """1 / (√v̂ + a)."""
+        """G = 1 / (√v̂ + a), with v̂ the bias-corrected second moment."""
         seen = state.updates.astype(jnp.float32)
+        # The moment begins at 1 and not at 0, so early steps are the smaller for it.
         share = jnp.asarray(self.b2, jnp.float32) ** seen
 
         def leaf(v: Array) -> Array:
@@ -66,7 +72,12 @@ class AdamSGLD(AbstractPreconditionedSGLD):
         return jax.tree.map(leaf, state.second)
 
     def drift(self, state: Moments, gradient: PyTree) -> PyTree:
-        """The first moment while adapting, else the gradient."""
+        """The bias-corrected first moment while G adapts for ever, else the gradient.
+
+        Args:
+            state: State of the chain, after it has learnt from `gradient`.
+            gradient: Gradient of the step's mean loss.
+        """
         if self.frozen:
             return gradient
         seen = state.updates.astype(jnp.float32)

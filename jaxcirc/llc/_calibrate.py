@@ -118,8 +118,13 @@ def calibrate(
         num_chains: Chains of the grid, and those that the length is for.
         max_steps: Most steps of a chain, in the grid and in the proposal.
         step_factors: Step sizes of the grid, relative to the proposal; ascending.
-        beta_factors: The same for n_beta.
-        key: Of everything random.
+        beta_factors: n_betas of the grid, relative to the proposal; ascending.
+        key: Key of pilots, probes and the grid.
+
+    Returns:
+        The sampler with its numbers, the lengths of chains, and the grid. Where its
+        `plateau` is not found, λ̂ depends on the settings around the proposal, whatever
+        the status of single estimates.
 
     Raises:
         ValueError: an argument does not fit.
@@ -169,6 +174,7 @@ def calibrate(
     )
     estimates = grid.estimates.reshape(len(step_factors), len(beta_factors))
     plateau = _plateau(grid, estimates)
+    # The prediction is for the step size of SGLD, the square of a time step.
     squared = numbers["step_size"] ** (2 if proposal.has_momentum else 1)
     exact, _ = found.predicted(squared, n_beta, own_gamma)
     centre = estimates[
@@ -225,6 +231,17 @@ def propose(
 
     Raises:
         ValueError: an argument does not fit.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc import llc
+        >>> found = llc.propose(
+        ...     lambda w, x: (w**2).sum() / 2 + 0 * x, jnp.zeros(8), jnp.zeros(1),
+        ...     llc.SGLD(1.0, n_beta=1000.0), gamma=1.0, max_steps=100, key=jr.key(0),
+        ... )
+        >>> # SGLD's bias on this loss is 1 / (1 - ε (n_beta + gamma) / 4) - 1 = 0.02.
+        >>> round(found.step_size * 1e5, 2), round(4e5 * (1 - 1 / 1.02) / 1001, 2)
+        (7.84, 7.84)
     """
     job = make_job(
         loss_fn,
@@ -300,7 +317,7 @@ def settle(
 
 
 def _steeper(found: Curvature, factor: float) -> Curvature:
-    """Where a pilot diverged, the curvature must have been larger than measured."""
+    """A larger curvature than was measured, where a pilot has diverged."""
     return found._replace(nodes=found.nodes * factor, noise=found.noise * factor)
 
 
@@ -322,10 +339,12 @@ def _length(
 ) -> tuple[int, int]:
     """Draws, and steps between them, that reach a relative standard error."""
     good = found.trace[np.isfinite(found.trace).all(axis=1)]
+    # This chain says nothing about a length, so it is a usual one.
     if not len(good) or not found.value > 0:
         return 1000, max(max_steps // 2000, 1)
     time = good.size / mean_ess(good)
     spacing = max(round(spacing * time / 2), 1)
     needed = (good.std() / (relative_error * found.value)) ** 2 / len(found.trace)
+    # Draws half an autocorrelation time apart are worth half a draw each.
     most = max(max_steps // spacing, 1)
     return int(min(max(math.ceil(2 * needed), 200), max(most, 1))), spacing

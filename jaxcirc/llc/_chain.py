@@ -41,7 +41,7 @@ class Schedule(NamedTuple):
 
     @property
     def lengths(self) -> list[int]:
-        """Steps of every block: burn-in in as long ones, then the draws."""
+        """Steps of every block: burn-in, whose first may be shorter, then the draws."""
         whole, rest = divmod(self.num_burnin, self.steps_between_draws)
         burnin = ([rest] if rest else []) + [self.steps_between_draws] * whole
         return burnin + [self.steps_between_draws] * self.num_draws
@@ -57,7 +57,7 @@ class Trace(NamedTuple):
 
     Args:
         loss: Mean minibatch loss over the block's steps.
-        excess: The same less that of the same examples at w*.
+        excess: That loss less the mean loss of the same examples at w*.
         gradient_norm: Mean length of the moves that the data asked for.
         localization_norm: Mean length of the pull towards w*.
         noise_norm: Mean length of the random moves.
@@ -144,12 +144,14 @@ def sample_chain(
         return neighbourhood(problem, arrays, mask, baseline, key)
 
     def step(i: Array, state: Any) -> tuple[Any, Any]:
+        # From the step's own number, so that the division into draws changes no noise.
         batch_key, own_key = jr.split(jr.fold_in(key, i))
         adapt = i < schedule.num_burnin
         return sampler.step(state, here(batch_key), adapt=adapt, key=own_key)
 
     init_batch, init_key = jr.split(fold_name(key, "init"))
     state = sampler.init(center, here(init_batch), key=init_key)
+    # Sums begin as zeros of the shape that a step reports, without running one.
     silent = jax.tree.map(
         lambda x: jnp.zeros(x.shape, x.dtype),
         jax.eval_shape(lambda: step(jnp.int32(0), state)[1]),
@@ -177,6 +179,7 @@ def sample_chain(
             model = eqx.combine(w, rest)
             return {name: of(model) for name, of in observables.items()}
 
+        # In burn-in an observable would cost as much, and be thrown away.
         nothing = jax.tree.map(
             lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(observe)
         )

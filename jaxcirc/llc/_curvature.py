@@ -63,6 +63,7 @@ class Curvature(NamedTuple):
             n_beta: Inverse temperature times number of examples.
             gamma: Strength of the localisation.
         """
+        # Where the loss falls, the localisation alone holds the chain.
         h = np.maximum(self.nodes, 0)
         pull, most = gamma * self.metric[0], gamma * self.metric[1]
         own = n_beta * h / np.maximum(n_beta * h + pull, 1e-30)
@@ -96,6 +97,7 @@ class Curvature(NamedTuple):
         stiff = n_beta * max(self.largest, 0) + gamma * self.metric[1]
         high = MAX_STIFFNESS / max(stiff, 1e-30)
         low = high * 1e-12
+        # Bisection in the logarithm, since step sizes span many decades.
         for _ in range(60):
             middle = math.sqrt(low * high)
             if self.bias(middle, n_beta, gamma) <= bias:
@@ -174,8 +176,10 @@ def measure(
     w, metric = sampler.position(state), sampler.metric(state)
     if metric is None:
         metric = jax.tree.map(jnp.ones_like, w)
+    # √G H √G is symmetric, and has the spectrum of G H that the step size must suit.
     root = keep(jax.tree.map(jnp.sqrt, metric), mask)
     batch_key, probe_key = jr.split(key)
+    # With all the data every batch is the same one.
     keys = jr.split(batch_key, 1 if _is_full(problem) else NUM_BATCHES)
 
     def gradient(w: PyTree, key: Key[Array, ""]) -> PyTree:
@@ -207,6 +211,7 @@ def measure(
             lambda r, g: r[None] * (g - g.mean(axis=0, keepdims=True)), root, each
         )
         noise = squared_norm(away) / (NUM_BATCHES - 1)
+    # Masked coordinates have a root of 0, and do not count.
     entries = jnp.concatenate([r.reshape(-1) ** 2 for r in jax.tree.leaves(root)])
     active = jnp.maximum((entries > 0).sum(), 1).astype(entries.dtype)
     return found.nodes, found.weights, noise, entries.sum() / active, entries.max()
@@ -235,6 +240,7 @@ def curvature(
         dimension: Sampled coordinates.
         key: Key of batches and probes.
     """
+    # Lanczos finds no more directions than there are.
     num_nodes = min(24, dimension)
     found = measure(problem, sampler, numbers, model, mask, state, num_nodes, key)
     nodes, weights, noise, mean, most = (np.asarray(x, np.float64) for x in found)

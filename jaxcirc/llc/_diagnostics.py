@@ -19,7 +19,7 @@ def split_rhat(draws: Draws) -> float:
     draws per chain, or if nothing varies.
 
     Args:
-        draws: Of one quantity.
+        draws: Draws of one quantity.
     """
     if draws.shape[1] < 4 or not np.isfinite(draws).all():
         return float("nan")
@@ -62,7 +62,7 @@ def standard_error(draws: Draws) -> float:
     with fewer than four draws per chain.
 
     Args:
-        draws: Of one quantity.
+        draws: Draws of one quantity.
     """
     ess = mean_ess(draws)
     return float("nan") if np.isnan(ess) else float(draws.std(ddof=1) / np.sqrt(ess))
@@ -78,9 +78,9 @@ def geweke_z(
     Standard normal for a stationary chain, up to the noise of that time.
 
     Args:
-        draws: Of one quantity.
-        first: Share of the draws that is the beginning.
-        last: Share that is the end.
+        draws: Draws of one quantity.
+        first: Share of the draws that counts as the beginning.
+        last: Share of the draws that counts as the end.
     """
     n = draws.shape[1]
     head, tail = draws[:, : max(int(first * n), 1)], draws[:, n - int(last * n) :]

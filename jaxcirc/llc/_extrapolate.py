@@ -1,4 +1,4 @@
-"""From a few temperatures to the limit."""
+"""The limit of estimates at a few temperatures."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

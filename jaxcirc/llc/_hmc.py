@@ -8,12 +8,16 @@ from jaxtyping import Array, Bool, Key, PyTree
 
 from .._core import keep, linear_combination, normal_like, squared_norm
 from ._local import Local
-from ._metropolis import AbstractMetropolisSampler, Tested
+from ._metropolis import AbstractMetropolisSampler, Evaluated
 from ._sampler import Info, Number, SamplerSpec, length
 
 
 class HMC(AbstractMetropolisSampler):
     """Hamiltonian Monte Carlo (Neal 2011) with a jittered step size, on full batches.
+
+    Each step draws a momentum, follows it for `num_leapfrog` leapfrog steps and tests
+    where they end, so there is no discretisation bias. A trajectory crosses the
+    neighbourhood where Langevin samplers diffuse through it.
 
     Args:
         step_size: h, the leapfrog time step, where tuning begins; it is stable for
@@ -28,6 +32,10 @@ class HMC(AbstractMetropolisSampler):
 
     Raises:
         ValueError: a number is out of range.
+
+    Example:
+        >>> HMC(step_size=0.1, num_leapfrog=20).gradients_per_step
+        20
     """
 
     step_size: Number
@@ -48,36 +56,44 @@ class HMC(AbstractMetropolisSampler):
 
     @property
     def has_momentum(self) -> bool:
-        """It has."""
+        """Whether `step_size` is a time step: it is the leapfrog's."""
         return True
 
     @property
     def gradients_per_step(self) -> int:
-        """One for each leapfrog step."""
+        """Evaluations of the gradient, one for each leapfrog step."""
         return self.num_leapfrog
 
     def step(
         self,
-        state: Tested,
+        state: Evaluated,
         local: Local,
         *,
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
-    ) -> tuple[Tested, Info]:
-        """A trajectory and its test; the draw's loss is that after the test."""
+    ) -> tuple[Evaluated, Info]:
+        """A trajectory and its test; the draw's loss is that after the test.
+
+        Args:
+            state: State of the chain.
+            local: The neighbourhood, with all examples.
+            adapt: Whether this is burn-in, when the step size is tuned.
+            key: Key of momentum, jitter and test.
+        """
         momentum_key, jitter_key, accept_key = jr.split(key, 3)
         momentum = keep(normal_like(momentum_key, state.position), local.mask)
+        # A trajectory of a fixed length may return to where it began, again and again.
         wobble = jr.uniform(jitter_key, (), jnp.asarray(self.step_size).dtype, -1, 1)
         h = self.step_size * state.tuning.scale * (1 + self.jitter * wobble)
 
-        def kick(p: PyTree, at: Tested, share: float | Array) -> PyTree:
+        def kick(p: PyTree, at: Evaluated, share: float | Array) -> PyTree:
             force = self._force(at, local)
             return linear_combination((1, p), (-share * h, force))
 
         def leapfrog(_, carry):
             at, p = carry
             w = linear_combination((1, at.position), (h, p))
-            at = Tested(w, local.evaluate(w), state.tuning)
+            at = Evaluated(w, local.evaluate(w), state.tuning)
             return at, kick(p, at, 1.0)
 
         p = kick(momentum, state, 0.5)

@@ -27,7 +27,7 @@ class Job(NamedTuple):
 
     Args:
         problem: Loss and data.
-        sampler: With `n_beta` resolved.
+        sampler: How to sample, with a number for `n_beta`.
         models: Every array with a leading `checkpoint` axis.
         masks: Every array with a leading `mask` axis; None to sample everything.
         dimensions: Sampled coordinates under each mask.
@@ -54,7 +54,7 @@ class Job(NamedTuple):
 
     @property
     def model(self) -> PyTree:
-        """The first checkpoint."""
+        """The first checkpoint, without the checkpoint axis."""
         return jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, self.models)
 
     def fixed_bytes(self, devices: int) -> int:
@@ -62,6 +62,7 @@ class Job(NamedTuple):
         seen = eqx.filter_eval_shape(
             lambda m: {name: of(m) for name, of in self.observables.items()}, self.model
         )
+        # The nine numbers of a row of `Trace`.
         numbers = 9 * number_dtype(self.model).itemsize
         per_block = numbers + tree_bytes(seen)
         chains = math.prod(self.lengths.values()) / devices
@@ -259,6 +260,7 @@ def _as_functions(problem: Problem, observables: Mapping[str, Any]) -> Observabl
 
 
 def _on_device(x: Any) -> Any:
+    # Equinox takes NumPy's arrays for constants, and would compile them in.
     return jnp.asarray(x) if isinstance(x, np.ndarray | np.generic) else x
 
 
@@ -316,6 +318,7 @@ def _check_schedule(schedule: Schedule, num_chains: int) -> None:
         "steps_between_draws": (schedule.steps_between_draws, 1),
     }
     for name, (value, least) in counts.items():
+        # True would pass for 1.
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise ValueError(f"llc: `{name}` must be a whole number; got {value!r}.")
         if value < least:
@@ -370,6 +373,7 @@ def _stack_masks(
                 "sample. It is True where weights are sampled."
             )
         dimensions.append(kept)
+        # A mask of whole arrays stays one boolean each, however large the model.
         whole.append(_compact(mask, params))
     return jax.tree.map(_stack_broadcast, *whole), tuple(dimensions)
 

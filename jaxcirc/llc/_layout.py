@@ -48,6 +48,7 @@ def chain_bytes(problem: Problem, model: PyTree) -> int:
         return jax.tree.leaves(jax.vjp(loss, params)[1])
 
     key = jax.eval_shape(lambda: jax.random.key(0))
+    # Beside weights, gradient and noise there is what the forward pass leaves behind.
     residuals = eqx.filter_eval_shape(kept, params, model, key)
     return 3 * tree_bytes(params) + tree_bytes(residuals)
 
@@ -98,6 +99,7 @@ def plan_layout(
             "more devices with `mesh`."
         )
     limit = min(wanted, room, here)
+    # Lanes that divide the chains, so that no group has to be filled up.
     lanes = max(k for k in range(1, limit + 1) if here % k == 0)
     return Layout(lanes, mesh)
 
@@ -133,6 +135,7 @@ def _mesh(mesh: Mesh | None, total: int) -> Mesh | None:
         return mesh
     devices = jax.local_devices()
     n = max(k for k in range(1, len(devices) + 1) if total % k == 0)
+    # Devices of other processes are used only where a mesh names them.
     if n == 1 or jax.process_count() > 1:
         return None
     return Mesh(np.array(devices[:n]), ("chain",))

@@ -8,14 +8,16 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from .._core import keep, linear_combination, normal_like, squared_norm
 from ._local import Local
-from ._metropolis import AbstractMetropolisSampler, Tested
+from ._metropolis import AbstractMetropolisSampler, Evaluated
 from ._sampler import AbstractSampler, Info, Number, SamplerSpec, length
 
 
 class MALA(AbstractMetropolisSampler):
     """SGLD's proposal with a Metropolis test (Roberts & Tweedie 1996), on full batches.
 
-    Exact at every step size; too large a one rejects, and sticks where it is steep.
+    Its stationary distribution is the local posterior at every step size: there is no
+    discretisation bias. Too large a step size has its proposals rejected, and the chain
+    sticks where the loss is steep. Each step takes one gradient of all the data.
 
     Args:
         step_size: ε, as in SGLD.
@@ -38,20 +40,28 @@ class MALA(AbstractMetropolisSampler):
 
     def step(
         self,
-        state: Tested,
+        state: Evaluated,
         local: Local,
         *,
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
-    ) -> tuple[Tested, Info]:
-        """Propose and test; the draw's loss is that after the test."""
+    ) -> tuple[Evaluated, Info]:
+        """Propose and test; the draw's loss is that after the test.
+
+        Args:
+            state: State of the chain.
+            local: The neighbourhood, with all examples.
+            adapt: Whether this is burn-in, when the step size is tuned.
+            key: Key of the proposal and the test.
+        """
         noise_key, accept_key = jr.split(key)
         noise = keep(normal_like(noise_key, state.position), local.mask)
         force = self._force(state, local)
         step_size = self.step_size * state.tuning.scale
         half, kick = -0.5 * step_size, jnp.sqrt(step_size)
         w = linear_combination((1, state.position), (half, force), (kick, noise))
-        new = Tested(w, local.evaluate(w), state.tuning)
+        # The gradient at the start is known from the last step, so a step takes one.
+        new = Evaluated(w, local.evaluate(w), state.tuning)
         log_ratio = mala_log_ratio(
             (state.position, force, self._energy(state, local)),
             (w, self._force(new, local), self._energy(new, local)),
@@ -73,6 +83,12 @@ def langevin_acceptance(
     Both ends are evaluated on the same examples, so minibatch noise does not count as
     discretisation error. Below about 0.9 the step size is too large for SGLD, which
     does not test.
+
+    Args:
+        w: Where the proposal starts.
+        local: The neighbourhood, with a step's examples.
+        sampler: The sampler whose step size, n_beta and gamma are asked about.
+        key: Key of the proposal.
     """
     t: Any = sampler.n_beta
 
@@ -97,8 +113,8 @@ def mala_log_ratio(
     """Log of π(w') q(w|w') / (π(w) q(w'|w)) for a Langevin proposal from w to w'.
 
     Args:
-        old: Where it starts: position, gradient of the energy, energy.
-        new: Where it ends: the same there.
+        old: Position, gradient of the energy, and energy where the proposal starts.
+        new: Position, gradient of the energy, and energy where it ends.
         step_size: ε; the proposal is N(w - ε/2 ∇U, ε).
     """
     (w, force, energy), (w_new, force_new, energy_new) = old, new

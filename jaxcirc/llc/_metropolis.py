@@ -13,13 +13,13 @@ from ._local import Evaluation, Local
 from ._sampler import AbstractSampler, Info, Number, length
 
 
-class Tested(NamedTuple):
+class Evaluated(NamedTuple):
     """State of a chain with an accept step.
 
     Args:
         position: The weights.
         at: Loss and gradient there, on all the data.
-        tuning: Of the step size.
+        tuning: What burn-in has learnt about the step size.
     """
 
     position: PyTree
@@ -44,7 +44,7 @@ class Tuning(NamedTuple):
 
 
 class AbstractMetropolisSampler(AbstractSampler):
-    """Full batches only: the test needs the exact density.
+    """A chain that tests its proposals, and so needs full batches.
 
     In burn-in the step size is tuned to a mean acceptance, starting from `step_size`.
     """
@@ -61,14 +61,20 @@ class AbstractMetropolisSampler(AbstractSampler):
 
     @property
     def full_batch(self) -> bool:
-        """The test needs the exact density."""
+        """True, since the test needs the exact density."""
         return True
 
-    def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Tested:
-        """The position, with loss and gradient there."""
+    def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Evaluated:
+        """The position, with loss and gradient there.
+
+        Args:
+            position: Weights w*.
+            local: The neighbourhood, with all examples.
+            key: Not used, since nothing is random.
+        """
         del key
         one = jnp.ones_like(jnp.asarray(self.step_size))
-        return Tested(
+        return Evaluated(
             position, local.evaluate(position), Tuning(one, one, 0 * one, 0 * one)
         )
 
@@ -84,19 +90,21 @@ class AbstractMetropolisSampler(AbstractSampler):
         share = n**-0.75
         averaged = share * log_scale + (1 - share) * jnp.log(tuning.averaged)
         learnt = Tuning(jnp.exp(log_scale), jnp.exp(averaged), error, n)
+        # After burn-in the factor stays: a chain that still adapts has another
+        # stationary distribution.
         done = tuning._replace(scale=tuning.averaged)
         return jax.tree.map(lambda a, b: jnp.where(adapt, a, b), learnt, done)
 
-    def position(self, state: Tested) -> PyTree:
-        """The weights."""
+    def position(self, state: Evaluated) -> PyTree:
+        """The weights that the last test has left the chain at."""
         return state.position
 
-    def _energy(self, state: Tested, local: Local) -> Float[Array, ""]:
+    def _energy(self, state: Evaluated, local: Local) -> Float[Array, ""]:
         # Of the excess, not the loss: differences between neighbours keep more digits.
         away = squared_norm(local.displacement(state.position))
         return self._t * state.at.excess + 0.5 * self.gamma * away
 
-    def _force(self, state: Tested, local: Local) -> PyTree:
+    def _force(self, state: Evaluated, local: Local) -> PyTree:
         away = local.displacement(state.position)
         return linear_combination((self._t, state.at.gradient), (self.gamma, away))
 
@@ -104,17 +112,18 @@ class AbstractMetropolisSampler(AbstractSampler):
         if self.box is None:
             return jnp.array(True)
         away = jax.tree.leaves(local.displacement(w))
+        # In one type, since leaves may differ in theirs.
         largest = [jnp.abs(x).max().astype(jnp.float32) for x in away]
         return jnp.stack(largest).max() <= self.box
 
     def _accept(
         self,
         log_ratio: Array,
-        old: Tested,
-        new: Tested,
+        old: Evaluated,
+        new: Evaluated,
         local: Local,
         key: Key[Array, ""],
-    ) -> tuple[Tested, Array]:
+    ) -> tuple[Evaluated, Array]:
         # A proposal whose density is not a number is a place that cannot be.
         log_ratio = jnp.where(jnp.isfinite(log_ratio), log_ratio, -jnp.inf)
         log_ratio = jnp.where(self._inside(new.position, local), log_ratio, -jnp.inf)
@@ -123,7 +132,7 @@ class AbstractMetropolisSampler(AbstractSampler):
         state = jax.tree.map(lambda a, b: jnp.where(take, a, b), new, old)
         return state, probability
 
-    def _info(self, state: Tested, local: Local, scale: Array) -> Info:
+    def _info(self, state: Evaluated, local: Local, scale: Array) -> Info:
         at = state.at
         return Info(
             at.loss,

@@ -17,8 +17,8 @@ class Moving(NamedTuple):
 
     Args:
         position: The weights, where the next gradient is taken.
-        momentum: Half a step away from it.
-        friction: Per unit of time; a thermostat changes it.
+        momentum: The velocity of the weights, as their masses are 1.
+        friction: ξ per unit of time; SGNHT changes it at every step.
     """
 
     position: PyTree
@@ -44,16 +44,22 @@ class AbstractMomentumSampler(AbstractSampler):
 
     @property
     def has_momentum(self) -> bool:
-        """It has."""
+        """Whether `step_size` is a time step: it is the splitting's."""
         return True
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Moving:
-        """At rest relative to nothing: the momentum is thermal."""
+        """The position, with a momentum drawn from its stationary distribution.
+
+        Args:
+            position: Weights w*.
+            local: The neighbourhood, whose mask says which weights move.
+            key: Key of the momentum.
+        """
         momentum = keep(normal_like(key, position), local.mask)
         return Moving(position, momentum, jnp.asarray(self.friction))
 
     def position(self, state: Moving) -> PyTree:
-        """The weights."""
+        """The weights, without the momentum."""
         return state.position
 
     def _kick(self, state: Moving, local: Local, at: Evaluation) -> tuple[PyTree, Info]:
@@ -63,6 +69,7 @@ class AbstractMomentumSampler(AbstractSampler):
         momentum = linear_combination(
             (1, state.momentum), (pull, at.gradient), (drag, away)
         )
+        # In units of the weights: a kick of the momentum moves them h times as far.
         h = self.step_size
         info = Info(
             at.loss,
@@ -78,7 +85,7 @@ class AbstractMomentumSampler(AbstractSampler):
     def _bounce(
         self, w: PyTree, momentum: PyTree, local: Local
     ) -> tuple[PyTree, PyTree]:
-        """Reflection at the walls turns the momentum round as well."""
+        """The position reflected back into the box, and the momentum turned round."""
         if self.box is None:
             return w, momentum
         inside = local.reflect(w, self.box)

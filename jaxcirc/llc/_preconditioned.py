@@ -1,5 +1,6 @@
 """Preconditioned SGLD: a step size of its own for every coordinate."""
 
+import abc
 from typing import NamedTuple
 
 import equinox as eqx
@@ -20,7 +21,7 @@ class Moments(NamedTuple):
         position: The weights.
         first: Running mean of the gradient.
         second: Running mean of its square.
-        updates: How often they have been updated.
+        updates: How often the two have been updated.
     """
 
     position: PyTree
@@ -39,34 +40,50 @@ class AbstractPreconditionedSGLD(AbstractSampler):
 
     @property
     def needs_burnin(self) -> bool:
-        """A frozen preconditioner is learnt in burn-in."""
+        """Whether G is learnt in burn-in and frozen after it."""
         return self.frozen
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Moments:
-        """Averages begin at 0 and 1, so that the first steps are ordinary ones."""
+        """The position with averages of 0 and 1: the first steps are ordinary ones.
+
+        Args:
+            position: Weights w*.
+            local: Not used, since no gradient is taken yet.
+            key: Not used, since nothing is random.
+        """
         del local, key
         zeros = jax.tree.map(jnp.zeros_like, position)
         ones = jax.tree.map(jnp.ones_like, position)
         return Moments(position, zeros, ones, jnp.int32(0))
 
     def position(self, state: Moments) -> PyTree:
-        """The weights."""
+        """The weights, without the averages."""
         return state.position
 
     def metric(self, state: Moments) -> PyTree:
-        """The preconditioner."""
+        """The diagonal of G, as it is at this state."""
         return self.preconditioner(state)
 
+    @abc.abstractmethod
     def learn(self, state: Moments, gradient: PyTree) -> Moments:
-        """The averages with one more gradient."""
-        raise NotImplementedError
+        """The state whose averages have taken in one more gradient.
 
+        Args:
+            state: State of the chain.
+            gradient: Gradient of the step's mean loss, without `n_beta`.
+        """
+
+    @abc.abstractmethod
     def preconditioner(self, state: Moments) -> PyTree:
         """The diagonal of G."""
-        raise NotImplementedError
 
     def drift(self, state: Moments, gradient: PyTree) -> PyTree:
-        """The gradient to follow."""
+        """The direction that the step follows, before G is multiplied in.
+
+        Args:
+            state: State of the chain, after it has learnt from `gradient`.
+            gradient: Gradient of the step's mean loss.
+        """
         del state
         return gradient
 
@@ -78,7 +95,14 @@ class AbstractPreconditionedSGLD(AbstractSampler):
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[Moments, Info]:
-        """One step; its loss is that at the place it starts from."""
+        """One step; its loss is that at the place it starts from.
+
+        Args:
+            state: State of the chain.
+            local: The neighbourhood, with this step's examples.
+            adapt: Whether this is burn-in, after which a frozen G stays as it is.
+            key: Key of the noise.
+        """
         at, away = local.evaluate(state.position), local.displacement(state.position)
         learnt = self.learn(state, at.gradient)
         if self.frozen:
@@ -88,6 +112,7 @@ class AbstractPreconditionedSGLD(AbstractSampler):
         noise = keep(normal_like(key, state.position), local.mask)
         forward = jax.tree.map(jnp.multiply, G, self.drift(learnt, at.gradient))
         back = jax.tree.map(jnp.multiply, G, away)
+        # Noise of variance ε G is what keeps the posterior where G is constant.
         shake = jax.tree.map(lambda g, z: jnp.sqrt(g) * z, G, noise)
         half = -0.5 * self.step_size
         pull, drag, kick = half * self._t, half * self.gamma, self.step_size**0.5

@@ -37,6 +37,7 @@ class Problem(eqx.Module):
             params: Weights.
             examples: A batch with a leading example axis.
         """
+        # Half precision has too few digits for the difference of two losses.
         wide = at_least_float32(self.loss_fn(params, examples))
         # With float64 weights everything is float64, whatever the loss was summed in.
         return wide.astype(jnp.promote_types(wide.dtype, number_dtype(params)))
@@ -131,6 +132,7 @@ def make_problem(
                 f"llc: `batch_size` must be between 1 and the {n} examples of `data`; "
                 f"got {batch_size}. Leave it out to use all of them at every step."
             )
+        # A draw with replacement would miss some of the examples and repeat others.
         batch_size = None if batch_size == n else batch_size
         problem = Problem(loss_fn, data, None, n, batch_size)
         examples = jax.eval_shape(lambda: problem.draw(jr.key(0))[0])
@@ -165,6 +167,7 @@ def _require_arrays(data: PyTree) -> None:
 def _traced_loss(problem: Problem, params: PyTree, examples: PyTree) -> Any:
     try:
         return eqx.filter_eval_shape(problem.loss_fn, params, examples)
+    # These are what a loss raises on data of another form than it expects.
     except (TypeError, AttributeError, LookupError) as error:
         shapes = jax.tree.map(lambda x: f"{x.dtype}{list(x.shape)}", examples)
         raise ValueError(

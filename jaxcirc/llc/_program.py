@@ -22,7 +22,7 @@ class Cells(NamedTuple):
         checkpoint: Which model each starts from.
         mask: Which mask it samples under.
         numbers: The numbers of its sampler.
-        key: Its own.
+        key: Key of each chain.
     """
 
     checkpoint: Int[Array, " cell"]
@@ -71,8 +71,8 @@ def sample_cells(
         baselines: Losses at w*, by checkpoint.
         cells: What to run; the number of groups of lanes divides evenly over devices.
         observables: Functions of the weights to evaluate at every draw.
-        schedule: How long.
-        layout: Where.
+        schedule: How many steps and draws a chain has.
+        layout: How cells are divided over lanes and devices.
     """
     arrays, static = eqx.partition(models, eqx.is_array)
 
@@ -130,6 +130,8 @@ def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
     def leaf(x: Any) -> Any:
         if not eqx.is_array(x):
             return x
+        # A key travels as its words, since arrays of many processes are made of
+        # numbers.
         if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
             words = leaf(jr.key_data(x))
             return jax.jit(lambda w: jr.wrap_key_data(w, impl=jr.key_impl(x)))(words)

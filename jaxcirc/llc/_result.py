@@ -1,4 +1,4 @@
-"""An estimate that is never a bare number."""
+"""An estimate with its error, its chains and a verdict on them."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -28,8 +28,9 @@ class LLCEstimate:
 
     Attributes:
         value: λ̂; NaN if every chain diverged.
-        standard_error: Of `value`, from the autocorrelation time and the spread between
-            chains; an error of sampling only, not of `step_size` or finite n.
+        standard_error: Standard error of `value`, from the autocorrelation time and the
+            spread between chains; an error of sampling only, not of `step_size` or
+            finite n.
         heating: What step size and minibatch noise have added to `value`, from the
             second moment of the drift. For a stationary chain it is that of a
             quadratic; on w₁²w₂² it is 10 to 25% too large. 0 for a sampler that tests
@@ -37,7 +38,7 @@ class LLCEstimate:
         moved: Share of the sampled weights that are not where they began, in the chain
             where it is least.
         per_chain: λ̂ of each chain; NaN where it diverged.
-        n_beta: That was sampled at.
+        n_beta: Inverse temperature times number of examples that was sampled at.
         dimension: Sampled coordinates.
         initial_loss: L(w*): over all the data, or over the examples of the draws.
         trace: Draws of n_beta (L_B(w) - L_B(w*)).
@@ -56,8 +57,8 @@ class LLCEstimate:
         variance_reduction: How many times smaller the variance of a draw is for having
             its initial loss on the same examples; 1 if that changes nothing.
         status: Whether the number may be used.
-        sentence: Why.
-        chain_verdicts: The same of each chain.
+        sentence: The reason, and what to do where it may not.
+        chain_verdicts: Status and sentence of each chain by itself.
         observed: Observables at each draw.
         observed_at_center: Observables at w*.
         gradients: Gradient evaluations of all chains.
@@ -110,7 +111,7 @@ class LLCEstimate:
 
     @property
     def num_diverged(self) -> int:
-        """Chains that are in no number."""
+        """Number of chains that diverged, which `value` leaves out."""
         return sum(v.status is Status.DIVERGED for v in self.chain_verdicts)
 
     def interval(self, z: float = 1.96) -> tuple[float, float]:
@@ -131,9 +132,14 @@ class LLCEstimate:
 
         n_beta (E[L'(w)] - L'(w*)) over the draws of this estimate, L' being an
         observable: a data-refined LLC where that is the mean loss of another data set.
+        The draws are those of the first loss, so it may be negative. NaN where every
+        chain diverged.
 
         Args:
             name: An observable with one number per draw, or one per example.
+
+        Returns:
+            The coefficient, and its standard error.
 
         Raises:
             ValueError: there is no such observable.
@@ -147,7 +153,10 @@ class LLCEstimate:
         return float(excess.mean()), standard_error(excess)
 
     def observable(self, name: str) -> Num[np.ndarray, "chain draw ..."]:
-        """What an observable gave at every draw.
+        """The values of an observable at every draw.
+
+        Args:
+            name: What the observable was called in `observables`.
 
         Raises:
             ValueError: there is no such observable.
@@ -193,11 +202,11 @@ def summarize(
     observed_at_center: Mapping[str, np.ndarray],
     gradients: int,
 ) -> LLCEstimate:
-    """Chains as an estimate.
+    """The estimate that the traces of some chains give.
 
     Args:
         trace: A `Trace` of NumPy arrays with a leading `chain` axis.
-        n_beta: That was sampled at.
+        n_beta: Inverse temperature times number of examples that was sampled at.
         dimension: Sampled coordinates.
         num_draws: Blocks that are draws; those before are burn-in.
         initial_loss: L(w*), or None for that of the examples of the draws.
@@ -223,6 +232,7 @@ def summarize(
     if good.any():
         geweke[good] = geweke_z(kept)
     if initial_loss is None:
+        # The sampled loss less its excess is the loss of the same examples at w*.
         initial_loss = (
             float((loss - draws / n_beta)[good].mean()) if good.any() else np.nan
         )

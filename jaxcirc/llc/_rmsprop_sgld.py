@@ -19,16 +19,16 @@ class RMSpropSGLD(AbstractPreconditionedSGLD):
     The gradient in `v` is that of the loss, without `n_beta`. Frozen after burn-in, G
     is a constant and the chain has the stationary distribution of SGLD with these step
     sizes; adapting forever, it lacks the correction term Γ and is biased even on an
-    isotropic quadratic.
+    isotropic quadratic. The localisation is preconditioned as well.
 
     Args:
         step_size: ε, the step size where G is 1.
         n_beta: Inverse temperature times number of examples; n / ln n if None.
         gamma: Strength of the localisation.
         box: Half the side of a box around w*, at whose walls the chain is reflected.
-        decay: α.
+        decay: α, the share of `v` that a step keeps.
         floor: a, in units of the gradient.
-        frozen: Keep G as it is at the end of burn-in.
+        frozen: Whether G stays as it is at the end of burn-in.
 
     Raises:
         ValueError: a number is out of range.
@@ -43,14 +43,19 @@ class RMSpropSGLD(AbstractPreconditionedSGLD):
     frozen: bool = eqx.field(static=True, default=True)
 
     def learn(self, state: Moments, gradient: PyTree) -> Moments:
-        """One more square."""
+        """The state whose running mean square has taken in one more gradient.
+
+        Args:
+            state: State of the chain.
+            gradient: Gradient of the step's mean loss, without `n_beta`.
+        """
         return state._replace(
             second=average(state.second, gradient, self.decay, square=True),
             updates=state.updates + 1,
         )
 
     def preconditioner(self, state: Moments) -> PyTree:
-        """1 / (√v + a)."""
+        """G = 1 / (√v + a), coordinate by coordinate."""
         return jax.tree.map(lambda v: inverse_root(v, self.floor), state.second)
 
 

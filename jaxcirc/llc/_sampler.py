@@ -1,5 +1,6 @@
-"""What a sampler is: an `init` and a `step`."""
+"""What every sampler has: an `init` and a `step`."""
 
+import abc
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ class Info(NamedTuple):
 
     Args:
         loss: Mean loss of the step's examples at the place that counts as its draw.
-        excess: The same less that of the same examples at the centre.
+        excess: That loss less the mean loss of the same examples at the centre.
         gradient_norm: Length of the move that the data ask for.
         localization_norm: Length of the move that the pull to the centre asks for.
         noise_norm: Length of the random move.
@@ -43,10 +44,18 @@ class Info(NamedTuple):
 class AbstractSampler(eqx.Module):
     """A Markov chain on the local posterior exp(-n_beta L(w) - gamma/2 |w - w*|²).
 
-    Its numbers are plain floats; the estimator hands them to the compiled program as
-    arrays, so that one compilation serves every value and a grid of them.
+    A subclass has `init`, `step` and `position`. The state of a chain is any pytree,
+    and `position` reads the weights from it. Fields that are not static are numbers:
+    plain floats that the estimator hands to the compiled program as arrays, so that one
+    compilation serves every value and a grid of them. A subclass calls
+    `self._check_numbers()` in `__check_init__`.
 
-    The state of a chain is any pytree; `position` reads the weights from it.
+    Attributes:
+        step_size: ε of SGLD, in squared units of the weights, or a time step h, whose
+            square that is, where `has_momentum` is True.
+        n_beta: Inverse temperature times number of examples; None for n / ln n.
+        gamma: Strength of the localisation; 0 for none.
+        box: Half the side of a box around w* that the chain stays in; None for no box.
     """
 
     step_size: eqx.AbstractVar[Number]
@@ -79,16 +88,17 @@ class AbstractSampler(eqx.Module):
         """Evaluations of the gradient that a step makes."""
         return 1
 
+    @abc.abstractmethod
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Any:
         """The state of a chain that begins at `position`.
 
         Args:
-            position: The weights.
-            local: The neighbourhood, with some examples.
-            key: Everything random in the state is drawn from it.
+            position: Weights w*, as a pytree of floating arrays.
+            local: The neighbourhood, with a step's examples.
+            key: Key of what is random in a state, such as a momentum.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def step(
         self,
         state: Any,
@@ -97,19 +107,21 @@ class AbstractSampler(eqx.Module):
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[Any, Info]:
-        """One move.
+        """One move of the chain.
 
         Args:
-            state: Of the chain.
+            state: State of the chain.
             local: The neighbourhood, with this step's examples.
             adapt: Whether this is burn-in, when a sampler may still tune itself.
-            key: Of this step.
-        """
-        raise NotImplementedError
+            key: Key of the step.
 
+        Returns:
+            The state after the move, and what the step says of itself.
+        """
+
+    @abc.abstractmethod
     def position(self, state: Any) -> PyTree:
         """The weights in a state."""
-        raise NotImplementedError
 
     def metric(self, state: Any) -> PyTree | None:
         """Diagonal of the preconditioner in a state; None where there is none."""
@@ -153,8 +165,8 @@ class SamplerSpec(NamedTuple):
     """A row of the sampler catalogue.
 
     Args:
-        name: What a study calls it.
-        summary: One line.
+        name: What a study calls the sampler.
+        summary: One line for `jaxcirc list`.
         build: Keyword options -> sampler.
         tried: Options with which it samples a quadratic of curvatures between 0.001 and
             1 at `n_beta` 100 within 3% of the exact value; the contract tests run it.
@@ -167,6 +179,11 @@ class SamplerSpec(NamedTuple):
 
 
 def length(vector: PyTree, scale: float | Array = 1.0) -> Float[Array, ""]:
-    """|scale| times the norm of `vector`."""
+    """|scale| times the Euclidean norm of a pytree.
+
+    Args:
+        vector: A pytree of arrays.
+        scale: Factor on the norm; its sign does not matter.
+    """
     norm = jnp.sqrt(inner(vector, vector))
     return jnp.abs(jnp.asarray(scale).astype(norm.dtype)) * norm

@@ -14,14 +14,15 @@ class SGHMC(AbstractMomentumSampler):
 
     With full batches the positions are exact on a quadratic at every stable step size,
     h² (n_beta h_i + gamma) < 4 (Leimkuhler & Matthews 2013); minibatch noise heats it,
-    by the variance that the kicks add.
+    by the variance that the kicks add. Momentum carries the chain along flat directions
+    that SGLD has to diffuse through, at one gradient a step.
 
     Args:
         step_size: h, the time step.
         n_beta: Inverse temperature times number of examples; n / ln n if None.
         gamma: Strength of the localisation.
         box: Half the side of a box around w*, at whose walls the chain is reflected.
-        friction: Per unit of time; momentum is forgotten in 1 / (friction h) steps.
+        friction: ξ per unit of time; momentum is forgotten in 1 / (friction h) steps.
 
     Raises:
         ValueError: a number is out of range.
@@ -41,13 +42,21 @@ class SGHMC(AbstractMomentumSampler):
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[Moving, Info]:
-        """Kick, half drift, friction and noise, half drift."""
+        """Kick, half drift, friction and noise, half drift.
+
+        Args:
+            state: State of the chain.
+            local: The neighbourhood, with this step's examples.
+            adapt: Not used, since this sampler tunes nothing.
+            key: Key of the noise.
+        """
         del adapt
         h, at = self.step_size, local.evaluate(state.position)
         momentum, info = self._kick(state, local, at)
         w = linear_combination((1, state.position), (h / 2, momentum))
         noise = keep(normal_like(key, w), local.mask)
         forget = jnp.exp(-self.friction * h)
+        # This part is solved exactly; `expm1` keeps the digits of a weak friction.
         fresh = jnp.sqrt(-jnp.expm1(-2 * self.friction * h))
         before = _excess_energy(momentum, local.mask)
         momentum = linear_combination((forget, momentum), (fresh, noise))

@@ -30,6 +30,8 @@ class SGLD(AbstractSampler):
     On a quadratic with curvature h it is stable for ε (n_beta h + gamma) < 4 and then
     inflates the variance by 1 / (1 - ε (n_beta h + gamma) / 4);
     `jaxcirc.llc.truth.quadratic` gives what it converges to, minibatch noise included.
+    λ̂ is too large by as much: an estimate that falls with the step size was taken at
+    one that is too large. `jaxcirc.llc.calibrate` chooses it.
 
     Args:
         step_size: ε.
@@ -39,6 +41,10 @@ class SGLD(AbstractSampler):
 
     Raises:
         ValueError: `step_size`, `n_beta` or `box` is not positive, or `gamma` negative.
+
+    Example:
+        >>> SGLD(1e-4, n_beta=100.0).numbers()
+        {'step_size': 0.0001, 'n_beta': 100.0, 'gamma': 1.0}
     """
 
     step_size: Number
@@ -50,12 +56,18 @@ class SGLD(AbstractSampler):
         self._check_numbers()
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> PyTree:
-        """The state is the position."""
+        """The position itself, since this sampler remembers nothing else.
+
+        Args:
+            position: Weights w*.
+            local: Not used, since no gradient is taken yet.
+            key: Not used, since nothing is random.
+        """
         del local, key
         return position
 
     def position(self, state: PyTree) -> PyTree:
-        """The state itself."""
+        """The state itself, which is the weights."""
         return state
 
     def step(
@@ -66,7 +78,14 @@ class SGLD(AbstractSampler):
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[PyTree, Info]:
-        """One Langevin step; its loss is that at the place it starts from."""
+        """One Langevin step; its loss is that at the place it starts from.
+
+        Args:
+            state: The weights.
+            local: The neighbourhood, with this step's examples.
+            adapt: Not used, since this sampler tunes nothing.
+            key: Key of the noise.
+        """
         del adapt
         at, away = local.evaluate(state), local.displacement(state)
         noise = keep(normal_like(key, state), local.mask)
@@ -75,6 +94,7 @@ class SGLD(AbstractSampler):
         w = linear_combination(
             (1, state), (pull, at.gradient), (drag, away), (kick, noise)
         )
+        # Another evaluation where the step ends would double its cost.
         info = Info(
             at.loss,
             at.excess,

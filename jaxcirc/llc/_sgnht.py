@@ -14,7 +14,8 @@ class SGNHT(AbstractMomentumSampler):
 
     The friction ξ follows dξ/dt = |p|²/d - 1, so the heat that minibatch noise brings
     is taken out again and the kinetic temperature is right without knowing the noise
-    (splitting of Leimkuhler & Shang 2016).
+    (splitting of Leimkuhler & Shang 2016). One thermostat serves all d coordinates: it
+    sets their mean temperature, and noise that differs between them is not evened out.
 
     Args:
         step_size: h, the time step.
@@ -41,11 +42,19 @@ class SGNHT(AbstractMomentumSampler):
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[Moving, Info]:
-        """Kick, half drift, half thermostat, friction and noise, and back."""
+        """Kick, half drift, half thermostat, friction and noise, and back.
+
+        Args:
+            state: State of the chain.
+            local: The neighbourhood, with this step's examples.
+            adapt: Not used, since the thermostat works in burn-in and after.
+            key: Key of the noise.
+        """
         del adapt
         h, at = self.step_size, local.evaluate(state.position)
         momentum, info = self._kick(state, local, at)
         w = linear_combination((1, state.position), (h / 2, momentum))
+        # Masked coordinates have no heat, and would make the others too hot.
         free = count(w, local.mask)
         friction = state.friction + h / 2 * _excess_heat(momentum, free)
         noise = keep(normal_like(key, w), local.mask)

@@ -1,4 +1,4 @@
-"""What a set of chains is worth, in a word and a sentence."""
+"""Whether the number that a set of chains gives may be used, and why."""
 
 import enum
 from typing import NamedTuple
@@ -43,7 +43,12 @@ class Status(enum.StrEnum):
 
 
 class Verdict(NamedTuple):
-    """A status and why."""
+    """Whether a number may be used, and the reason in words.
+
+    Args:
+        status: Whether it may be used.
+        sentence: Why, and what to do where it may not.
+    """
 
     status: Status
     sentence: str
@@ -56,7 +61,7 @@ class Evidence(NamedTuple):
         llc: Draws of n_beta (L(w) - L(w*)).
         loss: Mean sampled loss of each chain.
         dimension: Sampled coordinates.
-        trivial_loss: Loss of a model that knows nothing, if there is one.
+        trivial_loss: Loss of a model that knows nothing; None if there is no such.
         heating: What step size and minibatch noise add to `llc` in each chain; NaN
             where that is not known.
         moved: Share of the sampled weights that have moved in each chain.
@@ -83,7 +88,12 @@ def chain_verdicts(evidence: Evidence) -> list[Verdict]:
 
 
 def verdict(evidence: Evidence, chains: list[Verdict]) -> Verdict:
-    """The verdict on all chains together, the worst that is true of them."""
+    """The verdict on all chains together, the worst that is true of them.
+
+    Args:
+        evidence: What the chains gave.
+        chains: The verdict on each chain by itself.
+    """
     good = np.asarray(np.isfinite(evidence.llc).all(axis=1))
     n_bad, n = int((~good).sum()), len(good)
     if n_bad:
@@ -163,7 +173,7 @@ def _of_chain(evidence: Evidence, i: int, drift: float) -> Verdict:
 def _place(
     evidence: Evidence, mean: float, error: float, loss: float, heating: float
 ) -> Verdict | None:
-    """Whether the chains are somewhere else than around a minimum at w*."""
+    """The verdict on chains that are not around a minimum at w*; None if they are."""
     if mean < -MIN_BELOW * max(error, 0.0) and mean < 0:
         return Verdict(
             Status.BELOW_INITIAL_LOSS,

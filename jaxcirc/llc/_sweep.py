@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 class Sweep:
     """Estimates over labelled axes.
 
+    `values`, `standard_errors` and `statuses` are arrays with one axis for each of
+    `axes`; `sel` takes a part by its labels, and `to_xarray` everything with names.
+
     Attributes:
-        axes: Labels of every axis, in order.
+        axes: Labels of every axis, in order; without axes there is one estimate.
         estimates: An object array of `LLCEstimate`, one axis for each.
     """
 
@@ -43,7 +46,7 @@ class Sweep:
 
     @property
     def values(self) -> Float[np.ndarray, "..."]:
-        """λ̂ at every place."""
+        """λ̂ at every place; NaN where every chain diverged."""
         return self._each(lambda e: e.value, float)
 
     @property
@@ -58,6 +61,12 @@ class Sweep:
 
     def sel(self, **labels: Any) -> "Sweep | LLCEstimate":
         """The part with some labels, such as `sel(checkpoint=1000, step_size=1e-4)`.
+
+        Args:
+            **labels: One label of an axis each, exactly as it is in `axes`.
+
+        Returns:
+            A sweep over the axes that are left, or the estimate where none is.
 
         Raises:
             ValueError: there is no such axis or label.
@@ -78,7 +87,7 @@ class Sweep:
         return Sweep(axes, estimates) if axes else estimates  # pyright: ignore
 
     def to_xarray(self) -> "xarray.Dataset":
-        """Values, errors, diagnostics and traces with the sweep's axes."""
+        """Values, errors, diagnostics and traces, with the sweep's axes by name."""
         import xarray as xr
 
         dims = tuple(self.axes)
@@ -171,7 +180,7 @@ def sweep(
             fastest on the backend and fits its memory.
         max_memory: Bytes of a device to plan with; None for what it has.
         throw: Raise if any place is not `converged`.
-        key: Of everything random.
+        key: Key that every chain folds its own from.
 
     Returns:
         An estimate at every place.
@@ -180,6 +189,19 @@ def sweep(
         ValueError: an argument does not fit; before anything runs.
         LLCMemoryError: one chain does not fit the device; the message has the numbers.
         LLCError: an estimate is not `converged`, if `throw`.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc import llc
+        >>> found = llc.sweep(
+        ...     lambda w, x: (w * x) ** 2, jnp.array(0.0), jnp.ones(9), llc.SGLD(1e-3),
+        ...     grid={"n_beta": [10.0, 100.0]}, seeds=[0, 1, 2], num_chains=1,
+        ...     num_draws=4, num_burnin=0, key=jr.key(0),
+        ... )
+        >>> found.axes
+        {'n_beta': [10.0, 100.0], 'seed': [0, 1, 2]}
+        >>> found.values.shape, found.sel(n_beta=10.0, seed=2).trace.shape
+        ((2, 3), (1, 4))
     """
     if not isinstance(key, jax.Array):
         raise ValueError(
@@ -202,6 +224,7 @@ def sweep(
         batch_size=batch_size,
         observables=observables,
     )
+    # Before any loss is evaluated, so that what does not fit is refused first.
     layout = plan_layout(
         job.lengths,
         strategy,
@@ -213,8 +236,10 @@ def sweep(
     baselines, before = initial_losses(job, initial_loss)
     centers = observe_centers(job)
     cells = job.cells(key)
+    # Chains that share a `vmap` lie side by side while they run, and go back after.
     order = execution_order(job.lengths, strategy)
     cells = jax.tree.map(lambda x: x[order], cells)
+    # Numbers come with the cells, so that other values compile nothing again.
     sampler = job.sampler.without_numbers()
     inputs = (job.problem, sampler, job.models, job.masks, baselines, cells)
     placed = place((*inputs, job.observables), layout.mesh)
@@ -259,7 +284,7 @@ def estimate(
         sampler: How to sample, and at which `n_beta` and `gamma`.
         mask: A pytree like `params` with booleans that broadcast to its arrays: True
             where weights are sampled, for a weight-refined LLC. None for everything.
-        key: Of everything random.
+        key: Key that every chain folds its own from.
         **options: As in `sweep`.
 
     Raises:
@@ -297,6 +322,7 @@ def _summarize(
     *shape, num_chains = job.lengths.values()
     names = list(job.lengths)
     gradients = job.schedule.num_steps * job.sampler.gradients_per_step
+    # An axis of the grid overrides what the sampler says.
     n_betas = job.axes.get("n_beta", [job.sampler.numbers()["n_beta"]])
     estimates = np.empty(shape, object)
     for i, place_ in enumerate(np.ndindex(*shape)):

@@ -36,7 +36,7 @@ class CrossEntropy(AbstractObjective):
         """The surprise at every position, and which positions count.
 
         Args:
-            model: Called as `model(tokens)`.
+            model: A model, called as `model(tokens)`.
             examples: A `Batch`.
         """
         return surprise(model(examples.tokens), examples.targets), examples.mask

@@ -1,4 +1,4 @@
-"""Probability of right answers against that of wrong ones."""
+"""The difference of probability between right answers and wrong ones."""
 
 from typing import ClassVar, Literal
 
@@ -36,7 +36,7 @@ class ProbabilityDifference(AbstractObjective):
         """One place for each pair, which counts where it has answers of both kinds.
 
         Args:
-            model: Called as `model(tokens)`.
+            model: A model, called as `model(tokens)`.
             examples: `Pairs`.
         """
         logits = at_least_float32(logits_at_end(model, examples))

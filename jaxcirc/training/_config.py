@@ -22,10 +22,10 @@ class Training(eqx.Module):
             at every step, where the task's domain is finite.
         optimizer: `adamw`, `adam` or `sgd`.
         learning_rate: Peak learning rate.
-        warmup: Updates over which it rises linearly from 0.
+        warmup: Updates over which it rises linearly to the peak.
         decay: How it falls after that: `constant` not at all, `linear` and `cosine` to
             0 at the last step.
-        weight_decay: Decoupled, on every weight; `adamw` only.
+        weight_decay: Decoupled weight decay on every weight; `adamw` only.
         b1: Decay of the first moment; momentum for `sgd`.
         b2: Decay of the second moment.
         clip: Largest global norm of the gradient; None for any.
@@ -38,6 +38,10 @@ class Training(eqx.Module):
 
     Raises:
         ValueError: a number is out of range.
+
+    Example:
+        >>> Training(steps=100, checkpoints="linear", every=40).checkpoint_steps
+        (0, 40, 80, 100)
     """
 
     steps: int = 1000
@@ -110,14 +114,15 @@ class Training(eqx.Module):
 
     @property
     def checkpoint_steps(self) -> tuple[int, ...]:
-        """The steps whose model is kept."""
+        """The steps whose model is kept: 0, those of the schedule, and the last."""
         steps = schedule(self.checkpoints, self.steps, every=self.every)
         return tuple(sorted({0, *steps}))
 
     def build_optimizer(self) -> optax.GradientTransformation:
-        """The optax transformation."""
+        """The optax transformation: clipping, if any, and then the optimiser."""
         rate = _learning_rate(self)
         if self.optimizer == "sgd":
+            # With a momentum of 0 optax would still keep an array for every weight.
             chain = optax.sgd(rate, momentum=self.b1 or None)
         elif self.optimizer == "adam":
             chain = optax.adam(rate, b1=self.b1, b2=self.b2)
@@ -127,6 +132,7 @@ class Training(eqx.Module):
             )
         if self.clip is None:
             return chain
+        # First, so that the moments are those of clipped gradients.
         return optax.chain(optax.clip_by_global_norm(self.clip), chain)
 
 
@@ -139,5 +145,6 @@ def _learning_rate(training: Training) -> optax.Schedule:
     }[training.decay]()
     if not training.warmup:
         return after
+    # Not from 0, with which the first update would do nothing.
     rise = optax.linear_schedule(peak / training.warmup, peak, training.warmup)
     return optax.join_schedules([rise, after], [training.warmup])

@@ -14,12 +14,15 @@ def training_memory(
 ) -> int:
     """Bytes that training will hold at its peak: weights, optimiser, activations.
 
-    The compiler's own count for the program that `train` runs; nothing is executed.
+    It is the compiler's own count for the program that `train` runs, of arguments and
+    temporary arrays; nothing is executed, but the compilation takes as long as that of
+    training. Seeds and batches of other sizes take other amounts; checkpoints being
+    saved, and what the process holds besides, come on top.
 
     Args:
         config: The model.
         task: What it is trained on, whose data are counted too.
-        training: How; seeds and batches of other sizes take other amounts.
+        training: How it is trained.
     """
     state = jax.eval_shape(lambda: init_state(config, training))
     return make_loop(training).memory(state, Lesson(task, CrossEntropy()))

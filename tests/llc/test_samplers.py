@@ -175,3 +175,20 @@ def test_oracles_run_in_float64():
 def test_numbers_out_of_range_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_sampler_without_a_step_is_refused_when_it_is_made():
+    class Unfinished(llc.AbstractSampler):
+        step_size: float = 1.0
+        n_beta: float | None = None
+        gamma: float = 1.0
+        box: float | None = None
+
+        def init(self, position, local, *, key):
+            return position
+
+        def position(self, state):
+            return state
+
+    with pytest.raises(TypeError, match="step"):
+        Unfinished()

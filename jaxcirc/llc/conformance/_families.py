@@ -70,6 +70,7 @@ def quadratics(seed: int = 0, number: int = 8, d: int = 12) -> Family:
     t, gamma = 200.0, 1.0
 
     def loss(p: PyTree, example: Array) -> Array:
+        # The dummy example gives the loss the axis that every loss must have.
         return (jax.lax.stop_gradient(p["h"]) * p["w"] ** 2).sum() / 2 + 0 * example
 
     return Family(
@@ -167,6 +168,7 @@ def deep_linear(
     """
     gamma = sum(widths) / len(widths) / 3 if gamma is None else gamma
     rng = np.random.default_rng(seed)
+    # Each layer maps the frame of one width onto the next, so none wastes rank.
     frames = [np.linalg.qr(rng.normal(size=(n, n)))[0][:, :rank] for n in widths]
     layers = [
         (b * rng.uniform(0.7, 1.3, rank)) @ a.T

@@ -33,6 +33,7 @@ def deep_linear(widths: Sequence[int], rank: int) -> LearningCoefficient:
     chosen = _chosen([width - rank for width in widths])
     l = len(chosen) - 1
     S = sum(chosen)
+    # In whole numbers: M = ⌈S / l⌉ must not suffer from rounding.
     a = S - (-(-S // l) - 1) * l
     pairs = (S**2 - sum(x**2 for x in chosen)) / 2
     value = (rank * (widths[0] + widths[-1]) - rank**2) / 2

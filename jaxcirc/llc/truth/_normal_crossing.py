@@ -49,7 +49,7 @@ def normal_crossing_at(
     scale: float = 1.0,
     prior_powers: Sequence[int] | None = None,
 ) -> float:
-    """Sampled excess t E[K] of a normal crossing at a finite t, without any error.
+    """Excess t E[K] of a normal crossing at a finite t, as a perfect sampler has it.
 
     The mean is over the density exp(-t K) times a prior. In s = ln K the prior's
     density is a convolution of one density for each variable, which is done
