@@ -24,7 +24,7 @@ from ._calibrate import (
 from ._chain import Schedule as Schedule
 from ._extrapolate import Limit as Limit, extrapolate as extrapolate
 from ._hmc import HMC as HMC
-from ._job import make_job as make_job, stack_models as stack_models
+from ._job import make_job as make_job
 from ._layout import LLCMemoryError as LLCMemoryError
 from ._mala import MALA as MALA
 from ._masks import path_mask as path_mask
@@ -37,6 +37,7 @@ from ._sampler import AbstractSampler as AbstractSampler, SamplerSpec as Sampler
 from ._sghmc import SGHMC as SGHMC
 from ._sgld import SGLD as SGLD
 from ._sgnht import SGNHT as SGNHT
+from ._stack import stack_models as stack_models
 from ._status import Status as Status, Verdict as Verdict
 from ._sweep import Sweep as Sweep, estimate as estimate, sweep as sweep
 
