@@ -130,6 +130,42 @@ def test_extrapolation_finds_limit_and_multiplicity():
     assert jnp.isfinite(limit.standard_error)
 
 
+def test_extrapolation_knows_how_little_it_knows():
+    """Estimates right to 0.3 to 3%, at temperatures that anybody can afford."""
+    rng = np.random.default_rng(0)
+    inside = refused = total = 0
+    crossings = ((1, 1), (0, 1), (0, 2), (1, 2), (2, 2), (1, 3), (3, 3), (2, 3))
+    for ts in ([1e2, 1e3, 1e4], [1e2, 3e2, 1e3, 3e3, 1e4], [1e3, 1e4, 1e5, 1e6]):
+        for powers in crossings:
+            exact = np.array([truth.normal_crossing_at(powers, n_beta=t) for t in ts])
+            for errors in (exact * share for share in (0.003, 0.01, 0.03)):
+                for noise in rng.normal(size=(5, len(ts))):
+                    total += 1
+                    try:
+                        limit = llc.extrapolate(ts, exact + errors * noise, errors)
+                    except ValueError:
+                        refused += 1
+                        continue
+                    miss = abs(limit.value - 1 / (2 * max(powers)))
+                    inside += miss <= 2 * limit.standard_error
+                    assert limit.slope >= 0
+    # A straight line alone has a third of them within two errors.
+    assert inside + refused > 0.85 * total
+    assert refused < 0.05 * total
+
+
+def test_extrapolation_refuses_what_lies_on_no_curve():
+    # A value that falls with t, as of chains that have not converged.
+    with pytest.raises(ValueError, match="lie on no curve.*not converged"):
+        llc.extrapolate([1e2, 1e3, 1e4], [2.0, 1.0, 0.5], [0.01] * 3)
+    # The pull of the localisation on a regular minimum goes like 1 / t.
+    h, ts = np.array([1.0, 0.3, 0.1, 0.01]), [1e3, 1e4, 1e5, 1e6]
+    values = [truth.quadratic(h, n_beta=t, gamma=1.0) for t in ts]
+    limit = llc.extrapolate(ts, values, [1e-3] * 4)
+    assert limit.value == pytest.approx(2.0, abs=0.01)
+    assert limit.rest < 0
+
+
 def test_diagnostics_have_no_units():
     draws = np.random.default_rng(5).normal(size=(4, 200)).cumsum(axis=1)
     for scale in (1e-25, 1e20):
