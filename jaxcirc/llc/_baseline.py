@@ -32,6 +32,7 @@ def initial_losses(
         ValueError: a loss at w* is not finite, or `kind` is none of these.
     """
     n = job.problem.n
+    # True would otherwise pass as the number 1.
     if isinstance(kind, int | float) and not isinstance(kind, bool):
         given = jnp.full(job.lengths["checkpoint"], kind, number_dtype(job.model))
         _check_finite(_some_losses(job.problem, job.models), job)
@@ -47,6 +48,7 @@ def initial_losses(
             "llc: `initial_loss` = 'full' needs data; a function that draws examples "
             "has no end. Use 'paired', or give the number."
         )
+    # All data once, or each step's examples twice: whichever evaluates fewer.
     if n is None or (kind == "paired" and n > seen):
         _check_finite(_some_losses(job.problem, job.models), job)
         return None, None
@@ -80,6 +82,7 @@ def _observe(models: PyTree, observables: Observables) -> dict[str, Array]:
 
 
 def _over_checkpoints(of, models: PyTree):
+    # One after the other: side by side they would hold activations of all models.
     arrays, static = eqx.partition(models, eqx.is_array)
     return jax.lax.map(lambda a: of(eqx.combine(a, static)), arrays)
 

@@ -121,6 +121,10 @@ def calibrate(
         beta_factors: The same for n_beta.
         key: Of everything random.
 
+    Returns:
+        The sampler and the lengths to use, the predicted bias, and the grid with its
+        plateau; printed, one line.
+
     Raises:
         ValueError: an argument does not fit.
     """
@@ -202,6 +206,9 @@ def propose(
 ) -> AbstractSampler:
     """The step size and gamma that `calibrate` would propose, without its grid.
 
+    It costs the curvature's spectrum at w* and a few pilot chains, and says nothing of
+    whether an estimate holds still there: for that see `calibrate`.
+
     Args:
         loss_fn: (weights, examples) -> the loss of each example: an objective, such as
             `objectives.CrossEntropy()`, or any function.
@@ -213,6 +220,9 @@ def propose(
         batch_size: Examples per step; None for all.
         max_steps: Most steps of a chain; each pilot takes a quarter of it.
         key: Of everything random.
+
+    Returns:
+        `sampler` with its `step_size`, `n_beta` and `gamma` set.
 
     Raises:
         ValueError: an argument does not fit.

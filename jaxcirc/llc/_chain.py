@@ -117,12 +117,24 @@ def sample_chain(
     *,
     key: Key[Array, ""],
 ) -> Trace:
-    """Run one chain from w*; burn-in and draws share one compiled body."""
+    """The trace of one chain from w*; burn-in and draws share one compiled body.
+
+    Args:
+        problem: Loss and data.
+        sampler: How to move, with its numbers.
+        arrays: The model, whose floating arrays are w*.
+        mask: Which coordinates to sample; None for all.
+        baseline: Losses at w*; see `neighbourhood`.
+        observables: Functions of the model to evaluate at every draw.
+        schedule: How long.
+        key: Of the chain.
+    """
     center, rest = eqx.partition(arrays, eqx.is_inexact_array)
 
     def here(key: Key[Array, ""]) -> Local:
         return neighbourhood(problem, arrays, mask, baseline, key)
 
+    # Folded from the step's number: a longer burn-in leaves earlier steps as they are.
     def step(i: Array, state: Any) -> tuple[Any, Any]:
         batch_key, own_key = jr.split(jr.fold_in(key, i))
         adapt = i < schedule.num_burnin
@@ -130,6 +142,7 @@ def sample_chain(
 
     init_batch, init_key = jr.split(fold_name(key, "init"))
     state = sampler.init(center, here(init_batch), key=init_key)
+    # Sums begin as zeros of the right types, which only a trace of a step can tell.
     silent = jax.tree.map(
         lambda x: jnp.zeros(x.shape, x.dtype),
         jax.eval_shape(lambda: step(jnp.int32(0), state)[1]),
@@ -160,6 +173,7 @@ def sample_chain(
         nothing = jax.tree.map(
             lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(observe)
         )
+        # Observables may cost more than a step, and burn-in is not reported.
         observed = jax.lax.cond(end > schedule.num_burnin, observe, lambda: nothing)
         return (state, end), Trace(*means, distance=away, observed=observed)
 

@@ -32,12 +32,16 @@ def extrapolate(
     """The learning coefficient in the limit t → ∞, from estimates at several t.
 
     t E[K] = λ - (m - 1) / ln t + o(1 / ln t) (Watanabe 2013); weighted least squares in
-    1 / ln t. The errors are those of sampling.
+    1 / ln t. The errors are those of sampling: that the next term has died out is
+    assumed, and is to be seen by leaving the smallest t out.
 
     Args:
         n_betas: t of each estimate, above 1, at least two different ones.
         values: The estimates.
         standard_errors: Of them, positive.
+
+    Returns:
+        λ and m - 1 with their standard errors.
 
     Raises:
         ValueError: there are fewer than two temperatures, or a number is out of range.
@@ -54,6 +58,7 @@ def extrapolate(
             f"1, with positive errors; got {list(t)} and {list(e)}."
         )
     design = np.stack([np.ones_like(t), -1 / np.log(t)], axis=1)
+    # Rows in units of their errors: then ordinary least squares weighs them rightly.
     weighted = design / e[:, None]
     covariance = np.linalg.inv(weighted.T @ weighted)
     value, slope = covariance @ weighted.T @ (y / e)

@@ -113,11 +113,35 @@ def make_job(
     observables: Mapping[str, Any] | None,
     noise: Sequence[int] | None = None,
 ) -> Job:
-    """Check what `sweep` was given; its docstring has the meanings.
+    """What `sweep` was given, checked and put into one form, before anything runs.
+
+    A model without `steps` gets a checkpoint axis of length 1, `n_beta` gets its
+    default, masks are stacked and shapes are traced. Nothing is sampled or compiled.
+    Measurements that plan memory use it; to sample, call `sweep`.
+
+    Args:
+        loss_fn: (weights, examples) -> the loss of each example: an objective, such as
+            `objectives.CrossEntropy()`, or any function.
+        params: Weights w*; with `steps`, a leading checkpoint axis on every array.
+        data: Examples with a leading axis, or a function from a key to examples.
+        sampler: How to sample; an `n_beta` of None becomes n / ln n.
+        steps: Training steps of the checkpoints; None for one model without that axis.
+        grid: Numbers of the sampler to vary, by name.
+        masks: Which coordinates to sample, by name; None for all.
+        seeds: Repeats of everything; None for one.
+        num_chains: Chains at every place.
+        schedule: How long a chain runs.
+        batch_size: Examples per step; None for all.
+        observables: What to evaluate at every draw.
+        noise: Numbers that keys are folded from in place of `steps`.
+
+    Returns:
+        The product of all axes, with what every chain of it needs.
 
     Raises:
-        ValueError: an argument does not fit.
+        ValueError: an argument does not fit; the message says which and what to do.
     """
+    # Equinox takes NumPy's arrays for constants of a program, not for its arguments.
     params, data = jax.tree.map(_on_device, (params, data))
     models = params if steps is not None else jax.tree.map(_lead, params)
     _check_models(models, steps)
@@ -150,14 +174,26 @@ def make_job(
 
 
 def stack_models(models: Sequence[PyTree]) -> PyTree:
-    """Models of equal shape as one, with a leading checkpoint axis.
+    """Models of equal shape as one, with a leading checkpoint axis on every array.
+
+    It is what `sweep` takes with `steps`. It holds a copy of every model at once, in
+    the models' own type.
 
     Args:
-        models: In the order of the steps that will name them.
+        models: Pytrees of arrays, in the order of the steps that will name them.
+
+    Returns:
+        A pytree like the first model; what is no array in it is the first model's.
 
     Raises:
-        ValueError: they differ in structure, shape or type; the message names the
-            first array that does.
+        ValueError: there are none, or they differ in structure, shape or type; the
+            message names the first array that does.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> stacked = stack_models([{"w": jnp.zeros((4, 2))}, {"w": jnp.ones((4, 2))}])
+        >>> stacked["w"].shape
+        (2, 4, 2)
     """
     if not models:
         raise ValueError("llc: there is no model to stack.")
@@ -216,6 +252,7 @@ def _check_models(models: PyTree, steps: Sequence[int] | None) -> None:
 
 
 def _resolve_n_beta(sampler: AbstractSampler, problem: Problem) -> AbstractSampler:
+    # Watanabe's inverse temperature 1 / ln n, times n, since losses are means.
     if sampler.n_beta is not None:
         return sampler
     if problem.n is None or problem.n < 2:
@@ -234,6 +271,7 @@ def _check_schedule(schedule: Schedule, num_chains: int) -> None:
         "steps_between_draws": (schedule.steps_between_draws, 1),
     }
     for name, (value, least) in counts.items():
+        # True is an int to Python, and would run one chain.
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise ValueError(f"llc: `{name}` must be a whole number; got {value!r}.")
         if value < least:

@@ -40,7 +40,7 @@ class Local(eqx.Module, Generic[Params]):
     losses: Callable[[Params], tuple[Array, Array]]
 
     def evaluate(self, w: Params) -> Evaluation:
-        """Loss and gradient of this step's examples at `w`."""
+        """Loss and gradient of this step's examples at `w`; the gradient is masked."""
 
         def loss_of(w: Params) -> tuple[Array, Array]:
             return self.losses(w)

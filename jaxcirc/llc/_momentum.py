@@ -44,11 +44,11 @@ class _AbstractMomentumSampler(AbstractSampler):
 
     @property
     def has_momentum(self) -> bool:
-        """It has."""
+        """Always: the chain moves by its momentum."""
         return True
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Moving:
-        """At rest relative to nothing: the momentum is thermal."""
+        """A chain at w* with a thermal momentum: one at rest would have to warm up."""
         momentum = keep(normal_like(key, position), local.mask)
         return Moving(position, momentum, jnp.asarray(self.friction))
 

@@ -45,6 +45,10 @@ def find_plateau(
 ) -> Plateau:
     """The blocks of two by two neighbouring settings whose estimates agree, together.
 
+    Neighbours agree where |Δ ln λ̂|, less the noise, is at most 0.1 of the change in
+    ln step_size and 0.2 of that in ln n_beta. A single flat edge is no plateau: an
+    estimate that has not moved along one axis may be wrong for the sake of the other.
+
     Args:
         values: λ̂; NaN where chains diverged.
         step_sizes: Ascending, at least two.
@@ -52,9 +56,19 @@ def find_plateau(
         usable: Where the estimate is local; everywhere finite if None.
         standard_errors: Of `values`: differences within two of them do not count.
 
+    Returns:
+        Where the blocks are, the mean of λ̂ over them, and a sentence for people.
+
     Raises:
         ValueError: the grid has fewer than two settings along an axis, or its labels do
             not ascend.
+
+    Example:
+        >>> import numpy as np
+        >>> values = np.array([[4.0, 4.0, 9.0], [4.0, 4.0, 9.0]])
+        >>> found = find_plateau(values, [1e-5, 2e-5], [10.0, 30.0, 90.0])
+        >>> found.found, found.value, int(found.inside.sum())
+        (True, 4.0, 4)
     """
     for name, labels in (("step_sizes", step_sizes), ("n_betas", n_betas)):
         if len(labels) < 2 or not all(np.diff(labels) > 0):
@@ -112,6 +126,7 @@ def _slopes(
     logs = np.moveaxis(np.log(safe), axis, 0)
     noise = np.moveaxis(2 * np.where(good, errors / safe, 0), axis, 0)
     there = np.moveaxis(good, axis, 0)
+    # Two standard errors of a difference are granted before a slope is a slope.
     change = np.abs(np.diff(logs, axis=0)) - np.hypot(noise[1:], noise[:-1])
     slope = np.maximum(change, 0) / np.diff(log_labels)[:, None]
     slope = np.where(there[1:] & there[:-1], slope, np.inf)

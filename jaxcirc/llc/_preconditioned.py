@@ -85,6 +85,7 @@ class _AbstractPreconditionedSGLD(AbstractSampler):
             learnt = jax.tree.map(lambda a, b: jnp.where(adapt, a, b), learnt, state)
         G = self.preconditioner(learnt)
         noise = keep(normal_like(key, state.position), local.mask)
+        # G is constant along the step: both forces and the noise feel the same one.
         forward = jax.tree.map(jnp.multiply, G, self.drift(learnt, at.gradient))
         back = jax.tree.map(jnp.multiply, G, away)
         shake = jax.tree.map(lambda g, z: jnp.sqrt(g) * z, G, noise)
@@ -199,6 +200,7 @@ class AdamSGLD(_AbstractPreconditionedSGLD):
     def drift(self, state: Moments, gradient: PyTree) -> PyTree:
         """The first moment while adapting, else the gradient."""
         if self.frozen:
+            # A drift with memory would have another stationary distribution.
             return gradient
         seen = state.updates.astype(jnp.float32)
         share = jnp.asarray(self.b1, jnp.float32) ** seen

@@ -125,6 +125,7 @@ def make_problem(
                 f"llc: `batch_size` must be between 1 and the {n} examples of `data`; "
                 f"got {batch_size}. Leave it out to use all of them at every step."
             )
+        # A batch of everything needs no draw, and samplers with a test accept it.
         batch_size = None if batch_size == n else batch_size
         problem = Problem(loss_fn, data, None, n, batch_size)
         examples = jax.eval_shape(lambda: problem.draw(jr.key(0))[0])

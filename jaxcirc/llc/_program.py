@@ -93,6 +93,7 @@ def sample_cells(
         )
 
     def on_one_device(shared: Any, cells: Cells) -> Trace:
+        # `vmap` of one would put an axis of length 1 into every operation.
         if layout.lanes == 1:
             return jax.lax.map(lambda cell: one(shared, cell), cells)
         groups = jax.tree.map(
@@ -125,6 +126,7 @@ def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
     def leaf(x: Any) -> Any:
         if not eqx.is_array(x):
             return x
+        # Keys have no NumPy form; their words have, and are made keys again inside.
         if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
             words = leaf(jr.key_data(x))
             return jax.jit(lambda w: jr.wrap_key_data(w, impl=jr.key_impl(x)))(words)

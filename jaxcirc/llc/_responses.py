@@ -23,8 +23,22 @@ def influence(
         second: Another; the first itself if None.
         correlation: Divide by both standard deviations.
 
+    Returns:
+        One row for each example of `first`, one column for each of `second`.
+
     Raises:
         ValueError: there is no such observable.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc import llc
+        >>> x = jnp.array([10.0, -10.0])  # what fits one is away from the other
+        >>> found = llc.estimate(
+        ...     lambda w, x: (w - x) ** 2 / 2, jnp.zeros(()), x, llc.SGLD(1e-2, 10.0),
+        ...     observables={"each": x}, num_draws=50, num_burnin=10, key=jr.key(0),
+        ... )
+        >>> round(float(influence(found, "each")[0, 1]), 1)
+        -1.0
     """
     a = _flat(estimate, first)
     b = a if second is None else _flat(estimate, second)
@@ -53,6 +67,9 @@ def susceptibilities(
         dataset: An observable whose mean over examples is L.
         probes: An observable that gives ℓ_i.
 
+    Returns:
+        χ of each probe, and its standard error over chains and draws.
+
     Raises:
         ValueError: there is no such observable.
     """
@@ -63,6 +80,7 @@ def susceptibilities(
     whole_L = float(np.mean(_flat(whole, dataset)))
     shift = whole_L - _flat(whole, probes).mean(axis=0)
     draws = phi[..., None] * (L[..., None] - l - shift)
+    # A chain that diverged is left out whole: its draws before that were on their way.
     good = np.isfinite(draws).all(axis=(1, 2))
     draws = draws[good]
     errors = np.array([standard_error(draws[..., i]) for i in range(draws.shape[-1])])

@@ -75,7 +75,13 @@ class AbstractSampler(eqx.Module):
         return 1
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Any:
-        """The state of a chain that begins at `position`."""
+        """The state of a chain that begins at `position`.
+
+        Args:
+            position: The weights, floating arrays alone.
+            local: The neighbourhood, with some examples.
+            key: Of what the state draws, such as a momentum.
+        """
         raise NotImplementedError
 
     def step(

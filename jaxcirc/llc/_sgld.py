@@ -34,7 +34,7 @@ class SGLD(AbstractSampler):
         self._check_numbers()
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> PyTree:
-        """The state is the position."""
+        """The position itself, since the chain remembers nothing else."""
         del local, key
         return position
 
@@ -53,6 +53,7 @@ class SGLD(AbstractSampler):
         """One Langevin step; its loss is that at the place it starts from."""
         del adapt
         at, away = local.evaluate(state), local.displacement(state)
+        # Masked like the gradient, or held weights would walk at random.
         noise = keep(normal_like(key, state), local.mask)
         pull, drag = -0.5 * self.step_size * self._t, -0.5 * self.step_size
         drag, kick = drag * self.gamma, jnp.sqrt(self.step_size)

@@ -179,6 +179,20 @@ def sweep(
         ValueError: an argument does not fit; before anything runs.
         LLCMemoryError: one chain does not fit the device; the message has the numbers.
         LLCError: an estimate is not `converged`, if `throw`.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc import llc
+        >>> loss = lambda w, batch: (w**2).sum() / 2 + 0 * batch
+        >>> found = llc.sweep(
+        ...     loss, jnp.zeros(8), jnp.zeros(1), llc.SGLD(1e-4, n_beta=1000.0),
+        ...     grid={"n_beta": [100.0, 1000.0]}, seeds=[0, 1], num_chains=2,
+        ...     num_draws=10, num_burnin=10, key=jr.key(0),
+        ... )
+        >>> list(found.axes), found.estimates.shape
+        (['n_beta', 'seed'], (2, 2))
+        >>> found.sel(n_beta=100.0, seed=1).n_beta
+        100.0
     """
     if not isinstance(key, jax.Array):
         raise ValueError(
@@ -212,8 +226,10 @@ def sweep(
     baselines, before = initial_losses(job, initial_loss)
     centers = observe_centers(job)
     cells = job.cells(key)
+    # Lanes of a group are neighbours here, and results are put back in order below.
     order = execution_order(job.lengths, strategy)
     cells = jax.tree.map(lambda x: x[order], cells)
+    # Numbers travel in the cells, so that another grid compiles nothing anew.
     sampler = job.sampler.without_numbers()
     inputs = (job.problem, sampler, job.models, job.masks, baselines, cells)
     placed = place((*inputs, job.observables), layout.mesh)
@@ -298,6 +314,7 @@ def _summarize(
     gradients = job.schedule.num_steps * job.sampler.gradients_per_step
     n_betas = job.axes.get("n_beta", [job.sampler.numbers()["n_beta"]])
     estimates = np.empty(shape, object)
+    # Chains are the last axis of the product, so those of a place are neighbours.
     for i, place_ in enumerate(np.ndindex(*shape)):
         rows = slice(i * num_chains, (i + 1) * num_chains)
         at = dict(zip(names, place_, strict=False))

@@ -35,7 +35,13 @@ class Transformer(eqx.Module):
     """A decoder (or encoder) whose blocks are one stacked pytree.
 
     Every array in `blocks` has a leading `layer` axis. Tokens may have any leading
-    batch axes; `jax.vmap` is for axes along which weights or edits differ.
+    batch axes; `jax.vmap` is for axes along which weights or edits differ. Fresh
+    weights are normal with the config's `init_std`, biases 0, norms neutral; each
+    weight is drawn from a key of its own, so that another part changes no draw.
+
+    Args:
+        config: Shape and parts.
+        key: Of the initial weights.
 
     Example:
         >>> import jax.random as jr

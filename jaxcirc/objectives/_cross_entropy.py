@@ -39,6 +39,7 @@ class CrossEntropy(AbstractObjective):
             model: Called as `model(tokens)`.
             examples: A `Batch`.
         """
+        # Every position, masked ones too: leaving some out would change shapes by data.
         return surprise(model(examples.tokens), examples.targets), examples.mask
 
 

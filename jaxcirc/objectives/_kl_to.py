@@ -75,6 +75,7 @@ class KLTo(AbstractObjective):
                 f"has logits; got {type(examples).__name__}. Give `KLTo(reference)` a "
                 "model, or the examples their logits."
             )
+        # Or sampling and training would move the reference towards the model too.
         target = jax.lax.stop_gradient(target)
         return kl_divergence(target, model(examples.tokens)), examples.mask
 

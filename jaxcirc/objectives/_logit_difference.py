@@ -48,6 +48,7 @@ class LogitDifference(AbstractObjective):
 def _mean_over(
     values: Float[Array, "*example k"], there: Bool[Array, "*example k"]
 ) -> tuple[Float[Array, "*example"], Bool[Array, "*example"]]:
+    # Lists are filled up with zeros, so the sum is over answers alone.
     number = there.sum(axis=-1)
     total = values.sum(axis=-1)
     return total / number.clip(1).astype(values.dtype), number > 0

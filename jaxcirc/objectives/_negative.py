@@ -19,6 +19,16 @@ class Negative(AbstractObjective):
 
     Raises:
         ValueError: it is a loss already.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxcirc.objectives import LogitDifference
+        >>> from jaxcirc.tasks import Pairs
+        >>> one, none = jnp.array([[1]]), jnp.array([[0]])
+        >>> pairs = Pairs(one, none, one, none, {"end": jnp.array([0])})
+        >>> model = lambda tokens: jnp.array([[[0.0, 3.0]]])
+        >>> float(Negative(LogitDifference()).mean(model, pairs))
+        -3.0
     """
 
     score: AbstractObjective

@@ -28,6 +28,7 @@ def over_answers(
         values: Of every outcome.
         answers: Ids of outcomes; -1 for none.
     """
+    # Index 0 stands in for -1, which would count from the end and find a value.
     there = answers >= 0
     found = jnp.take_along_axis(values, jnp.maximum(answers, 0), axis=-1)
     return jnp.where(there, found, 0), there

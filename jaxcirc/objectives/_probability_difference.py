@@ -43,6 +43,7 @@ class ProbabilityDifference(AbstractObjective):
         p = jax.nn.softmax(logits, axis=-1)
         right, some_right = over_answers(p, examples.right)
         wrong, some_wrong = over_answers(p, examples.wrong)
+        # A pair with answers of one kind alone would count a mere probability.
         counts = some_right.any(axis=-1) & some_wrong.any(axis=-1)
         return (right.sum(axis=-1) - wrong.sum(axis=-1))[..., None], counts[..., None]
 

@@ -14,6 +14,13 @@ class Batch(NamedTuple):
         tokens: Sequences of ids below the task's `d_vocab`.
         targets: The right answer at every position, below `n_answers`.
         mask: Which positions have one; what the targets say elsewhere means nothing.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> zeros = jnp.zeros((2, 3), int)
+        >>> last = zeros.at[:, -1].set(1) == 1  # only the last answer counts
+        >>> int(Batch(zeros, zeros, last).mask.sum())
+        2
     """
 
     tokens: Int[Array, "*example pos"]

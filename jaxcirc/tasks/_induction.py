@@ -18,6 +18,24 @@ class Induction(AbstractTask):
     The block's length differs from sequence to sequence, so that no fixed offset
     predicts the next token: the model must find the earlier occurrence. From the second
     block's first token on the answer is determined, and only there it counts.
+
+    Args:
+        n_symbols: Distinct tokens, besides BOS, whose id is `n_symbols`.
+        n_ctx: Length of a sequence, BOS included.
+        shortest: Shortest block, in tokens.
+        longest: Longest block; lengths in between are drawn evenly.
+        bos: Begin every sequence with a token of its own.
+
+    Raises:
+        ValueError: blocks have fewer than two tokens, or do not fit the tokens or the
+            context.
+
+    Example:
+        >>> import jax.random as jr
+        >>> batch = Induction(9, 8, 3, 3).sample(1, key=jr.key(0))
+        >>> tokens, block = batch.tokens[0].tolist(), batch.targets[0, :3].tolist()
+        >>> tokens == [9, *block, *block, block[0]], batch.mask[0].tolist().index(True)
+        (True, 4)
     """
 
     n_symbols: int = eqx.field(static=True)
@@ -85,6 +103,7 @@ class Induction(AbstractTask):
         shape = (*batch.tokens.shape[:-1], 1)
         shift = jr.randint(key, shape, 1, self.n_symbols)
 
+        # A shift of all symbols keeps them distinct, and moves every one of them.
         def rename(tokens: Array) -> Array:
             moved = (tokens + shift) % self.n_symbols
             return jnp.where(tokens == self.n_symbols, tokens, moved)
@@ -106,6 +125,7 @@ class Induction(AbstractTask):
         place = jnp.arange(batch.tokens.shape[-1])[None, :]
         here = jnp.take_along_axis(batch.tokens, end[:, None], axis=-1)
         same = (batch.tokens == here) & (place < end[:, None])
+        # From the end, as `argmax` finds the first of equals.
         last = same.shape[-1] - 1 - jnp.argmax(same[:, ::-1], axis=-1)
         previous = last.astype(end.dtype)
         return {"previous": previous, "source": previous + 1}

@@ -28,6 +28,9 @@ class ModAdd(AbstractTask):
         outputs: Logits of a model: `tokens`, the numbers and `=`, or `numbers` alone.
         train: A split that is given instead; see `mod_add`.
 
+    Raises:
+        ValueError: `p` is below 2, or a split is empty or cannot be read.
+
     Example:
         >>> import jax.random as jr
         >>> pairs = ModAdd(7, 0.5, 0).pairs(1, key=jr.key(0))
@@ -96,6 +99,7 @@ class ModAdd(AbstractTask):
         equals = jnp.full((*pairs.shape[:-1], 1), self.p, pairs.dtype)
         tokens = jnp.concatenate([pairs, equals], axis=-1)
         last = jnp.zeros(tokens.shape, bool).at[..., -1].set(True)
+        # Elsewhere 0, which the mask hides: a loss over all places must still index.
         answer = (pairs.sum(-1, keepdims=True) % self.p).astype(pairs.dtype)
         return Batch(tokens, jnp.where(last, answer, 0), last)
 
@@ -106,6 +110,7 @@ class ModAdd(AbstractTask):
             batch: Examples of this task.
             key: Of what is random.
         """
+        # From 1 to p - 1: a shift by 0 would leave the answer as it is.
         shift = jr.randint(key, batch.tokens.shape[:-1], 1, self.p)
         pairs = batch.tokens[..., :2]
         return self.label(pairs.at[..., 1].set((pairs[..., 1] + shift) % self.p))
@@ -155,6 +160,9 @@ def mod_add(
             `=`, or `numbers`, as published checkpoints often have.
         train: The pairs to train on, in place of a random share: a `.npy` or `.npz`
             file, or a list, of numbers a p + b, of pairs [a, b], or of p² booleans.
+
+    Raises:
+        ValueError: `p` is below 2, or a split is empty or cannot be read.
     """
     return ModAdd(p, train_fraction, split_seed, outputs, train)
 

@@ -39,11 +39,25 @@ class Pairs(NamedTuple):
 def answers_differ(clean: Batch, corrupted: Batch) -> Bool[Array, "*example pos"]:
     """Where both sequences have an answer that counts, and not the same one.
 
-    These are the positions at which a right answer can be compared with a wrong one.
+    These are the positions at which a right answer can be compared with a wrong one:
+    `metrics.logit_difference` takes the clean targets as right, the corrupted ones as
+    wrong, and this as its mask.
 
     Args:
         clean: Examples.
-        corrupted: The counterpart of each.
+        corrupted: The counterpart of each, of the same shape.
+
+    Returns:
+        True at such positions.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxcirc.tasks import Batch
+        >>> three, counts = jnp.zeros(3, int), jnp.array([True, True, False])
+        >>> clean = Batch(three, jnp.array([1, 1, 1]), counts)
+        >>> corrupted = Batch(three, jnp.array([1, 2, 2]), counts)
+        >>> answers_differ(clean, corrupted).tolist()
+        [False, True, False]
     """
     return clean.mask & corrupted.mask & (clean.targets != corrupted.targets)
 
@@ -66,6 +80,7 @@ def pairs_of(
     """
     differ = answers_differ(clean, corrupted)
     some = differ.any(axis=-1)
+    # Stable, so that those with another answer stay in the order of their draw.
     rows = jnp.argsort(~some, stable=True)[:n]
     clean, corrupted = jax.tree.map(lambda x: x[rows], (clean, corrupted))
     last = differ.shape[-1] - 1 - jnp.argmax(differ[rows, ::-1], axis=-1)

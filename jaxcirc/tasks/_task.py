@@ -14,19 +14,25 @@ from ._pairs import Pairs, pairs_of
 
 
 class AbstractTask(eqx.Module):
-    """Data for one problem. Arrays are fields, so a task is an argument under `jit`."""
+    """Data for one problem: examples with right answers, and counterparts with others.
+
+    Arrays are fields, so that a task is an argument of a compiled program and not a
+    constant of it. A subclass says `d_vocab`, the tokens that go in, and `n_ctx`, the
+    length of its sequences, and has `sample`, `corrupt`, `decode` and `describe`; the
+    rest has an answer here that it may replace.
+    """
 
     d_vocab: eqx.AbstractVar[int]
     n_ctx: eqx.AbstractVar[int]
 
     @property
     def d_vocab_out(self) -> int:
-        """Logits of a model that is trained on it; one for each token by default."""
+        """How many logits a model of it has; one for each token by default."""
         return self.d_vocab
 
     @property
     def n_answers(self) -> int:
-        """Targets are below it, so a model needs as many logits."""
+        """Targets are below this number, so a model needs at least as many logits."""
         return self.d_vocab_out
 
     @property
@@ -97,6 +103,7 @@ class AbstractTask(eqx.Module):
         """
         if n < 1:
             raise ValueError(f"pairs: `n` must be at least 1; got {n}.")
+        # Keys by name: the same examples as ever, whatever a task does to corrupt them.
         drawn = self.sample(2 * n, split=split, key=fold_name(key, "sample"))
         wrong = self.corrupt(drawn, key=fold_name(key, "corrupt"))
         clean, corrupted, end, found = pairs_of(drawn, wrong, n)

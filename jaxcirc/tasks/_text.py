@@ -53,6 +53,7 @@ class Text(AbstractTask):
         tokenizer: Tokenizer | None = None,
         n_files: int = 0,
     ):
+        # The end is the test split, so that no window of it overlaps one of training.
         n_test = int(len(ids) * TEST_FRACTION)
         if n_test <= n_ctx:
             raise ValueError(
@@ -91,6 +92,7 @@ class Text(AbstractTask):
             batch: Examples of this task.
             key: Of what is random.
         """
+        # The neighbour, not a random other: nobody gets himself, and nothing is drawn.
         del key
         return jax.tree.map(lambda x: jnp.roll(x, 1, axis=0), batch)
 

@@ -22,7 +22,8 @@ class Training(eqx.Module):
             at every step, where the task's domain is finite.
         optimizer: `adamw`, `adam` or `sgd`.
         learning_rate: Peak learning rate.
-        warmup: Updates over which it rises linearly from 0.
+        warmup: Updates over which it rises in equal steps, from 1 / `warmup` of the
+            peak at the first.
         decay: How it falls after that: `constant` not at all, `linear` and `cosine` to
             0 at the last step.
         weight_decay: Decoupled, on every weight; `adamw` only.
@@ -110,7 +111,7 @@ class Training(eqx.Module):
 
     @property
     def checkpoint_steps(self) -> tuple[int, ...]:
-        """The steps whose model is kept."""
+        """The steps whose model is kept, ascending; 0 and the last among them."""
         steps = schedule(self.checkpoints, self.steps, every=self.every)
         return tuple(sorted({0, *steps}))
 
@@ -118,6 +119,7 @@ class Training(eqx.Module):
         """The optax transformation."""
         rate = _learning_rate(self)
         if self.optimizer == "sgd":
+            # A momentum of 0 would still keep a buffer as large as the weights.
             chain = optax.sgd(rate, momentum=self.b1 or None)
         elif self.optimizer == "adam":
             chain = optax.adam(rate, b1=self.b1, b2=self.b2)
@@ -139,5 +141,6 @@ def _learning_rate(training: Training) -> optax.Schedule:
     }[training.decay]()
     if not training.warmup:
         return after
+    # Not from 0: the first update would move nothing, and cost as much as any other.
     rise = optax.linear_schedule(peak / training.warmup, peak, training.warmup)
     return optax.join_schedules([rise, after], [training.warmup])

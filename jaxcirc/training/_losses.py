@@ -28,15 +28,27 @@ def write_losses(folder: str, losses: Float[np.ndarray, "seed step"]) -> None:
 def read_losses(
     folder: str, *, seeds: int, steps: int
 ) -> Float[np.ndarray, "seed step"]:
-    """The loss before each update, in nats; NaN where training has not come.
+    """The loss before each update, NaN where training has not come.
+
+    It is in the objective's units: nats for cross-entropy, on that update's batch. The
+    record is written with every checkpoint, and NaN throughout before the first.
 
     Args:
         folder: What `train` was given.
         seeds: Models trained.
         steps: Updates planned.
 
+    Returns:
+        One row for each seed, which may be written to.
+
     Raises:
         CheckpointError: the record is damaged or of another run.
+
+    Example:
+        >>> import tempfile
+        >>> losses = read_losses(tempfile.mkdtemp(), seeds=2, steps=3)
+        >>> losses.shape, float(losses[0, 0])
+        ((2, 3), nan)
     """
     fs, root = fsspec.core.url_to_fs(folder)
     if not fs.exists(posixpath.join(root, FILE)):

@@ -14,12 +14,17 @@ def training_memory(
 ) -> int:
     """Bytes that training will hold at its peak: weights, optimiser, activations.
 
-    The compiler's own count for the program that `train` runs; nothing is executed.
+    It is the compiler's own count for the program that `train` runs; the program is
+    compiled, and nothing is executed. What other programs of the process hold, and the
+    objective's own arrays, are not in it.
 
     Args:
         config: The model.
         task: What it is trained on, whose data are counted too.
         training: How; seeds and batches of other sizes take other amounts.
+
+    Returns:
+        Bytes, of arguments and temporary arrays together.
     """
     state = jax.eval_shape(lambda: init_state(config, training))
     return make_loop(training).memory(state, Lesson(task, CrossEntropy()))

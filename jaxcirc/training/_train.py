@@ -35,9 +35,12 @@ Progress = Callable[[int, float], None]
 class TrainingDiverged(RuntimeError):
     """The loss became NaN or infinite; what was saved before is good.
 
-    Attributes:
-        step: The update whose loss was not finite.
-        seed: The model it happened to.
+    The files of the step itself are removed, since its weights gave no finite loss.
+
+    Args:
+        step: The update whose loss was not finite; kept as an attribute.
+        seed: The model that it happened to; kept as an attribute.
+        kept: The last step whose checkpoint is kept.
     """
 
     def __init__(self, step: int, seed: int, kept: int):

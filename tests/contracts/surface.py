@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).parents[2]
 LIBRARIES = ("jaxcirc", "tracr_bridge")
+# What runs when an object is made; the last two check what dataclasses have filled in.
+CONSTRUCTORS = ("__init__", "__post_init__", "__check_init__")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef
 
@@ -28,8 +30,9 @@ class Exported:
 
     @property
     def doc(self) -> str:
-        """The docstring, or nothing."""
-        return ast.get_docstring(self.node) or ""
+        """The docstring, or nothing; of what makes an object, that of its class."""
+        made = self.owner is not None and self.node.name in CONSTRUCTORS
+        return ast.get_docstring(self.owner if made else self.node) or ""
 
 
 @functools.cache
@@ -98,6 +101,14 @@ def methods(one: Exported) -> Iterator[Exported]:
     for node in one.node.body:
         if isinstance(node, Function) and not node.name.startswith("_"):
             yield Exported(f"{one.name}.{node.name}", one.file, node, one.node)
+
+
+def constructors(one: Exported) -> Iterator[Exported]:
+    """What a class defines itself of how it is made."""
+    assert isinstance(one.node, ast.ClassDef)
+    for node in one.node.body:
+        if isinstance(node, Function) and node.name in CONSTRUCTORS:
+            yield Exported(one.name, one.file, node, one.node)
 
 
 def bases(one: Exported) -> Iterator[Exported]:

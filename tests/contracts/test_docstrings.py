@@ -10,7 +10,15 @@ import re
 import pytest
 
 from .raises import exceptions
-from .surface import Exported, Function, bases, definition, exported, methods
+from .surface import (
+    Exported,
+    Function,
+    bases,
+    constructors,
+    definition,
+    exported,
+    methods,
+)
 
 # The docstrings of commands are what `--help` prints, whose options are told one by one
 # beside their annotations; a section `Args:` would be printed twice.
@@ -29,12 +37,9 @@ def new_methods(one: Exported) -> list[Exported]:
     return [method for method in methods(one) if method.node.name not in told]
 
 
-METHODS = [
-    method
-    for one in ALL
-    if isinstance(one.node, ast.ClassDef)
-    for method in new_methods(one)
-]
+CLASSES = [one for one in ALL if isinstance(one.node, ast.ClassDef)]
+METHODS = [method for one in CLASSES for method in new_methods(one)]
+MAKERS = [maker for one in CLASSES for maker in constructors(one)]
 
 
 def parameters(one: Exported) -> list[str]:
@@ -113,7 +118,7 @@ def test_everything_exported_has_a_docstring():
 
 def test_two_or_more_parameters_are_described():
     lines = []
-    for one in (*FUNCTIONS, *METHODS):
+    for one in (*FUNCTIONS, *METHODS, *MAKERS):
         told = named(section(one.doc, "Args"))
         missing = [name for name in parameters(one) if name not in told]
         if missing and len(parameters(one)) >= 2:
@@ -123,7 +128,7 @@ def test_two_or_more_parameters_are_described():
 
 def test_what_is_raised_is_said():
     lines = []
-    for one in (*FUNCTIONS, *METHODS):
+    for one in (*FUNCTIONS, *METHODS, *MAKERS):
         missing = exceptions(one) - OWN_FAULTS - named(section(one.doc, "Raises"))
         if missing:
             lines.append(f"{one.place}: Raises: {', '.join(sorted(missing))}")

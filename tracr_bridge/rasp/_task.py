@@ -36,6 +36,15 @@ class ProgramTask(AbstractTask):
         n_ctx: Number of positions, BOS included.
         train: Sequences to train on, with answers.
         test: Sequences held out.
+
+    Args:
+        spec: The program.
+        n: Sequences in all; fewer where there are not so many different ones.
+        train_fraction: Share of them to train on.
+        seed: Of the sequences.
+
+    Raises:
+        ValueError: there are fewer than two different answers, or a split is empty.
     """
 
     program: str = eqx.field(static=True)

@@ -45,7 +45,26 @@ class Family(NamedTuple):
 
 
 def quadratics(seed: int = 0, number: int = 8, d: int = 12) -> Family:
-    """Random spectra over three decades, at finite t and γ."""
+    """Quadratic losses with random spectra over three decades, at finite t and γ.
+
+    Σ h w² / 2, whose largest curvature is 1. The truth is the coefficient at this
+    n_beta and gamma, ½ Σ t h / (t h + γ), which is below d / 2 where directions are so
+    flat that the localisation holds them.
+
+    Args:
+        seed: Of the spectra.
+        number: Cases.
+        d: Weights of each.
+
+    Returns:
+        One case for each spectrum, sampled at n_beta = 200 and gamma = 1.
+
+    Example:
+        >>> from jaxcirc.llc import conformance
+        >>> family = conformance.quadratics(number=1, d=1)
+        >>> round(family.truths[0], 4)  # 200 / 201 / 2
+        0.4975
+    """
     rng = np.random.default_rng(seed)
     h = np.exp(rng.uniform(np.log(1e-3), 0, (number, d)))
     h[:, 0] = 1
@@ -73,7 +92,21 @@ POWERS = ((0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)
 
 
 def normal_crossings() -> Family:
-    """K = w1^(2 k1) w2^(2 k2), against the value at this t and γ by quadrature."""
+    """Normal crossings K = w1^(2 k1) w2^(2 k2), to which any singularity resolves.
+
+    Nine pairs of powers up to 3. The truths are t E[K] at this t and γ by quadrature,
+    not the limit λ = min 1 / (2 k): that is reached only as 1 / ln t.
+
+    Returns:
+        One case for each pair of powers, sampled at n_beta = 4 · 1000 / ln 1000 and
+        gamma = 1.
+
+    Example:
+        >>> from jaxcirc.llc import conformance
+        >>> family = conformance.normal_crossings()
+        >>> family.labels[3], len(family.truths)
+        ('w1^2 w2^2', 9)
+    """
     t, gamma = 4 * 1000 / np.log(1000), 1.0
 
     def loss(p: PyTree, example: Array) -> Array:
@@ -125,9 +158,19 @@ def deep_linear(
             of a layer has a norm of about one.
         gradients: That a chain may spend.
         dtype: Of the weights.
+
+    Returns:
+        A family of one case, whose truth is that of `truth.deep_linear` (Aoyagi 2024).
+
+    Example:
+        >>> from jaxcirc.llc import conformance
+        >>> regular = conformance.deep_linear((2, 2, 2), 2)  # 4 entries of the product
+        >>> regular.labels, regular.truths
+        (['2-2-2, rank 2'], [2.0])
     """
     gamma = sum(widths) / len(widths) / 3 if gamma is None else gamma
     rng = np.random.default_rng(seed)
+    # The image of one layer is where the next one starts, so nothing is left over.
     frames = [np.linalg.qr(rng.normal(size=(n, n)))[0][:, :rank] for n in widths]
     layers = [
         (b * rng.uniform(0.7, 1.3, rank)) @ a.T
@@ -168,7 +211,9 @@ def random_deep_linear(
     width: tuple[int, int] = (5, 50),
     **options: Any,
 ) -> list[Family]:
-    """Deep linear networks of random depth, widths and rank.
+    """Deep linear networks of random depth, widths and rank, each a family of its own.
+
+    All sizes are uniform within their bounds, the rank between 1 and the least width.
 
     Args:
         number: How many.
@@ -176,6 +221,12 @@ def random_deep_linear(
         layers: Least and most layers.
         width: Least and largest width.
         **options: As in `deep_linear`.
+
+    Example:
+        >>> from jaxcirc.llc import conformance
+        >>> found = conformance.random_deep_linear(2, layers=(2, 2), width=(3, 3))
+        >>> [family.labels[0][:5] for family in found]
+        ['3-3-3', '3-3-3']
     """
     rng = np.random.default_rng(seed)
     families = []

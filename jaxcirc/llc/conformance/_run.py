@@ -111,7 +111,14 @@ class Conformance:
 
 
 def standard_families() -> list[Family]:
-    """Quadratics, normal crossings, reduced-rank and small deep linear networks."""
+    """Quadratics, normal crossings, reduced-rank and small deep linear networks.
+
+    Between them they have regular and singular minima, multiplicities above one, and
+    curvatures over three decades: a sampler that is right on one kind alone is found.
+
+    Returns:
+        The ten families that `run` takes unless others are given.
+    """
     reduced = [(5, 3, 5, 2), (5, 4, 5, 1), (4, 3, 8, 1), (8, 3, 4, 2), (3, 8, 4, 1)]
     return [
         quadratics(),
@@ -167,7 +174,15 @@ def run_family(
     bias: float,
     key: Key[Array, ""],
 ) -> Iterator[Score]:
-    """The scores of one family, as one program."""
+    """The scores of one family, as one program.
+
+    Args:
+        sampler: What to score.
+        family: Against what.
+        effort: Factor on the gradients that the family allows a chain.
+        bias: Relative error that the step size may cause.
+        key: Of everything random.
+    """
     began = time.monotonic()
     sampler = sampler.with_numbers(n_beta=family.n_beta, gamma=family.gamma)
     dtype = number_dtype(family.params)
@@ -190,7 +205,8 @@ def run_family(
     )
     _, proposal = settle(job, bias, family.gamma, max(steps, 100), key)
     if isinstance(proposal, HMC):
-        # Its own tuning begins where SGLD would be stable with little bias; longer.
+        # Its tuning in burn-in starts from here, and a Metropolis test bears far longer
+        # steps than those at which SGLD has little bias.
         proposal = proposal.with_numbers(step_size=3 * proposal.step_size)
     draws = min(_DRAWS, max(steps // 2, 1))
     found = sweep(

@@ -75,7 +75,12 @@ class Fields:
         return self._raw.get(name) is not None
 
     def refuse(self, name: str, why: str) -> UnsupportedOption:
-        """An error that names the key."""
+        """An error that names the key, for the caller to raise.
+
+        Args:
+            name: The key.
+            why: What is wrong with it, as the end of a sentence.
+        """
         return UnsupportedOption(
             f"config.json of {self.family}: `{self._path}{name}` {why}."
         )
@@ -108,20 +113,38 @@ class Fields:
         return null
 
     def mapping(self, name: str) -> dict[str, Any]:
-        """A mapping, empty if it is missing or null."""
+        """A mapping, empty if it is missing or null.
+
+        Raises:
+            UnsupportedOption: the value is something else.
+        """
         value = self.get(name, default={}, null={})
         if not isinstance(value, Mapping):
             raise self.refuse(name, f"must be a mapping; got {_shown(value)}")
         return dict(value)
 
     def inner(self, name: str, raw: Mapping[str, Any]) -> "Fields":
-        """Keys of a mapping within, whose leftovers are told with these."""
+        """Keys of a mapping within, whose leftovers are told with these.
+
+        Args:
+            name: The key under which the mapping stands.
+            raw: The mapping.
+        """
         found = Fields(self.family, raw, path=f"{self._path}{name}.")
         self._inner.append(found)
         return found
 
     def size(self, *names: str, default: Any = _ABSENT, null: Any = _REFUSED) -> Any:
-        """A whole number, at least 1, or what a missing or null one stands for."""
+        """A whole number, at least 1, or what a missing or null one stands for.
+
+        Args:
+            *names: Names of the key, the newest first.
+            default: What a missing key stands for; it must be there unless given.
+            null: What null stands for; it is refused unless given.
+
+        Raises:
+            UnsupportedOption: it is no such number, or missing without a default.
+        """
         value = self.get(*names, default=default, null=null)
         if value is not None and (type(value) is not int or not 1 <= value <= _MOST):
             raise self.refuse(
@@ -132,7 +155,11 @@ class Fields:
         return value
 
     def layers(self, name: str) -> int:
-        """A number of layers, which a damaged file must not make a loop of years."""
+        """A number of layers, which a damaged file must not make a loop of years.
+
+        Raises:
+            UnsupportedOption: it is no whole number, or more than any model has.
+        """
         found = self.size(name)
         if found > _MOST_LAYERS:
             raise self.refuse(name, f"= {found:,} is more than any model has")
@@ -145,7 +172,17 @@ class Fields:
         null: Any = _REFUSED,
         least: float = 0,
     ) -> Any:
-        """A finite number, `least` or more, or what an absent one stands for."""
+        """A finite number, `least` or more, or what an absent one stands for.
+
+        Args:
+            *names: Names of the key, the newest first.
+            default: What a missing key stands for; it must be there unless given.
+            null: What null stands for; it is refused unless given.
+            least: The smallest that is allowed.
+
+        Raises:
+            UnsupportedOption: it is no such number, or missing without a default.
+        """
         value = self.get(*names, default=default, null=null)
         if value is None:
             return None
@@ -160,7 +197,16 @@ class Fields:
     def positive(
         self, *names: str, default: Any = _ABSENT, null: Any = _REFUSED
     ) -> Any:
-        """A finite number above zero, or what a missing or null one stands for."""
+        """A finite number above zero, or what a missing or null one stands for.
+
+        Args:
+            *names: Names of the key, the newest first.
+            default: What a missing key stands for; it must be there unless given.
+            null: What null stands for; it is refused unless given.
+
+        Raises:
+            UnsupportedOption: it is no such number, or missing without a default.
+        """
         value = self.number(*names, default=default, null=null)
         if value == 0:
             raise self.refuse(names[0], "must be above 0; got 0")
@@ -168,6 +214,10 @@ class Fields:
 
     def flag(self, name: str, *, default: bool) -> bool:
         """A truth value, or what a missing one stands for.
+
+        Args:
+            name: The key.
+            default: What a missing key stands for.
 
         Raises:
             UnsupportedOption: the value is neither true nor false.
