@@ -23,8 +23,8 @@ class Needs(NamedTuple):
 
     Args:
         activations: Sites of the forward pass, of the model as it is.
-        wide_activations: The same of the weights in float32 or wider, which gradients
-            belong to.
+        wide_activations: Sites of the forward pass of the weights in float32 or wider,
+            which gradients belong to.
         gradients: Sites at which to take each example's gradient of its own loss.
         weight_gradients: Whether to take gradients of weights, of the mean loss.
         result_gradients: Whether to take the mean loss's gradient at what heads write.
@@ -48,7 +48,7 @@ class Observed(NamedTuple):
         gradients: Site -> gradients, in the shape of the site.
         weight_gradients: In the structure of the model; None unless asked for.
         result_gradients: [layer, *example, pos, d_model]; None unless asked for.
-        key: Of what a component draws at random.
+        key: Random key of what a component draws at random.
     """
 
     model: Transformer
@@ -121,7 +121,7 @@ def label_of(name: str, data: Data, position: Position = -1, *, usual: Data) -> 
     """A label that says what is not usual: the kind of data, and the position.
 
     Args:
-        name: Of the component.
+        name: Name of the component.
         data: What its matrices are.
         position: Whose activations they are.
         usual: The kind of data that needs no mention.
@@ -143,8 +143,8 @@ def check_options(
     """Refuse options that the model or the component has no answer to.
 
     Args:
-        name: Of the component.
-        config: Of the model.
+        name: Name of the component.
+        config: The model's config.
         data: What was asked for.
         has: The kinds of data that the component has.
         layers: Layers that were asked for.
@@ -153,8 +153,10 @@ def check_options(
     Raises:
         ValueError: the first thing that is wrong.
     """
+    # All before a model runs: an index beyond an array's end is clamped inside `jit`.
     if data not in has:
         raise ValueError(f"component {name!r} has no {data}, but {' and '.join(has)}.")
+    # Negative ones too: results are labelled by the number that was asked for.
     bad = [layer for layer in layers or () if not 0 <= layer < config.n_layers]
     if bad:
         raise ValueError(
@@ -168,9 +170,9 @@ def check_position(name: str, position: Position, length: int, what: str) -> Non
     """Refuse a position that sequences of a length do not have.
 
     Args:
-        name: Of the component.
+        name: Name of the component.
         position: Counted from the end if negative; `all` always fits.
-        length: Of the sequences.
+        length: Length of the sequences.
         what: What has that length, for the message.
 
     Raises:

@@ -14,7 +14,14 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class Factored(eqx.Module):
-    """left @ right, of inner size `rank`, with any leading axes such as layer and head.
+    """The product left @ right, kept as its factors, for each layer and head.
+
+    The inner size is `rank`, and there may be any leading axes. Of a head's W_V W_O the
+    factors hold 2 · d_model · d_head numbers, and the product d_model².
+
+    Args:
+        left: Columns of the product are combinations of its columns.
+        right: Rows of the product are combinations of its rows.
 
     Example:
         >>> import jax.numpy as jnp
@@ -37,6 +44,7 @@ class Factored(eqx.Module):
         Its sides are those of the factors' triangles: at most `rank`.
         """
         left, right = widened((self.left, self.right))
+        # An orthonormal factor changes no singular value, so only triangles are kept.
         left = jnp.linalg.qr(left, mode="r")
         right = jnp.linalg.qr(jnp.swapaxes(right, -1, -2), mode="r")
         return jnp.matmul(left, jnp.swapaxes(right, -1, -2), precision=_HIGHEST)
@@ -48,5 +56,6 @@ class Factored(eqx.Module):
         core = self.core()
         lead = core.shape[:-2]
         flat = core.reshape(-1, *core.shape[-2:])
+        # One after the other: decompositions are no faster in a batch on a CPU.
         found = jax.lax.map(lambda x: singular_values(x, method=method), flat)
         return found.reshape(*lead, found.shape[-1])

@@ -27,7 +27,7 @@ def ov_gradient(model: Transformer, batch: Batch) -> Factored:
 
     Args:
         model: Whose heads; run in float32 or wider.
-        batch: Examples.
+        batch: The examples.
 
     Returns:
         [layer, head, d_model, d_model], in float32 or wider; `dense` multiplies it out.
@@ -71,7 +71,7 @@ def ov_gradient_matrices(
     """`ov_gradient` in whichever form is smaller: factors for few tokens, else dense.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         acts: What `ov_gradient_sites` names, of the weights in float32 or wider.
         slopes: What `result_gradient` gives.
     """
@@ -116,7 +116,7 @@ def result_gradient(
 
     Args:
         model: Whose heads; run in float32 or wider.
-        batch: Examples.
+        batch: The examples.
 
     Returns:
         In nats per unit of the residual stream; NaN if no position of the batch counts.
@@ -154,7 +154,7 @@ def weight_gradients(model: Transformer, batch: Batch) -> PyTree:
 
     Args:
         model: The weights.
-        batch: Examples.
+        batch: The examples.
 
     Returns:
         A model that holds gradients in place of weights; NaN if no position counts.

@@ -77,7 +77,7 @@ def repeated_tokens(
         d_vocab: Ids to draw from.
         n_ctx: Longest sequence of the model, in tokens.
         n: How many sequences.
-        key: Of the draw.
+        key: Random key of the draw.
         period: Length of `r`; as long as fits the context twice if None.
 
     Returns:
@@ -103,9 +103,9 @@ def repeated_patterns(
     Rows are queries and sum to 1. The sequences are those of `repeated_tokens`.
 
     Args:
-        model: Whose heads.
+        model: The model whose heads are measured.
         n: How many sequences.
-        key: Of the sequences.
+        key: Random key of the sequences.
         period: Length of the block that repeats; the longest that fits if None.
 
     Returns:
@@ -149,7 +149,7 @@ def induction_scores(
         n_sequences: Random sequences to average over, of each length.
         periods: Lengths of the block that repeats, over which scores are averaged; the
             longest that fits the context twice if none.
-        key: Of the sequences.
+        key: Random key of the sequences.
 
     Raises:
         ValueError: a block does not fit the context twice.
@@ -193,10 +193,10 @@ def induction_heads(
     `induction_scores` too, since the list always has `number` entries.
 
     Args:
-        model: Whose heads.
+        model: The model whose heads are measured.
         number: How many heads to name, at most all of them.
         periods: Lengths of the block that repeats; see `induction_scores`.
-        key: Of the random sequences.
+        key: Random key of the random sequences.
 
     Returns:
         The layer and, beside it, the head within that layer, each by rank.

@@ -45,21 +45,22 @@ class InductionHeads(AbstractComponent):
 
     @property
     def label(self) -> str:
-        """`induction_heads`, with what is not usual."""
+        """The name, with the kind of data and the position where not the usual."""
         return label_of(self.name, self.data, self.position, usual="weights")
 
     def needs(self, config: TransformerConfig) -> Needs:
-        """Results of heads, for activations."""
+        """What heads write, for activations; nothing for weights."""
         del config
         return Needs(("attn.result",)) if self.data == "activations" else Needs()
 
     def check_batch(self, length: int) -> None:
-        """The position is inside the sequences."""
+        """Refuse sequences that the position lies outside of."""
         if self.data != "weights":
             check_position(self.name, self.position, length, "sequences")
 
     def parts(self, seen: Observed) -> dict[str, Part]:
-        """[rank, row, column], the strongest head first."""
+        """One part with axes rank, row and column, the strongest head first."""
+        # By a name of its own, so that other draws from the same key change nothing.
         layers, heads = induction_heads(
             seen.model,
             self.number,
@@ -67,6 +68,7 @@ class InductionHeads(AbstractComponent):
             key=fold_name(seen.key, "induction_heads"),
         )
         if self.data == "weights":
+            # Leaf by leaf, so that the product stays factored.
             values = jax.tree.map(lambda x: x[layers, heads], ov(seen.model))
         else:
             result = seen.activations["attn.result"]
@@ -84,10 +86,10 @@ def build(
     number: int = 1,
     periods: tuple[int, ...] = (),
 ) -> InductionHeads:
-    """What the strongest induction heads write.
+    """The component of what the strongest induction heads write.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         data: Weights or activations.
         position: Token position of activations, or `all`.
         heads: Has no effect: heads are always taken one by one.
@@ -110,6 +112,7 @@ def build(
             f"component 'induction_heads': `number` must be between 1 and {most}, all "
             f"heads of the model; got {number}."
         )
+    # Without any, a study's task or the context gives them, which fit by themselves.
     if periods:
         check_periods(periods, config.n_ctx, who=f"component {name!r}")
     return InductionHeads(data=data, position=position, number=number, periods=periods)

@@ -33,7 +33,7 @@ def component(
     Args:
         name: A row of `COMPONENTS`, a site (`resid_post`, `attn.z`, or a name of
             TransformerLens), or weights (`blocks.attn.W_Q`, `W_Q`, `blocks.mlp.*`).
-        config: Of the model.
+        config: The model's config.
         options: Those of the row. Of sites and weights: `data`, `position` (an index or
             `all`), `heads` (each by itself) and `layers`.
 

@@ -34,8 +34,8 @@ def observe(
         model: The model.
         batch: Examples, with one batch axis.
         components: What to look at; see `component`.
-        key: Of what components draw, such as the random tokens by which induction heads
-            are found.
+        key: Random key of what components draw, such as the random tokens by which
+            induction heads are found.
 
     Returns:
         Label -> matrices. A component whose name matches several weights gives each

@@ -22,7 +22,7 @@ from ._part import Part
 
 
 class OV(AbstractComponent):
-    """W_V W_O of every head, what it writes, or dL/d(W_V W_O).
+    """W_V W_O of every head, what each adds to the stream, or dL/d(W_V W_O).
 
     Attributes:
         data: Weights, activations (what the head adds to the residual stream, one row
@@ -38,26 +38,27 @@ class OV(AbstractComponent):
 
     @property
     def label(self) -> str:
-        """`ov`, with what is not usual."""
+        """`ov`, with the kind of data and the position where they are not the usual."""
         return label_of(self.name, self.data, self.position, usual="weights")
 
     def needs(self, config: TransformerConfig) -> Needs:
-        """Results of heads, or what the gradient is a product of."""
+        """What heads write, or the two factors of the gradient; nothing for weights."""
         if self.data == "activations":
             return Needs(activations=("attn.result",))
         if self.data == "gradients":
+            # In float32 or wider, as the gradients that they are multiplied with.
             return Needs(
                 wide_activations=ov_gradient_sites(config), result_gradients=True
             )
         return Needs()
 
     def check_batch(self, length: int) -> None:
-        """The position is inside the sequences."""
+        """Refuse sequences that the position lies outside of."""
         if self.data != "weights":
             check_position(self.name, self.position, length, "sequences")
 
     def parts(self, seen: Observed) -> dict[str, Part]:
-        """[layer, head, row, column]."""
+        """One part with axes layer, head, row and column."""
         if self.data == "weights":
             values = ov(seen.model)
         elif self.data == "activations":
@@ -77,6 +78,7 @@ def written(result: Array, position: Position) -> Array:
         result: What heads write.
         position: One token position, or `all` as further rows.
     """
+    # Heads before examples: each head's rows are one matrix.
     x = jnp.moveaxis(result, 3, 1)
     if position == "all":
         return x.reshape(*x.shape[:2], -1, x.shape[-1])
@@ -91,10 +93,10 @@ def build(
     heads: bool = True,
     layers: tuple[int, ...] | None = None,
 ) -> OV:
-    """What every head writes.
+    """The component of what every head writes.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         data: Weights, activations or gradients.
         position: Token position of activations, or `all`.
         heads: Has no effect: heads are always taken one by one.

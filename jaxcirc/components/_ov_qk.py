@@ -49,7 +49,7 @@ def qk(model: Transformer, *, offset: int = 0) -> Factored:
     most d_head.
 
     Args:
-        model: Whose heads.
+        model: The model whose heads are asked for.
         offset: Positions from key to query; 0 is a position itself.
 
     Returns:

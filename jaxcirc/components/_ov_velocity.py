@@ -16,7 +16,7 @@ from ._part import Part
 
 
 class OVVelocity(AbstractComponent):
-    """How W_V W_O of every head moves under gradient flow.
+    """How W_V W_O of every head moves under gradient flow; see `ov_velocity`.
 
     Attributes:
         layers: Only these layers; None for all.
@@ -28,16 +28,16 @@ class OVVelocity(AbstractComponent):
 
     @property
     def label(self) -> str:
-        """`ov_velocity`."""
+        """The name, since there is nothing unusual to say."""
         return self.name
 
     def needs(self, config: TransformerConfig) -> Needs:
-        """Gradients of weights."""
+        """The gradients of all weights, of the mean loss."""
         del config
         return Needs(weight_gradients=True)
 
     def parts(self, seen: Observed) -> dict[str, Part]:
-        """[layer, head, d_model, d_model], factored."""
+        """One part with axes layer and head, factored."""
         assert seen.weight_gradients is not None
         product = ov_velocity(seen.model, seen.weight_gradients)
         return {self.label: Part(product, ("layer", "head"), self.data)}
@@ -50,10 +50,10 @@ def build(
     heads: bool = True,
     layers: tuple[int, ...] | None = None,
 ) -> OVVelocity:
-    """How fast what heads write changes.
+    """The component of how fast what heads write changes.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         data: Weights, which is all that there is.
         heads: Has no effect: heads are always taken one by one.
         layers: Only these layers.
@@ -61,6 +61,7 @@ def build(
     Raises:
         ValueError: the model has no such layer, or other data are asked for.
     """
+    # An option that all components share: it must not be an error to say what is so.
     del heads
     check_options("ov_velocity", config, data=data, has=("weights",), layers=layers)
     return OVVelocity(layers=layers)

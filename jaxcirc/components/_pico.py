@@ -46,23 +46,23 @@ class PicoOV(AbstractComponent):
 
     @property
     def label(self) -> str:
-        """That of `ov`, in whose place a study has it (`pico_compat`)."""
+        """The label of `ov`, in whose place a study has it (`pico_compat`)."""
         return label_of("ov", self.data, self.position, usual="weights")
 
     def needs(self, config: TransformerConfig) -> Needs:
-        """Values, or gradients of weights."""
+        """The values of heads, or gradients of weights; nothing for weights."""
         del config
         if self.data == "activations":
             return Needs(activations=("attn.v",))
         return Needs(weight_gradients=self.data == "gradients")
 
     def check_batch(self, length: int) -> None:
-        """The position is inside the sequences."""
+        """Refuse sequences that the position lies outside of."""
         if self.data != "weights":
             check_position(self.name, self.position, length, "sequences")
 
     def parts(self, seen: Observed) -> dict[str, Part]:
-        """[layer, head, row, column]."""
+        """One part with axes layer, head, row and column."""
         if self.data == "weights":
             values = _product(seen.model)
         elif self.data == "activations":
@@ -70,12 +70,14 @@ class PicoOV(AbstractComponent):
         else:
             assert seen.weight_gradients is not None
             moving = ov_velocity(seen.model, seen.weight_gradients)
+            # Theirs is written as output times value, and with the gradient's own sign.
             values = -jnp.swapaxes(moving.dense(), -1, -2)
         return {self.label: Part(values, ("layer", "head"), self.data)}
 
 
 def _product(model: Transformer) -> Array:
     attn = widened(model.blocks.attn)
+    # Every query head has a product of its own, also where several share a value head.
     W_V = jnp.repeat(jnp.swapaxes(attn.W_V, 1, 2), _group(model), axis=1)
     product = jnp.matmul(attn.W_O, W_V, precision="highest")
     return jnp.swapaxes(product, -1, -2)
@@ -102,7 +104,7 @@ def build(
     """What Pico Analyze computes under the name `ov_circuit`.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         data: Weights, activations or gradients.
         position: Token position of activations, or `all`.
         heads: Has no effect: heads are always taken one by one.

@@ -16,7 +16,7 @@ from ._part import Part
 
 
 class QK(AbstractComponent):
-    """W_Q W_Kᵀ of every head.
+    """W_Q W_Kᵀ of every head, by which it attends; see `qk`.
 
     Attributes:
         offset: Positions from key to query, which matter with rotary ones.
@@ -34,12 +34,12 @@ class QK(AbstractComponent):
         return f"{self.name}-{self.offset}" if self.offset else self.name
 
     def needs(self, config: TransformerConfig) -> Needs:
-        """Weights alone."""
+        """Nothing but the model, whose weights are at hand."""
         del config
         return Needs()
 
     def parts(self, seen: Observed) -> dict[str, Part]:
-        """[layer, head, d_model, d_model], factored."""
+        """One part with axes layer and head, factored."""
         product = qk(seen.model, offset=self.offset)
         return {self.label: Part(product, ("layer", "head"), self.data)}
 
@@ -52,10 +52,10 @@ def build(
     offset: int = 0,
     layers: tuple[int, ...] | None = None,
 ) -> QK:
-    """What every head attends by.
+    """The component of what every head attends by.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         data: Weights, which is all that there is.
         heads: Has no effect: heads are always taken one by one.
         offset: Positions from key to query.
@@ -64,6 +64,7 @@ def build(
     Raises:
         ValueError: the model has no such layer, or other data are asked for.
     """
+    # An option that all components share: it must not be an error to say what is so.
     del heads
     check_options("qk", config, data=data, has=("weights",), layers=layers)
     return QK(offset=offset, layers=layers)

@@ -26,7 +26,7 @@ class Site(AbstractComponent):
     Gradients are those of each example's own mean cross-entropy, in nats.
 
     Attributes:
-        name: Of the site (`resid_post`, `attn.z`), or its TransformerLens name.
+        name: Name of the site (`resid_post`, `attn.z`), or its TransformerLens name.
         data: Activations or gradients.
         position: Token position, counted from the end if negative; `all` makes every
             position a row.
@@ -42,32 +42,33 @@ class Site(AbstractComponent):
 
     @property
     def label(self) -> str:
-        """The name, with what is not usual."""
+        """The name, with the kind of data and the position where not the usual."""
         return label_of(self.name, self.data, self.position, usual="activations")
 
     def needs(self, config: TransformerConfig) -> Needs:
-        """The site itself."""
+        """Activations or gradients at this one site."""
         del config
         one = (self.name,)
         return Needs(gradients=one) if self.data == "gradients" else Needs(one)
 
     def check_batch(self, length: int) -> None:
-        """The position is inside the sequences."""
+        """Refuse sequences that the position lies outside of."""
         check_position(self.name, self.position, length, "sequences")
 
     def parts(self, seen: Observed) -> dict[str, Part]:
-        """[layer?, head?, row, column]."""
+        """One part with rows and columns, by layer and head where there are such."""
         taken = seen.gradients if self.data == "gradients" else seen.activations
         return {self.label: self._rows(seen.model, taken[self.name])}
 
     def _rows(self, model: Transformer, x: Array) -> Part:
-        """[layer?, example, ...] -> [layer?, head?, row, column]."""
+        """Matrices with axes [layer?, head?, row, column] from [layer?, example, …]."""
         place = site_of(self.name, model.config)
         assert place is not None
         info = sites(model)[place[0]]
         axes = [a for a in info.axes if a != "layer"]
         layer = info.axes[:1] == ("layer",) and place[1] is None
         dims = ["layer"] if layer else []
+        # A layer of one where there is none, so that axes are counted alike below.
         x = x if layer else x[None]
         positions = "query_pos" if "query_pos" in axes else "pos"
         axis = 2 + axes.index(positions)
@@ -104,8 +105,8 @@ def site(
     """The component of a site that the model has.
 
     Args:
-        name: Of the site.
-        config: Of the model.
+        name: Name of the site.
+        config: The model's config.
         data: Activations unless given.
         position: Token position, or `all`.
         heads: Take every head by itself.
@@ -129,8 +130,8 @@ def site_of(name: str, config: TransformerConfig) -> tuple[str, int | None] | No
     """A site's own name, and the layer that a TransformerLens name gives; or None.
 
     Args:
-        name: Of a site, or of anything else.
-        config: Of the model.
+        name: Name of a site, or of anything else.
+        config: The model's config.
 
     Raises:
         ValueError: the name gives a layer that the model lacks.

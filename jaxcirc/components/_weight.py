@@ -41,16 +41,16 @@ class Weight(AbstractComponent):
 
     @property
     def label(self) -> str:
-        """The name, with what is not usual; parts go by their own paths."""
+        """The name, with the kind of data if not the usual; parts go by their paths."""
         return label_of(self.name, self.data, usual="weights")
 
     def needs(self, config: TransformerConfig) -> Needs:
-        """Gradients of weights, where they are asked for."""
+        """The gradients of all weights, where they are asked for."""
         del config
         return Needs(weight_gradients=self.data == "gradients")
 
     def parts(self, seen: Observed) -> dict[str, Part]:
-        """[layer?, head?, row, column] of every path."""
+        """One part for each path, by layer and head where there are such."""
         tree = seen.weight_gradients if self.data == "gradients" else seen.model
         leaves = named_leaves(tree)
         return {
@@ -75,6 +75,7 @@ class Weight(AbstractComponent):
                 x = x.reshape(*lead, -1, x.shape[-1])
             else:
                 x = x.reshape(*lead, x.shape[-3], -1)
+        # Biases are matrices of one row, as metrics of matrices take them.
         elif body == 2 and ".attn.b_" in path:
             x = x.reshape(*lead, 1, -1)
         elif body == 1:
@@ -95,7 +96,7 @@ def weight(
 
     Args:
         name: A path, its ending, or a pattern that matches at least one path.
-        config: Of the model.
+        config: The model's config.
         data: Weights unless given.
         position: Only checked: weights have none.
         heads: Take every head by itself.
@@ -126,11 +127,12 @@ def weight_paths(name: str, config: TransformerConfig) -> list[str]:
 
     Args:
         name: A path, its ending, or a pattern such as `blocks.mlp.*`.
-        config: Of the model.
+        config: The model's config.
 
     Returns:
         The paths, in the model's order; none where nothing matches.
     """
+    # A name may be a whole path, a module with all below it, or the end of a path.
     patterns = (name, f"{name}.*", f"*.{name}")
     paths = all_paths(config)
     return [p for p in paths if any(fnmatch.fnmatchcase(p, q) for q in patterns)]

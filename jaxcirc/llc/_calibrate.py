@@ -119,7 +119,7 @@ def calibrate(
         max_steps: Most steps of a chain, in the grid and in the proposal.
         step_factors: Step sizes of the grid, relative to the proposal; ascending.
         beta_factors: The same for n_beta.
-        key: Of everything random.
+        key: Random key, from which all that is random is drawn.
 
     Returns:
         The sampler and the lengths to use, the predicted bias, and the grid with its
@@ -219,7 +219,7 @@ def propose(
         gamma: Strength of the localisation; None to propose it.
         batch_size: Examples per step; None for all.
         max_steps: Most steps of a chain; each pilot takes a quarter of it.
-        key: Of everything random.
+        key: Random key, from which all that is random is drawn.
 
     Returns:
         `sampler` with its `step_size`, `n_beta` and `gamma` set.
@@ -252,9 +252,9 @@ def settle(
     Args:
         job: With one checkpoint.
         bias: Relative error that step size and noise may cause.
-        gamma: Of the proposal; None to propose it.
-        max_steps: Of a chain; pilots have a quarter of it each.
-        key: Of everything random.
+        gamma: Strength of the localisation; None to propose it.
+        max_steps: Most steps of a chain; pilots have a quarter of it each.
+        key: Random key, from which all that is random is drawn.
     """
     model, dtype = job.model, number_dtype(job.model)
     mask = None if job.masks is None else jax.tree.map(lambda m: m[0], job.masks)

@@ -87,7 +87,7 @@ def neighbourhood(
         mask: Which coordinates to sample.
         baseline: Losses of all examples at the centre, or one number in their place;
             None to evaluate the step's examples there.
-        key: Of the step.
+        key: Random key of the step.
     """
     center, rest = eqx.partition(arrays, eqx.is_inexact_array)
     examples, places = problem.draw(key)
@@ -126,8 +126,8 @@ def sample_chain(
         mask: Which coordinates to sample; None for all.
         baseline: Losses at w*; see `neighbourhood`.
         observables: Functions of the model to evaluate at every draw.
-        schedule: How long.
-        key: Of the chain.
+        schedule: How long each chain runs.
+        key: Random key of the chain.
     """
     center, rest = eqx.partition(arrays, eqx.is_inexact_array)
 

@@ -26,9 +26,9 @@ class Curvature(NamedTuple):
     """The loss around a place, in the metric of a sampler.
 
     Args:
-        nodes: Of a quadrature of the Hessian's spectrum, after the sampler's
+        nodes: Nodes of a quadrature of the Hessian's spectrum, after the sampler's
             preconditioner has been multiplied in.
-        weights: Of the nodes; they sum to 1.
+        weights: Weights of the nodes; they sum to 1.
         noise: Sum over coordinates of the variance of a minibatch gradient.
         metric: Mean and largest entry of the preconditioner.
         dimension: Sampled coordinates.
@@ -42,12 +42,12 @@ class Curvature(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """The largest curvature."""
+        """The largest curvature, which bounds the step size."""
         return float(self.nodes.max())
 
     @property
     def trace(self) -> float:
-        """Sum of the curvatures."""
+        """The sum of all curvatures, by quadrature."""
         return float(self.dimension * (self.weights * self.nodes).sum())
 
     def predicted(
@@ -77,6 +77,7 @@ class Curvature(NamedTuple):
     def step_size(self, bias: float, n_beta: float, gamma: float) -> float:
         """The largest step size whose predicted bias is at most `bias`."""
         stiff = n_beta * max(self.largest, 0) + gamma * self.metric[1]
+        # Bisected by ratios: the answer may be anywhere over twelve decades.
         high = MAX_STIFFNESS / max(stiff, 1e-30)
         low = high * 1e-12
         for _ in range(60):
@@ -125,12 +126,13 @@ def measure(
     num_nodes: int,
     key: Key[Array, ""],
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """Spectrum, gradient noise and metric where a state is."""
+    """What `Curvature` is made of, at the weights that a state holds."""
     rest = eqx.filter(model, eqx.is_inexact_array, inverse=True)
     sampler = sampler.with_numbers(**numbers)
     w, metric = sampler.position(state), sampler.metric(state)
     if metric is None:
         metric = jax.tree.map(jnp.ones_like, w)
+    # √G H √G has the eigenvalues of G H, and is symmetric, as Lanczos needs.
     root = keep(jax.tree.map(jnp.sqrt, metric), mask)
     batch_key, probe_key = jr.split(key)
     keys = jr.split(batch_key, 1 if _is_full(problem) else NUM_BATCHES)
@@ -180,7 +182,18 @@ def curvature(
     *,
     key: Key[Array, ""],
 ) -> Curvature:
-    """Spectrum and noise around a state, on the host."""
+    """The spectrum and the noise around a state, on the host and in float64.
+
+    Args:
+        problem: Loss and data.
+        sampler: Whose preconditioner counts.
+        numbers: The numbers of the sampler, as arrays.
+        model: The model at w*.
+        mask: Coordinates that are sampled; None for all.
+        state: Where to look: a state of the sampler.
+        dimension: Sampled coordinates, above which there are no nodes.
+        key: Random key of batches and probes.
+    """
     num_nodes = min(24, dimension)
     found = measure(problem, sampler, numbers, model, mask, state, num_nodes, key)
     nodes, weights, noise, mean, most = (np.asarray(x, np.float64) for x in found)

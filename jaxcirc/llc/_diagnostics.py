@@ -19,7 +19,7 @@ def split_rhat(draws: Draws) -> float:
     draws per chain, or if nothing varies.
 
     Args:
-        draws: Of one quantity.
+        draws: Draws of one quantity.
     """
     if draws.shape[1] < 4 or not np.isfinite(draws).all():
         return float("nan")
@@ -31,10 +31,11 @@ def split_rhat(draws: Draws) -> float:
 def bulk_ess(draws: Draws) -> float:
     """Independent draws that would locate the bulk of the distribution as well.
 
-    Of rank-normalised half-chains (Vehtari et al. 2021, §4).
+    Ranks of half-chains take the place of values, so that heavy tails count no more
+    than others (Vehtari et al. 2021, §4). NaN with fewer than four draws per chain.
 
     Args:
-        draws: Of one quantity.
+        draws: Draws of one quantity.
     """
     if draws.shape[1] < 4 or not np.isfinite(draws).all():
         return float("nan")
@@ -45,7 +46,7 @@ def mean_ess(draws: Draws) -> float:
     """Independent draws whose mean would have the same variance as that of `draws`.
 
     Args:
-        draws: Of one quantity.
+        draws: Draws of one quantity.
     """
     if draws.shape[1] < 4 or not np.isfinite(draws).all():
         return float("nan")
@@ -59,7 +60,7 @@ def standard_error(draws: Draws) -> float:
     with fewer than four draws per chain.
 
     Args:
-        draws: Of one quantity.
+        draws: Draws of one quantity.
     """
     ess = mean_ess(draws)
     return float("nan") if np.isnan(ess) else float(draws.std(ddof=1) / np.sqrt(ess))
@@ -70,12 +71,13 @@ def geweke_z(
 ) -> Float[np.ndarray, " chain"]:
     """How far the beginning of each chain is from its end, in standard errors.
 
-    Geweke (1992). The variance of both means is that of the end about its own trend,
-    with the autocorrelation time there: a drift would inflate either and hide itself.
-    Standard normal for a stationary chain, up to the noise of that time.
+    The test is Geweke's (1992). The variance of both means is that of the end about its
+    own trend, with the autocorrelation time there: a drift would inflate either and
+    hide itself. The result is standard normal for a stationary chain, up to the noise
+    of that time.
 
     Args:
-        draws: Of one quantity.
+        draws: Draws of one quantity.
         first: Share of the draws that is the beginning.
         last: Share that is the end.
     """

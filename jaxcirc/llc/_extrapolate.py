@@ -12,10 +12,10 @@ class Limit(NamedTuple):
 
     Attributes:
         value: λ, in the limit of large t.
-        standard_error: Of `value`.
+        standard_error: Standard error of `value`.
         slope: An estimate of m - 1, the multiplicity less one, where the fit's next
             term, o(1 / ln t), has died out.
-        slope_error: Of `slope`.
+        slope_error: Standard error of `slope`.
     """
 
     value: float
@@ -38,7 +38,7 @@ def extrapolate(
     Args:
         n_betas: t of each estimate, above 1, at least two different ones.
         values: The estimates.
-        standard_errors: Of them, positive.
+        standard_errors: Their standard errors, positive.
 
     Returns:
         λ and m - 1 with their standard errors.

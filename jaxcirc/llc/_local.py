@@ -19,7 +19,7 @@ class Evaluation(NamedTuple):
     Args:
         loss: Mean loss of the step's examples.
         excess: The same less that of the same examples at the centre.
-        gradient: Of the loss, zero where the mask is False.
+        gradient: Gradient of the loss, zero where the mask is False.
     """
 
     loss: Float[Array, ""]

@@ -19,7 +19,7 @@ class Tested(NamedTuple):
     Args:
         position: The weights.
         at: Loss and gradient there, on all the data.
-        tuning: Of the step size.
+        tuning: What burn-in has learnt of the step size.
     """
 
     position: PyTree
@@ -61,7 +61,7 @@ class _AbstractMetropolisSampler(AbstractSampler):
 
     @property
     def full_batch(self) -> bool:
-        """The test needs the exact density."""
+        """Always, since the test needs the exact density."""
         return True
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Tested:
@@ -84,6 +84,8 @@ class _AbstractMetropolisSampler(AbstractSampler):
         share = n**-0.75
         averaged = share * log_scale + (1 - share) * jnp.log(tuning.averaged)
         learnt = Tuning(jnp.exp(log_scale), jnp.exp(averaged), error, n)
+        # After burn-in the average stands: a step size that goes on moving would make
+        # the test wrong.
         done = tuning._replace(scale=tuning.averaged)
         return jax.tree.map(lambda a, b: jnp.where(adapt, a, b), learnt, done)
 
@@ -196,6 +198,12 @@ def langevin_acceptance(
     Both ends are evaluated on the same examples, so minibatch noise does not count as
     discretisation error. Below about 0.9 the step size is too large for SGLD, which
     does not test.
+
+    Args:
+        w: Where the proposal starts.
+        local: The neighbourhood, with the examples of both ends.
+        sampler: Whose `step_size`, `n_beta` and `gamma` are tested.
+        key: Random key of the proposal.
     """
     t: Any = sampler.n_beta
 
@@ -221,7 +229,7 @@ def mala_log_ratio(
 
     Args:
         old: Where it starts: position, gradient of the energy, energy.
-        new: Where it ends: the same there.
+        new: Where it ends: position, gradient of the energy, energy.
         step_size: ε; the proposal is N(w - ε/2 ∇U, ε).
     """
     (w, force, energy), (w_new, force_new, energy_new) = old, new
@@ -267,12 +275,12 @@ class HMC(_AbstractMetropolisSampler):
 
     @property
     def has_momentum(self) -> bool:
-        """It has."""
+        """Always: each trajectory draws one."""
         return True
 
     @property
     def gradients_per_step(self) -> int:
-        """One for each leapfrog step."""
+        """As many as there are leapfrog steps."""
         return self.num_leapfrog
 
     def step(

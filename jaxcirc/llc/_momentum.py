@@ -53,7 +53,7 @@ class _AbstractMomentumSampler(AbstractSampler):
         return Moving(position, momentum, jnp.asarray(self.friction))
 
     def position(self, state: Moving) -> PyTree:
-        """The weights."""
+        """The weights in a state."""
         return state.position
 
     def _kick(self, state: Moving, local: Local, at: Evaluation) -> tuple[PyTree, Info]:

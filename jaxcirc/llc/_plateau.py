@@ -54,7 +54,8 @@ def find_plateau(
         step_sizes: Ascending, at least two.
         n_betas: Ascending, at least two.
         usable: Where the estimate is local; everywhere finite if None.
-        standard_errors: Of `values`: differences within two of them do not count.
+        standard_errors: Standard errors of `values`: differences within two of them do
+            not count.
 
     Returns:
         Where the blocks are, the mean of λ̂ over them, and a sentence for people.

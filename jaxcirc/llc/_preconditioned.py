@@ -49,11 +49,11 @@ class _AbstractPreconditionedSGLD(AbstractSampler):
         return Moments(position, zeros, ones, jnp.int32(0))
 
     def position(self, state: Moments) -> PyTree:
-        """The weights."""
+        """The weights in a state."""
         return state.position
 
     def metric(self, state: Moments) -> PyTree:
-        """The preconditioner."""
+        """The diagonal of the preconditioner in a state."""
         return self.preconditioner(state)
 
     def learn(self, state: Moments, gradient: PyTree) -> Moments:
@@ -135,14 +135,14 @@ class RMSpropSGLD(_AbstractPreconditionedSGLD):
     frozen: bool = eqx.field(static=True, default=True)
 
     def learn(self, state: Moments, gradient: PyTree) -> Moments:
-        """One more square."""
+        """The running mean with one more squared gradient in it."""
         return state._replace(
             second=_average(state.second, gradient, self.decay, square=True),
             updates=state.updates + 1,
         )
 
     def preconditioner(self, state: Moments) -> PyTree:
-        """1 / (√v + a)."""
+        """The diagonal 1 / (√v + a)."""
         return jax.tree.map(lambda v: _inverse_root(v, self.floor), state.second)
 
 
@@ -180,7 +180,7 @@ class AdamSGLD(_AbstractPreconditionedSGLD):
     frozen: bool = eqx.field(static=True, default=True)
 
     def learn(self, state: Moments, gradient: PyTree) -> Moments:
-        """One more gradient in both moments."""
+        """Both running means with one more gradient in them."""
         return state._replace(
             first=_average(state.first, gradient, self.b1),
             second=_average(state.second, gradient, self.b2, square=True),
@@ -188,7 +188,7 @@ class AdamSGLD(_AbstractPreconditionedSGLD):
         )
 
     def preconditioner(self, state: Moments) -> PyTree:
-        """1 / (√v̂ + a)."""
+        """The diagonal 1 / (√v̂ + a), with the bias-corrected mean v̂."""
         seen = state.updates.astype(jnp.float32)
         share = jnp.asarray(self.b2, jnp.float32) ** seen
 

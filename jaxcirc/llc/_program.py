@@ -71,8 +71,8 @@ def sample_cells(
         baselines: Losses at w*, by checkpoint.
         cells: What to run; the number of groups of lanes divides evenly over devices.
         observables: Functions of the weights to evaluate at every draw.
-        schedule: How long.
-        layout: Where.
+        schedule: How long each chain runs.
+        layout: Lanes and devices to run on.
     """
     arrays, static = eqx.partition(models, eqx.is_array)
 

@@ -28,10 +28,11 @@ class LLCEstimate:
 
     Attributes:
         value: λ̂; NaN if every chain diverged.
-        standard_error: Of `value`, from the autocorrelation time and the spread between
-            chains; an error of sampling only, not of `step_size` or finite n.
+        standard_error: Standard error of `value`, from the autocorrelation time and the
+            spread between chains; an error of sampling only, not of `step_size` or
+            finite n.
         per_chain: λ̂ of each chain; NaN where it diverged.
-        n_beta: That was sampled at.
+        n_beta: The inverse temperature, times n, that was sampled at.
         dimension: Sampled coordinates.
         initial_loss: L(w*): over all the data, or over the examples of the draws.
         trace: Draws of n_beta (L_B(w) - L_B(w*)).
@@ -45,13 +46,13 @@ class LLCEstimate:
         gradient_norm: Length of the moves that the data asked for, by draw.
         localization_norm: Length of the pull towards w*, by draw.
         noise_norm: Length of the random moves, by draw.
-        distance: From w*, by draw.
+        distance: Distance from w*, by draw.
         below_initial: Share of draws with a loss below that of w*.
         variance_reduction: How many times smaller the variance of a draw is for having
             its initial loss on the same examples; 1 if that changes nothing.
         status: Whether the number may be used.
-        sentence: Why.
-        chain_verdicts: The same of each chain.
+        sentence: Why it may or may not.
+        chain_verdicts: Status and sentence of each chain by itself.
         observed: Observables at each draw.
         observed_at_center: Observables at w*.
         gradients: Gradient evaluations of all chains.
@@ -91,11 +92,11 @@ class LLCEstimate:
 
     @property
     def num_diverged(self) -> int:
-        """Chains that are in no number."""
+        """Number of chains that diverged, which enter no other number here."""
         return sum(v.status is Status.DIVERGED for v in self.chain_verdicts)
 
     def interval(self, z: float = 1.96) -> tuple[float, float]:
-        """`value` ± z standard errors; 95% by default."""
+        """The interval `value` ± z standard errors, which is one of 95% by default."""
         return (
             self.value - z * self.standard_error,
             self.value + z * self.standard_error,
@@ -168,11 +169,11 @@ def summarize(
     observed_at_center: Mapping[str, np.ndarray],
     gradients: int,
 ) -> LLCEstimate:
-    """Chains as an estimate.
+    """The estimate that chains give, with its diagnostics and its verdict.
 
     Args:
         trace: A `Trace` of NumPy arrays with a leading `chain` axis.
-        n_beta: That was sampled at.
+        n_beta: The inverse temperature, times n, that was sampled at.
         dimension: Sampled coordinates.
         num_draws: Blocks that are draws; those before are burn-in.
         initial_loss: L(w*), or None for that of the examples of the draws.
@@ -183,7 +184,7 @@ def summarize(
     excess = np.asarray(trace.excess, np.float64)
     loss = np.asarray(trace.loss, np.float64)[:, -num_draws:]
     burnin, draws = n_beta * excess[:, :-num_draws], n_beta * excess[:, -num_draws:]
-    # A chain that diverged in burn-in is finite never after, but say so if it were.
+    # A chain that diverged in burn-in stays NaN; should one come back, it is left out.
     good = np.asarray(np.isfinite(draws).all(axis=1) & np.isfinite(burnin).all(axis=1))
     draws = np.where(good[:, None] | ~np.isfinite(draws), draws, np.nan)
     kept = draws[good]

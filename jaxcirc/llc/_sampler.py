@@ -80,7 +80,7 @@ class AbstractSampler(eqx.Module):
         Args:
             position: The weights, floating arrays alone.
             local: The neighbourhood, with some examples.
-            key: Of what the state draws, such as a momentum.
+            key: Random key of what the state draws, such as a momentum.
         """
         raise NotImplementedError
 
@@ -92,13 +92,13 @@ class AbstractSampler(eqx.Module):
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[Any, Info]:
-        """One move.
+        """The state after one move, and what the move says of itself.
 
         Args:
-            state: Of the chain.
+            state: State of the chain.
             local: The neighbourhood, with this step's examples.
             adapt: Whether this is burn-in, when a sampler may still tune itself.
-            key: Of this step.
+            key: Random key of this step.
         """
         raise NotImplementedError
 

@@ -35,7 +35,12 @@ class Status(enum.StrEnum):
 
 
 class Verdict(NamedTuple):
-    """A status and why."""
+    """A status, and the reason for it.
+
+    Args:
+        status: Whether the number may be used.
+        sentence: Why, with the number that decided and what to do.
+    """
 
     status: Status
     sentence: str

@@ -43,7 +43,7 @@ class Sweep:
 
     @property
     def values(self) -> Float[np.ndarray, "..."]:
-        """λ̂ at every place."""
+        """The value λ̂ of the estimate at every place."""
         return self._each(lambda e: e.value, float)
 
     @property
@@ -53,7 +53,7 @@ class Sweep:
 
     @property
     def statuses(self) -> np.ndarray:
-        """Status at every place."""
+        """The status of the estimate at every place, as text."""
         return self._each(lambda e: e.status, object)
 
     def sel(self, **labels: Any) -> "Sweep | LLCEstimate":
@@ -170,7 +170,7 @@ def sweep(
             fastest on the backend and fits its memory.
         max_memory: Bytes of a device to plan with; None for what it has.
         throw: Raise if any place is not `converged`.
-        key: Of everything random.
+        key: Random key, from which all that is random is drawn.
 
     Returns:
         An estimate at every place.
@@ -274,7 +274,7 @@ def estimate(
         sampler: How to sample, and at which `n_beta` and `gamma`.
         mask: A pytree like `params` with booleans that broadcast to its arrays: True
             where weights are sampled, for a weight-refined LLC. None for everything.
-        key: Of everything random.
+        key: Random key, from which all that is random is drawn.
         **options: As in `sweep`.
 
     Raises:

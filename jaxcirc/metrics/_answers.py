@@ -26,7 +26,7 @@ def cross_entropy(
     of other answers, where log p itself rounds to 0.
 
     Args:
-        logits: Of every position, over the outcomes.
+        logits: Logits over the outcomes, at every position.
         targets: The right outcome of every position.
         mask: Which positions count; NaN if none does.
 
@@ -52,7 +52,7 @@ def surprise(
     loses nothing where log p itself would round to 0. NaN where a target is no outcome.
 
     Args:
-        logits: Of every position, over the outcomes.
+        logits: Logits over the outcomes, at every position.
         targets: The right outcome of every position.
 
     Returns:
@@ -85,7 +85,7 @@ def answer_probability(
     it. Unchanged by a constant added to all logits of a position.
 
     Args:
-        logits: Of every position, over the outcomes.
+        logits: Logits over the outcomes, at every position.
         targets: The right outcome of every position.
         mask: Which positions count; NaN if none does.
 
@@ -114,7 +114,7 @@ def rank_0_rate(
     Unchanged by whatever keeps the order of a position's logits.
 
     Args:
-        logits: Of every position, over the outcomes.
+        logits: Logits over the outcomes, at every position.
         targets: The right outcome of every position.
         mask: Which positions count; NaN if none does.
 
@@ -142,7 +142,7 @@ def logit_difference(
     one wrong answer; `objectives.LogitDifference` takes several of each.
 
     Args:
-        logits: Of every position, over the outcomes.
+        logits: Logits over the outcomes, at every position.
         targets: The right outcome of every position.
         wrong: The outcome that it is compared with.
         mask: Which positions count; NaN if none does.
@@ -170,7 +170,7 @@ def accuracy(
     A tie is no win, so a model that says the same everywhere has 0.
 
     Args:
-        logits: Of every position, over the outcomes.
+        logits: Logits over the outcomes, at every position.
         targets: The right outcome of every position.
         wrong: The outcome that it is compared with.
         mask: Which positions count; NaN if none does.

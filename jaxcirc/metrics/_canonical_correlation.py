@@ -65,7 +65,8 @@ def pwcca(
     centred `x` (Morcos et al. 2018, section 3). 1 if `y` is an invertible map of `x`;
     unchanged by translation and by any invertible map of `y`, but not by a rotation of
     `x`, whose single features weigh. Not symmetric: it asks how much of `x` is in `y`.
-    Directions that are numerically zero are left out. Chance as for `svcca`.
+    Directions that are numerically zero are left out. Its chance level is that of
+    `svcca`, with all directions kept.
 
     Args:
         x: The representation whose variates weigh.

@@ -75,8 +75,8 @@ def cka_biased(
 
     In [0, 1] (Kornblith et al. 2019, eq. 3). With few examples it is high for anything:
     unrelated normal representations have √(p q / ((p + n) (q + n))). Its chance level
-    is the mean over all orders of the examples, tr K tr L / ((n - 1) |K| |L|). For
-    comparing with published curves; `cka` is what to use.
+    is the mean over all orders of the examples, tr K tr L / ((n - 1) |K| |L|). It is
+    for comparing with published curves; for everything else take `cka`.
 
     Args:
         x: One representation of the examples.
@@ -171,7 +171,7 @@ def _squared_gram(x: Array, block: int = 128) -> Array:
 
 
 def _inner(k: _Kernel, l: _Kernel) -> Array:
-    """⟨K, L⟩ = |xᵀy|²."""
+    """The inner product ⟨K, L⟩ = |xᵀy|² of two kernels, in whatever form each is."""
     # The same object, not equal numbers: its square has been computed before.
     if k is l:
         return k.square

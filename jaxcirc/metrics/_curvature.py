@@ -57,7 +57,7 @@ def hessian_trace(
         params: Arrays alone, where the curvature is taken.
         examples: A pytree with a leading example axis.
         num_probes: Random vectors, one Hessian-vector product each.
-        key: Of the vectors.
+        key: Random key of the vectors.
 
     Example:
         >>> import jax.numpy as jnp, jax.random as jr
@@ -103,7 +103,7 @@ def hessian_quadrature(
         examples: A pytree with a leading example axis.
         num_nodes: Lanczos iterations; as many vectors are kept.
         num_probes: Random starts.
-        key: Of the starts.
+        key: Random key of the starts.
 
     Returns:
         Nodes, ascending and in units of the loss, and weights that add up to 1, both
@@ -146,9 +146,9 @@ def hessian_top_eigenvalues(
         objective: (params, examples) -> the value of each example, whose mean is L.
         params: Arrays alone.
         examples: A pytree with a leading example axis.
-        num_eigenvalues: How many.
+        num_eigenvalues: Number of eigenvalues.
         num_nodes: Lanczos iterations.
-        key: Of the start.
+        key: Random key of the start.
 
     Raises:
         ValueError: more eigenvalues than iterations.

@@ -29,7 +29,7 @@ def fisher_trace(
         inputs: A pytree with a leading example axis.
         num_samples: Outcomes drawn per example, unbiased; None sums over all of them,
             which is exact and takes a gradient per outcome.
-        key: Of the draws; needed with `num_samples`.
+        key: Random key of the draws; needed with `num_samples`.
 
     Raises:
         ValueError: `num_samples` without a key.

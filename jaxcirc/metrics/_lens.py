@@ -40,8 +40,8 @@ def kl_divergence(
     all logits of a position; not symmetric (Kullback and Leibler 1951).
 
     Args:
-        logits: Of p, which the mean is taken under.
-        other: Of q.
+        logits: Logits of p, which the mean is taken under.
+        other: Logits of q.
 
     Returns:
         One number for each position, in float32 or wider.
@@ -92,7 +92,7 @@ def answer_rank(
     is no token.
 
     Args:
-        logits: Of every position, over the tokens.
+        logits: Logits over the tokens, at every position.
         targets: The right token of every position.
 
     Example:

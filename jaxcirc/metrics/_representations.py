@@ -67,13 +67,14 @@ def centre(x: Float[Array, "example feature"]) -> Float[Array, "example feature"
     mean = wide.mean(axis=0, keepdims=True)
     centred = wide - mean
     largest = jnp.abs(centred).max()
+    # The mean of n numbers is off by a few units in the last place of its size.
     rounding = 8 * jnp.finfo(wide.dtype).eps * jnp.abs(mean).max()
     constant = largest <= rounding
     return jnp.where(constant, 0, centred / jnp.where(constant, 1, largest))
 
 
 def directions(x: Float[Array, "example feature"]) -> Directions:
-    """Principal directions of `x`."""
+    """The principal directions of `x`, and which of them are more than rounding."""
     centred = centre(x)
     basis, values, _ = jnp.linalg.svd(centred, full_matrices=False)
     rounding = max(x.shape) * jnp.finfo(values.dtype).eps

@@ -56,10 +56,10 @@ class MetricSpec(NamedTuple):
         fn: The metric: of one array (`array`), of one matrix (`spectrum`), of an array
             and itself at another time (`change`), or of two matrices whose rows are the
             same examples (`similarity`, which returns a `Similarity`).
-        kind: Which of these.
+        kind: Which of these it is.
         bounds: Smallest and largest value; None where sizes decide.
-        units: Of the value; empty where it has none.
-        paper: Where it is from.
+        units: Units of the value; empty where it has none.
+        paper: The reference.
         invariant_to: What leaves it unchanged.
         known: Values that theory gives.
         data: What it may be taken of.

@@ -83,7 +83,7 @@ def kernel_alignment(
     2001). NaN if either is zero.
 
     Args:
-        kernel: Of some examples.
+        kernel: Kernel of some examples.
         targets: One number for each of them, such as what is still wrong.
 
     Example:

@@ -21,7 +21,7 @@ def checked_edits(
     """The interventions under their own site names, each known to fit.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         table: Its sites, and those inside the interventions.
         edits: What was asked for.
         want: Own names of the sites that are to be recorded.

@@ -77,7 +77,8 @@ class TransformerConfig:
         d_mlp: Hidden width of the MLP; 0 leaves it out. If None, 4 `d_model`, and 8/3
             of it, rounded up to a multiple of 16, if gated.
         d_vocab_out: Outputs; if None, as many as input tokens.
-        activation: Of the MLP. `gelu` is exact (erf), `gelu_tanh` its approximation.
+        activation: Activation of the MLP. `gelu` is exact (erf), `gelu_tanh` its
+            approximation.
         gated: Multiply the MLP's hidden layer by a second, linear one (SwiGLU).
         attention_bias: Biases on queries, keys, values and outputs; `qkv` leaves out
             the outputs'.

@@ -58,7 +58,7 @@ def layer_constants(
     Between them they hold every field that the config uses exactly once.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         n_pos: Positions of the sequences that it is run on.
     """
     c = config

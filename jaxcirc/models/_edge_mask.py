@@ -18,7 +18,7 @@ from ._written import Written
 
 
 class Missing(NamedTuple):
-    """What an `EdgeMask` remembers.
+    """What an `EdgeMask` remembers from site to site and from layer to layer.
 
     Args:
         writes: Put in place minus written, for each writer so far; zeros for others.
@@ -120,7 +120,7 @@ class EdgeMask(AbstractIntervention):
         """Refuse what was written for another model or other shapes of tokens.
 
         Args:
-            config: Of the model.
+            config: The model's config.
             table: Its sites.
 
         Raises:
@@ -138,10 +138,10 @@ class EdgeMask(AbstractIntervention):
                 )
 
     def init(self, config: TransformerConfig, tokens: Int[Array, "..."]) -> Missing:
-        """Nothing is missing yet.
+        """A memory in which nothing is missing yet.
 
         Args:
-            config: Of the model.
+            config: The model's config.
             tokens: What it reads.
         """
         c, dtype = config, self.embed.dtype

@@ -67,7 +67,7 @@ def edges(config: TransformerConfig) -> Edges:
     heads, keys and values are read once for each query head.
 
     Args:
-        config: Of the model.
+        config: The model's config.
 
     Returns:
         The table, whose arrays are NumPy's.

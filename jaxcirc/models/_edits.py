@@ -40,7 +40,7 @@ class AbstractEdit(AbstractIntervention):
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """The site alone."""
+        """The one site that it changes."""
         return (self.site,)
 
     @property
@@ -67,14 +67,14 @@ class AbstractEdit(AbstractIntervention):
         Args:
             site: The site's own name.
             layer: Where the change is made.
-            n_layers: Of the model; in the other layers the edit changes nothing.
+            n_layers: Layers of the model; in the others the edit changes nothing.
         """
 
     def check(self, config: TransformerConfig, table: Mapping[str, Any]) -> None:
         """Refuse arrays that do not broadcast to the site.
 
         Args:
-            config: Of the model.
+            config: The model's config.
             table: Its sites; see `jaxcirc.models.sites`.
 
         Raises:

@@ -50,7 +50,7 @@ class AbstractIntervention(eqx.Module):
         """The memory before anything was seen; None, which has no arrays, by default.
 
         Args:
-            config: Of the model that is about to run.
+            config: Config of the model that is about to run.
             tokens: What it is about to read, whose shape gives the batch axes.
 
         Returns:
@@ -87,7 +87,7 @@ class AbstractIntervention(eqx.Module):
         """Refuse arrays that do not fit the model, before anything is traced.
 
         Args:
-            config: Of the model.
+            config: The model's config.
             table: Its sites, with their axes and shapes; see `jaxcirc.models.sites`.
 
         Raises:

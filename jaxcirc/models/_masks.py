@@ -17,7 +17,7 @@ def head_masks(model: Transformer) -> dict[str, PyTree]:
     broadcasts to its weight. `llc.sweep` takes them as `masks`.
 
     Args:
-        model: Whose heads.
+        model: The model whose heads are masked.
 
     Returns:
         Name -> booleans in the structure of the weights, layer by layer.

@@ -39,7 +39,7 @@ class Norm(eqx.Module):
         tape: Tape | None = None,
         name: str = "",
     ) -> Float[Array, "*batch d_model"]:
-        """Normalised `x`.
+        """`x` normalised, times the weight and plus the bias where there are any.
 
         Args:
             x: Vectors in the last axis.

@@ -21,7 +21,7 @@ def rotary_turn(
     positions get `x` back; with a fraction of each head rotated, the rest stays.
 
     Args:
-        config: Of the model; it says which dimensions turn together, and how fast.
+        config: The model's config, which says what turns together, and how fast.
         x: Weights of queries, whose last axis is turned.
         offset: Positions from key to query, at least 0.
 

@@ -89,7 +89,7 @@ def axis_sizes(config: TransformerConfig, n_pos: int) -> dict[str, int]:
     """The size of every axis that a site can have, by the axis's name.
 
     Args:
-        config: Of the model.
+        config: The model's config.
         n_pos: Length of the sequences.
     """
     c = config

@@ -41,7 +41,7 @@ class Transformer(eqx.Module):
 
     Args:
         config: Shape and parts.
-        key: Of the initial weights.
+        key: Random key of the initial weights.
 
     Example:
         >>> import jax.random as jr

@@ -14,9 +14,9 @@ class Written(eqx.Module):
     Together with biases, which are the same for all tokens, they add up to it.
 
     Args:
-        embed: Of token embeddings.
-        heads: Of each head, through the norm behind attention where there is one.
-        mlps: Of each MLP; None without.
+        embed: What token embeddings write.
+        heads: What each head writes, through the norm behind attention if there is one.
+        mlps: What each MLP writes; None without.
     """
 
     embed: Float[Array, "*batch pos d_model"]

@@ -17,7 +17,7 @@ class SoftBatch(NamedTuple):
     Args:
         tokens: What goes in.
         logits: What should come out, up to a constant at each position.
-        mask: Where it counts.
+        mask: Positions that count.
     """
 
     tokens: Int[Array, "*example pos"]

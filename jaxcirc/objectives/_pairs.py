@@ -25,7 +25,7 @@ def over_answers(
     """The values of some answers, 0 where -1 fills up the list, and which are answers.
 
     Args:
-        values: Of every outcome.
+        values: Values of every outcome.
         answers: Ids of outcomes; -1 for none.
     """
     # Index 0 stands in for -1, which would count from the end and find a value.

@@ -14,7 +14,7 @@ class ObjectiveSpec(NamedTuple):
         summary: One line about it.
         build: Keyword options -> objective.
         takes: What its examples are: a `Batch` of positions, or `Pairs`.
-        units: Of its values.
+        units: Units of its values.
     """
 
     name: str

@@ -71,12 +71,12 @@ class Induction(AbstractTask):
         return tuple(sorted({self.shortest, middle, self.longest}))
 
     def sample(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Batch:
-        """`n` sequences. Both splits are fresh draws: the domain has no end.
+        """`n` sequences, drawn afresh for either split: the domain has no end.
 
         Args:
-            n: How many.
+            n: Number of examples.
             split: `train` or `test`.
-            key: Of the draw.
+            key: Random key of the draw.
         """
         del split
         length_key, order_key = jr.split(key)
@@ -98,7 +98,7 @@ class Induction(AbstractTask):
 
         Args:
             batch: Examples of this task.
-            key: Of what is random.
+            key: Random key of the counterparts.
         """
         shape = (*batch.tokens.shape[:-1], 1)
         shift = jr.randint(key, shape, 1, self.n_symbols)
@@ -131,12 +131,12 @@ class Induction(AbstractTask):
         return {"previous": previous, "source": previous + 1}
 
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
-        """Numbers, and `BOS`."""
+        """The symbols as numbers, and `BOS`."""
         ids = np.asarray(tokens).tolist()
         return ["BOS" if t == self.n_symbols else str(t) for t in ids]
 
     def describe(self) -> dict[str, str]:
-        """The shape of the sequences."""
+        """The problem, the lengths of blocks, and where examples are from."""
         return {
             "problem": "continue a random block of tokens that repeats",
             "blocks": f"{self.shortest} to {self.longest} of {self.n_symbols} tokens",
@@ -151,7 +151,7 @@ def induction(
     longest: int = 24,
     bos: bool = True,
 ) -> Induction:
-    """Repeated random blocks.
+    """The task of repeated random blocks; see `Induction`.
 
     Args:
         n_symbols: Distinct tokens, besides BOS.

@@ -71,7 +71,7 @@ class ModAdd(AbstractTask):
 
     @property
     def n_answers(self) -> int:
-        """The numbers; `=` is never one."""
+        """How many answers there are: the numbers, since `=` is never one."""
         return self.p
 
     @property
@@ -87,9 +87,9 @@ class ModAdd(AbstractTask):
         """`n` pairs of a split, with replacement.
 
         Args:
-            n: How many.
+            n: Number of examples.
             split: `train` or `test`.
-            key: Of the draw.
+            key: Random key of the draw.
         """
         pairs = self._pairs(split)
         return self.label(pairs[jr.randint(key, (n,), 0, pairs.shape[0])])
@@ -104,11 +104,11 @@ class ModAdd(AbstractTask):
         return Batch(tokens, jnp.where(last, answer, 0), last)
 
     def corrupt(self, batch: Batch, *, key: Key[Array, ""]) -> Batch:
-        """Another second summand, so always another answer.
+        """The same pairs with another second summand, so always with another answer.
 
         Args:
             batch: Examples of this task.
-            key: Of what is random.
+            key: Random key of the counterparts.
         """
         # From 1 to p - 1: a shift by 0 would leave the answer as it is.
         shift = jr.randint(key, batch.tokens.shape[:-1], 1, self.p)
@@ -128,11 +128,11 @@ class ModAdd(AbstractTask):
         return {"a": jnp.zeros_like(end), "b": jnp.ones_like(end)}
 
     def decode(self, tokens: Int[Array, " pos"]) -> list[str]:
-        """Numbers, and `=`."""
+        """The numbers as text, and `=` for the last id."""
         return ["=" if t == self.p else str(t) for t in np.asarray(tokens).tolist()]
 
     def describe(self) -> dict[str, str]:
-        """Sizes of the splits."""
+        """The problem, and how many pairs each split has."""
         return {
             "problem": f"(a + b) mod {self.p}",
             "train": f"{len(self.train):,} pairs",

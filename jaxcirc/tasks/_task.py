@@ -45,9 +45,9 @@ class AbstractTask(eqx.Module):
         """`n` random examples of a split, with replacement where it is finite.
 
         Args:
-            n: How many.
+            n: Number of examples.
             split: `train` or `test`.
-            key: Of the draw.
+            key: Random key of the draw.
         """
 
     def examples(self, split: Split) -> Batch | None:
@@ -63,7 +63,7 @@ class AbstractTask(eqx.Module):
 
         Args:
             batch: Examples of this task.
-            key: Of what is random in the counterparts.
+            key: Random key of what is random in the counterparts.
         """
 
     def positions(
@@ -91,7 +91,7 @@ class AbstractTask(eqx.Module):
         Args:
             n: How many; at least 1.
             split: Where the clean sequences are from.
-            key: Of the examples and their counterparts.
+            key: Random key of the examples and their counterparts.
 
         Returns:
             Pairs with one right and one wrong answer each. Twice as many are drawn, so

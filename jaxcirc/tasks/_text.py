@@ -73,9 +73,9 @@ class Text(AbstractTask):
         """`n` windows at random places of a split.
 
         Args:
-            n: How many.
+            n: Number of examples.
             split: `train` or `test`.
-            key: Of the draw.
+            key: Random key of the draw.
         """
         data = self.train if split == "train" else self.test
         start = jr.randint(key, (n, 1), 0, data.shape[0] - self.n_ctx)
@@ -90,7 +90,7 @@ class Text(AbstractTask):
 
         Args:
             batch: Examples of this task.
-            key: Of what is random.
+            key: Random key of the counterparts.
         """
         # The neighbour, not a random other: nobody gets himself, and nothing is drawn.
         del key
@@ -103,7 +103,7 @@ class Text(AbstractTask):
         return [show(token) for token in ids]
 
     def describe(self) -> dict[str, str]:
-        """Sizes of the corpus."""
+        """The problem, and how large the corpus and its splits are."""
         unit = "byte" if isinstance(self.tokenizer, ByteTokenizer) else "token"
         facts = {"problem": f"predict the next {unit}"}
         if self.n_files:

@@ -16,7 +16,7 @@ class Tokenizer(Protocol):
 
     @property
     def size(self) -> int:
-        """Ids are below it."""
+        """How many ids there are; each is below this number."""
         ...
 
     @property

@@ -116,7 +116,7 @@ class Training(eqx.Module):
         return tuple(sorted({0, *steps}))
 
     def build_optimizer(self) -> optax.GradientTransformation:
-        """The optax transformation."""
+        """The optimiser as an optax transformation, with its schedule and clipping."""
         rate = _learning_rate(self)
         if self.optimizer == "sgd":
             # A momentum of 0 would still keep a buffer as large as the weights.

@@ -17,7 +17,7 @@ def write_losses(folder: str, losses: Float[np.ndarray, "seed step"]) -> None:
 
     Args:
         folder: What `train` was given.
-        losses: Of every seed and update.
+        losses: The loss of every seed and update.
     """
     # What is still to come is NaN, and no fault that `jax_debug_nans` should find.
     with jax.debug_nans(False):

@@ -69,8 +69,8 @@ def train(
 
     Args:
         config: The model.
-        task: What to learn.
-        training: How.
+        task: Where the examples are from.
+        training: Optimiser, length, seeds and checkpoints.
         folder: Where to put `seed_N/` trajectories, the state and the losses.
         objective: What to make smaller, `CrossEntropy()` unless given: an objective,
             or a function of a model and a `Batch` that gives a loss for each example.

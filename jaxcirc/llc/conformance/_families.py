@@ -12,21 +12,21 @@ from .. import truth
 
 
 class Family(NamedTuple):
-    """Cases of one shape.
+    """Losses of one shape whose coefficients are known, for one program.
 
     Args:
-        name: Of the family.
-        labels: Of the cases.
+        name: Name of the family.
+        labels: Names of the cases.
         loss_fn: (weights, a dummy example) -> the loss, exactly, without a sample.
         params: Places w*, stacked; whole numbers in them say which case it is.
-        mask: What to sample.
+        mask: Which of the arrays are weights to sample; None for all.
         stiffest: The case that a step size must suit.
-        n_beta: To sample at.
-        gamma: To localise with.
+        n_beta: The inverse temperature, times n, to sample at.
+        gamma: Strength of the localisation.
         truths: What a perfect sampler gives, at this n_beta where that is known, else
             the limit.
-        gradients: That a chain may spend.
-        chains: How many.
+        gradients: Gradients that a chain may spend.
+        chains: Chains for each case.
         multiplicities: Where `truths` are limits, those of their coefficients.
     """
 
@@ -52,7 +52,7 @@ def quadratics(seed: int = 0, number: int = 8, d: int = 12) -> Family:
     flat that the localisation holds them.
 
     Args:
-        seed: Of the spectra.
+        seed: Seed of the spectra.
         number: Cases.
         d: Weights of each.
 
@@ -151,13 +151,13 @@ def deep_linear(
 
     Args:
         widths: Input, hidden layers, output.
-        rank: Of P.
-        seed: Of the weights.
-        n_beta: To sample at.
+        rank: Rank of P.
+        seed: Seed of the weights.
+        n_beta: The inverse temperature, times n, to sample at.
         gamma: To localise with; a third of the mean width if None, so that the leftover
             of a layer has a norm of about one.
-        gradients: That a chain may spend.
-        dtype: Of the weights.
+        gradients: Gradients that a chain may spend.
+        dtype: Type of the weights.
 
     Returns:
         A family of one case, whose truth is that of `truth.deep_linear` (Aoyagi 2024).
@@ -216,8 +216,8 @@ def random_deep_linear(
     All sizes are uniform within their bounds, the rank between 1 and the least width.
 
     Args:
-        number: How many.
-        seed: Of the draw.
+        number: Number of networks.
+        seed: Seed of the draw.
         layers: Least and most layers.
         width: Least and largest width.
         **options: As in `deep_linear`.

@@ -34,15 +34,15 @@ _DRAWS = 500
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """One case.
+    """What a sampler found in one case, beside the truth.
 
     Attributes:
-        family: What kind of loss.
-        case: Which.
-        truth: What a perfect sampler gives.
-        value: What this one gave.
-        standard_error: Of `value`.
-        status: Of the estimate.
+        family: The kind of loss.
+        case: Which loss of that kind.
+        truth: The value that a perfect sampler gives.
+        value: The value that this one gave.
+        standard_error: Standard error of `value`.
+        status: Status of the estimate.
         gradients: Gradient evaluations of one chain, burn-in included.
         seconds: Share of the family's time, compilation included.
     """
@@ -58,7 +58,7 @@ class Score:
 
     @property
     def error(self) -> float:
-        """Relative error."""
+        """The relative error of `value`, with its sign."""
         return self.value / self.truth - 1
 
 
@@ -143,10 +143,10 @@ def run(
 
     Args:
         sampler: What to score.
-        families: Against what; `standard_families` if None.
+        families: The losses to score it on; `standard_families` if None.
         effort: Factor on the gradients that each family allows a chain.
         bias: Relative error that the step size may cause.
-        key: Of everything random.
+        key: Random key, from which all that is random is drawn.
 
     Example:
         >>> import jax.random as jr
@@ -181,7 +181,7 @@ def run_family(
         family: Against what.
         effort: Factor on the gradients that the family allows a chain.
         bias: Relative error that the step size may cause.
-        key: Of everything random.
+        key: Random key, from which all that is random is drawn.
     """
     began = time.monotonic()
     sampler = sampler.with_numbers(n_beta=family.n_beta, gamma=family.gamma)

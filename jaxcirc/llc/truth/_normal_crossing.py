@@ -52,7 +52,7 @@ def normal_crossing_at(
         n_beta: t.
         prior: `gaussian`, exp(-scale w²/2) for each variable, so `scale` is `gamma`; or
             `box`, uniform for |w| ≤ `scale`.
-        scale: Of the prior.
+        scale: Scale of the prior.
         prior_powers: h_i of a further factor Π |w_i|^(h_i); zeros if None.
 
     Raises:
