@@ -27,6 +27,11 @@ class Schedule(NamedTuple):
         steps_between_draws: Steps that a draw is the mean of.
         test_acceptance: Whether every draw also asks how many Langevin proposals a
             Metropolis test would accept there, at two more gradients.
+
+    Example:
+        >>> short = Schedule(num_draws=3, num_burnin=10, steps_between_draws=4)
+        >>> short.lengths, short.num_steps
+        ([2, 4, 4, 4, 4, 4], 22)
     """
 
     num_draws: int
@@ -36,7 +41,7 @@ class Schedule(NamedTuple):
 
     @property
     def lengths(self) -> list[int]:
-        """Steps of every block: burn-in in as long ones, then the draws."""
+        """Steps of every block: burn-in, cut up as the draws are, then the draws."""
         whole, rest = divmod(self.num_burnin, self.steps_between_draws)
         burnin = ([rest] if rest else []) + [self.steps_between_draws] * whole
         return burnin + [self.steps_between_draws] * self.num_draws

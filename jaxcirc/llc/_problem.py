@@ -71,11 +71,20 @@ class Problem(eqx.Module):
 
 
 class DatasetLoss(eqx.Module):
-    """An observable: the loss of each example of a data set.
+    """An observable: the loss of each example of a data set, whatever chains sample.
+
+    `sweep` makes one of data that are given as an observable. Its mean over examples
+    gives data-refined coefficients (`LLCEstimate.refined`).
 
     Args:
         loss_fn: (weights, examples) -> the loss of each example.
-        data: The examples.
+        data: The examples, with a leading axis.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> losses = DatasetLoss(lambda w, x: (w - x) ** 2, jnp.array([1.0, 3.0]))
+        >>> losses(jnp.array(2.0)).tolist()
+        [1.0, 1.0]
     """
 
     loss_fn: Objective

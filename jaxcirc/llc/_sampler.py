@@ -42,6 +42,12 @@ class AbstractSampler(eqx.Module):
     arrays, so that one compilation serves every value and a grid of them.
 
     The state of a chain is any pytree; `position` reads the weights from it.
+
+    Attributes:
+        step_size: Length of a step, in units that the sampler says.
+        n_beta: Inverse temperature times number of examples; n / ln n if None.
+        gamma: Strength of the localisation, at least 0.
+        box: Half the side of a box around w* that the chain stays in; None for none.
     """
 
     step_size: eqx.AbstractVar[Number]

@@ -23,6 +23,13 @@ class SGLD(AbstractSampler):
 
     Raises:
         ValueError: `step_size`, `n_beta` or `box` is not positive, or `gamma` negative.
+
+    Example:
+        >>> sampler = SGLD(1e-4, n_beta=100.0)
+        >>> sampler.numbers()  # what a grid may vary
+        {'step_size': 0.0001, 'n_beta': 100.0, 'gamma': 1.0}
+        >>> sampler.with_numbers(gamma=5.0).gamma
+        5.0
     """
 
     step_size: Number

@@ -27,7 +27,14 @@ Invariance = Literal[
 
 
 class Known(NamedTuple):
-    """A value that theory gives, and how near a finite sample must come."""
+    """A value that theory gives, and how near a finite sample must come.
+
+    Args:
+        args: Makes the arguments of the metric; a function, since a row must not hold
+            arrays before anybody asks.
+        value: The value there.
+        tolerance: Largest error, absolute or relative; wider for random samples.
+    """
 
     args: Callable[[], tuple]
     value: float

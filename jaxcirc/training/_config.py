@@ -39,6 +39,10 @@ class Training(eqx.Module):
 
     Raises:
         ValueError: a number is out of range.
+
+    Example:
+        >>> Training(steps=10, checkpoints="linear", every=4).checkpoint_steps
+        (0, 4, 8, 10)
     """
 
     steps: int = 1000
