@@ -118,7 +118,7 @@ def calibrate(
         num_chains: Chains of the grid, and those that the length is for.
         max_steps: Most steps of a chain, in the grid and in the proposal.
         step_factors: Step sizes of the grid, relative to the proposal; ascending.
-        beta_factors: The same for n_beta.
+        beta_factors: n_betas of the grid, relative to the proposal; ascending.
         key: Random key, from which all that is random is drawn.
 
     Returns:
@@ -276,7 +276,7 @@ def settle(
         own = 1.0 if gamma is None else gamma
         step = found.step_size(bias, n_beta, own)
         if gamma is None:
-            # 2 / (ε γ) steps relax the flattest direction.
+            # 2 / (ε γ) steps relax the flattest direction, and a quarter of all may go.
             own = max(1.0, 8 / (step * found.metric[0] * max_steps))
             step = found.step_size(bias, n_beta, own)
         step = math.sqrt(step) if job.sampler.has_momentum else step

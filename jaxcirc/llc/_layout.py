@@ -86,7 +86,7 @@ def plan_layout(
         memory = device_memory()
         available = None if memory is None else int(SHARE * memory)
         if available is not None and jax.default_backend() == "cpu":
-            # Host devices share one memory.
+            # All devices of a host have one memory, which each would claim for itself.
             available //= devices
     room = here if available is None else (available - held) // max(per_chain, 1)
     if room < 1:

@@ -309,7 +309,7 @@ class HMC(_AbstractMetropolisSampler):
 
         p = kick(momentum, state, 0.5)
         new, p = jax.lax.fori_loop(0, self.num_leapfrog, leapfrog, (state, p))
-        # The last kick was a whole one.
+        # The last kick was a whole one, and its second half belongs to no step.
         p = kick(p, new, -0.5)
         log_ratio = (
             self._energy(state, local)

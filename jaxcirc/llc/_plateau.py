@@ -24,7 +24,7 @@ class Plateau(NamedTuple):
         value: Mean of λ̂ over them; NaN if there are none.
         beta_slope: Median d ln λ̂ / d ln n_beta over the whole grid: near 0 on a
             plateau, 1 where the chains do not feel the loss.
-        step_slope: The same for the step size.
+        step_slope: Median d ln λ̂ / d ln step_size over the whole grid.
     """
 
     found: bool

@@ -129,7 +129,7 @@ class AbstractSampler(eqx.Module):
 
         A compiled program that takes this one and the numbers as arrays serves all.
         """
-        # In range for each of them.
+        # The placeholder passes every check of a number.
         return self.with_numbers(**dict.fromkeys(self.numbers(), 0.5))
 
     def with_numbers(self, **numbers: Any) -> "AbstractSampler":

@@ -5,7 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 from jaxtyping import Array, Float
 
-# What a metric is a number of.
+# What a metric takes: one array, one matrix by its singular values, an array at two
+# times, or two matrices with rows of the same examples.
 Kind = Literal["array", "spectrum", "change", "similarity"]
 Data = Literal["weights", "activations", "gradients"]
 EVERY_DATA: tuple[Data, ...] = ("weights", "activations", "gradients")

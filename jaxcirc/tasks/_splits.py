@@ -38,7 +38,7 @@ def random_split(
 def given_split(
     p: int, train: str | Sequence[Any] | np.ndarray
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
-    """The same of a split that somebody has made.
+    """Numbers a p + b of the pairs of a split that somebody has made, and the others.
 
     Args:
         p: Numbers are below it.
