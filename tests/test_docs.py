@@ -32,6 +32,19 @@ def test_the_blocks_of_the_guides(guide, prints, tmp_path, monkeypatch):
         assert promise.startswith(line) or promise.endswith(line), (line, promise)
 
 
+def test_the_rows_that_contributing_shows_are_rows():
+    text = (DOCS.parent / "CONTRIBUTING.md").read_text()
+    found = []
+    for block in re.findall(r"```python\n(.*?)```", text, flags=re.S):
+        names: dict = {}
+        exec(compile(block, "CONTRIBUTING.md", "exec"), names)
+        found.append(names["SPEC"])
+    metric, measurement = found
+    for known in metric.known:
+        assert float(metric.fn(*known.args())) == pytest.approx(known.value)
+    assert measurement.build().needs_previous is False
+
+
 def test_the_study_of_the_metrics_guide_is_valid(tmp_path):
     from jaxcirc.study import load_config, prepare
 

@@ -1,5 +1,6 @@
 """Catalogues: rows with a `name`, looked up with a helpful error."""
 
+import collections
 import functools
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,6 +43,9 @@ class Catalogue(Sequence[Row]):
         own: The rows of this library, in the order in which they are listed.
         of: The class of the rows; an entry point that is anything else is left out.
 
+    Raises:
+        ValueError: two of the library's own rows have one name.
+
     Example:
         >>> from jaxcirc.metrics import METRICS
         >>> METRICS[0].name
@@ -50,6 +54,12 @@ class Catalogue(Sequence[Row]):
 
     def __init__(self, group: str, own: Iterable[Row], *, of: type):
         self.group, self.own, self.of = group, tuple(own), of
+        counts = collections.Counter(row.name for row in self.own)
+        if twice := [name for name, n in counts.items() if n > 1]:
+            raise ValueError(
+                f"{group}: two rows are called {twice[0]!r}, and a lookup would only "
+                "ever find the first. Give the new one a name of its own."
+            )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def initial_losses(
         ValueError: a loss at w* is not finite, or `kind` is none of these.
     """
     n = job.problem.n
-    # True would otherwise pass as the number 1.
+    # True and False are numbers to Python, and no losses.
     if isinstance(kind, int | float) and not isinstance(kind, bool):
         given = jnp.full(job.lengths["checkpoint"], kind, number_dtype(job.model))
         _check_finite(_some_losses(job.problem, job.models), job)
@@ -48,7 +48,7 @@ def initial_losses(
             "llc: `initial_loss` = 'full' needs data; a function that draws examples "
             "has no end. Use 'paired', or give the number."
         )
-    # All data once, or each step's examples twice: whichever evaluates fewer.
+    # Losses at w* that no draw asks for would cost more than they save.
     if n is None or (kind == "paired" and n > seen):
         _check_finite(_some_losses(job.problem, job.models), job)
         return None, None
@@ -70,6 +70,7 @@ def _all_losses(problem: Problem, models: PyTree) -> Array:
 
 @eqx.filter_jit
 def _some_losses(problem: Problem, models: PyTree) -> Array:
+    # A fixed key: these losses only show whether w* gives finite ones.
     examples, _ = problem.draw(fold_name(jr.key(0), "initial loss"))
     return _over_checkpoints(lambda m: problem.losses(m, examples).mean(), models)
 
@@ -82,7 +83,7 @@ def _observe(models: PyTree, observables: Observables) -> dict[str, Array]:
 
 
 def _over_checkpoints(of, models: PyTree):
-    # One after the other: side by side they would hold activations of all models.
+    # One after the other, since the activations of all may not fit at once.
     arrays, static = eqx.partition(models, eqx.is_array)
     return jax.lax.map(lambda a: of(eqx.combine(a, static)), arrays)
 

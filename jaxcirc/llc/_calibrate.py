@@ -34,15 +34,15 @@ class Calibration:
     """Settings, what they promise, and the grid that bears them out or does not.
 
     Attributes:
-        sampler: With its step size, `n_beta` and `gamma`.
+        sampler: The sampler with its step size, `n_beta` and `gamma`.
         num_burnin: Steps until the slowest direction that matters has relaxed.
         num_draws: Draws for the relative error that was asked for.
-        steps_between_draws: About half an autocorrelation time.
+        steps_between_draws: About half an autocorrelation time, in steps.
         predicted_bias: Relative error of λ̂ from step size and minibatch noise, on a
             quadratic with the measured spectrum.
         predicted_value: λ̂ of that quadratic, which a singular model need not have.
         curvature: Spectrum and gradient noise, where a pilot chain ended.
-        plateau: What the grid says.
+        plateau: Whether the grid's estimates hold still, and where.
         grid: The estimates over step sizes and n_betas.
     """
 
@@ -119,11 +119,12 @@ def calibrate(
         max_steps: Most steps of a chain, in the grid and in the proposal.
         step_factors: Step sizes of the grid, relative to the proposal; ascending.
         beta_factors: n_betas of the grid, relative to the proposal; ascending.
-        key: Random key, from which all that is random is drawn.
+        key: Key of pilots, probes and the grid.
 
     Returns:
-        The sampler and the lengths to use, the predicted bias, and the grid with its
-        plateau; printed, one line.
+        The sampler with its numbers, the lengths of chains, and the grid. Where its
+        `plateau` is not found, λ̂ depends on the settings around the proposal, whatever
+        the status of single estimates.
 
     Raises:
         ValueError: an argument does not fit.
@@ -173,6 +174,7 @@ def calibrate(
     )
     estimates = grid.estimates.reshape(len(step_factors), len(beta_factors))
     plateau = _plateau(grid, estimates)
+    # The prediction is for the step size of SGLD, the square of a time step.
     squared = numbers["step_size"] ** (2 if proposal.has_momentum else 1)
     exact, _ = found.predicted(squared, n_beta, own_gamma)
     centre = estimates[
@@ -206,26 +208,40 @@ def propose(
 ) -> AbstractSampler:
     """The step size and gamma that `calibrate` would propose, without its grid.
 
-    It costs the curvature's spectrum at w* and a few pilot chains, and says nothing of
-    whether an estimate holds still there: for that see `calibrate`.
+    The step size is the largest whose predicted bias on the measured curvature is at
+    most `bias`; for a sampler with momentum it is the square root of that, a time step.
+    The prediction is that of a quadratic with the measured spectrum: it is no promise
+    for a singular minimum, which is what the grid of `calibrate` tests. It costs up to
+    nine pilot chains of a quarter of `max_steps` each, and a few Hessian products.
 
     Args:
         loss_fn: (weights, examples) -> the loss of each example: an objective, such as
             `objectives.CrossEntropy()`, or any function.
         params: Weights w*.
         data: Examples, or a function from a key to examples.
-        sampler: Whose step size is wanted.
+        sampler: The sampler whose step size is wanted; its own step size is ignored.
         bias: Relative error that step size and noise may cause.
-        gamma: Strength of the localisation; None to propose it.
+        gamma: Strength of the localisation; None to propose it, at least 1.
         batch_size: Examples per step; None for all.
         max_steps: Most steps of a chain; each pilot takes a quarter of it.
-        key: Random key, from which all that is random is drawn.
+        key: Key of pilot chains and probes.
 
     Returns:
-        `sampler` with its `step_size`, `n_beta` and `gamma` set.
+        The sampler with that step size, `gamma` and `n_beta`.
 
     Raises:
         ValueError: an argument does not fit.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc import llc
+        >>> found = llc.propose(
+        ...     lambda w, x: (w**2).sum() / 2 + 0 * x, jnp.zeros(8), jnp.zeros(1),
+        ...     llc.SGLD(1.0, n_beta=1000.0), gamma=1.0, max_steps=100, key=jr.key(0),
+        ... )
+        >>> # SGLD's bias on this loss is 1 / (1 - ε (n_beta + gamma) / 4) - 1 = 0.02.
+        >>> round(found.step_size * 1e5, 2), round(4e5 * (1 - 1 / 1.02) / 1001, 2)
+        (7.84, 7.84)
     """
     job = make_job(
         loss_fn,
@@ -250,11 +266,14 @@ def settle(
     """Curvature where pilot chains go, and the sampler that it asks for.
 
     Args:
-        job: With one checkpoint.
+        job: A sweep with one checkpoint, whose sampler knows its `n_beta`.
         bias: Relative error that step size and noise may cause.
         gamma: Strength of the localisation; None to propose it.
         max_steps: Most steps of a chain; pilots have a quarter of it each.
-        key: Random key, from which all that is random is drawn.
+        key: Key of pilot chains and probes.
+
+    Returns:
+        The curvature where the last pilot ended, and the sampler with its numbers.
     """
     model, dtype = job.model, number_dtype(job.model)
     mask = None if job.masks is None else jax.tree.map(lambda m: m[0], job.masks)
@@ -276,7 +295,7 @@ def settle(
         own = 1.0 if gamma is None else gamma
         step = found.step_size(bias, n_beta, own)
         if gamma is None:
-            # 2 / (ε γ) steps relax the flattest direction, and a quarter of all may go.
+            # 2 / (ε γ) steps relax the flattest direction.
             own = max(1.0, 8 / (step * found.metric[0] * max_steps))
             step = found.step_size(bias, n_beta, own)
         step = math.sqrt(step) if job.sampler.has_momentum else step
@@ -298,7 +317,7 @@ def settle(
 
 
 def _steeper(found: Curvature, factor: float) -> Curvature:
-    """Where a pilot diverged, the curvature must have been larger than measured."""
+    """A larger curvature than was measured, where a pilot has diverged."""
     return found._replace(nodes=found.nodes * factor, noise=found.noise * factor)
 
 
@@ -318,12 +337,14 @@ def _plateau(grid: Sweep, estimates: np.ndarray) -> Plateau:
 def _length(
     found: LLCEstimate, spacing: int, relative_error: float, max_steps: int
 ) -> tuple[int, int]:
-    """Draws and steps between them for a relative standard error."""
+    """Draws, and steps between them, that reach a relative standard error."""
     good = found.trace[np.isfinite(found.trace).all(axis=1)]
+    # This chain says nothing about a length, so it is a usual one.
     if not len(good) or not found.value > 0:
         return 1000, max(max_steps // 2000, 1)
     time = good.size / mean_ess(good)
     spacing = max(round(spacing * time / 2), 1)
     needed = (good.std() / (relative_error * found.value)) ** 2 / len(found.trace)
+    # Draws half an autocorrelation time apart are worth half a draw each.
     most = max(max_steps // spacing, 1)
     return int(min(max(math.ceil(2 * needed), 200), max(most, 1))), spacing

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
-from .._core import fold_name, linear_combination, squared_norm
+from .._core import count, fold_name, linear_combination, squared_norm
 from ._local import Local
-from ._metropolis import langevin_acceptance
+from ._mala import langevin_acceptance
 from ._problem import Problem
 from ._sampler import AbstractSampler
 
@@ -22,16 +22,16 @@ class Schedule(NamedTuple):
     """How long a chain runs.
 
     Args:
-        num_draws: What is kept.
-        num_burnin: Steps before the first of them.
+        num_draws: Draws that are kept.
+        num_burnin: Steps before the first draw.
         steps_between_draws: Steps that a draw is the mean of.
         test_acceptance: Whether every draw also asks how many Langevin proposals a
             Metropolis test would accept there, at two more gradients.
 
     Example:
-        >>> short = Schedule(num_draws=3, num_burnin=10, steps_between_draws=4)
-        >>> short.lengths, short.num_steps
-        ([2, 4, 4, 4, 4, 4], 22)
+        >>> schedule = Schedule(num_draws=2, num_burnin=5, steps_between_draws=3)
+        >>> schedule.lengths, schedule.num_steps  # burn-in of 2 + 3, then two draws
+        ([2, 3, 3, 3], 11)
     """
 
     num_draws: int
@@ -41,7 +41,7 @@ class Schedule(NamedTuple):
 
     @property
     def lengths(self) -> list[int]:
-        """Steps of every block: burn-in, cut up as the draws are, then the draws."""
+        """Steps of every block: burn-in, whose first may be shorter, then the draws."""
         whole, rest = divmod(self.num_burnin, self.steps_between_draws)
         burnin = ([rest] if rest else []) + [self.steps_between_draws] * whole
         return burnin + [self.steps_between_draws] * self.num_draws
@@ -57,13 +57,15 @@ class Trace(NamedTuple):
 
     Args:
         loss: Mean minibatch loss over the block's steps.
-        excess: The same less that of the same examples at w*.
+        excess: That loss less the mean loss of the same examples at w*.
         gradient_norm: Mean length of the moves that the data asked for.
         localization_norm: Mean length of the pull towards w*.
         noise_norm: Mean length of the random moves.
         acceptance: Mean acceptance; for a sampler without a test, that of the test it
             leaves out where that was asked for, else 1.
+        heating: Mean of what step size and minibatch noise add to n_beta times excess.
         distance: From w*, at the end of the block.
+        moved: Share of the sampled coordinates that are not where they began.
         observed: Observables at the end of the block; zeros in burn-in.
     """
 
@@ -73,7 +75,9 @@ class Trace(NamedTuple):
     localization_norm: Float[Array, "... block"]
     noise_norm: Float[Array, "... block"]
     acceptance: Float[Array, "... block"]
+    heating: Float[Array, "... block"]
     distance: Float[Array, "... block"]
+    moved: Float[Array, "... block"]
     observed: dict[str, Array]
 
 
@@ -92,7 +96,7 @@ def neighbourhood(
         mask: Which coordinates to sample.
         baseline: Losses of all examples at the centre, or one number in their place;
             None to evaluate the step's examples there.
-        key: Random key of the step.
+        key: Key that the step's examples are drawn with.
     """
     center, rest = eqx.partition(arrays, eqx.is_inexact_array)
     examples, places = problem.draw(key)
@@ -122,32 +126,32 @@ def sample_chain(
     *,
     key: Key[Array, ""],
 ) -> Trace:
-    """The trace of one chain from w*; burn-in and draws share one compiled body.
+    """Run one chain from w*; burn-in and draws share one compiled body.
 
     Args:
         problem: Loss and data.
-        sampler: How to move, with its numbers.
+        sampler: How to sample, with its numbers as arrays.
         arrays: The model, whose floating arrays are w*.
         mask: Which coordinates to sample; None for all.
-        baseline: Losses at w*; see `neighbourhood`.
+        baseline: Losses at w*, as `neighbourhood` takes them.
         observables: Functions of the model to evaluate at every draw.
-        schedule: How long each chain runs.
-        key: Random key of the chain.
+        schedule: How many steps and draws.
+        key: Key of the chain, from which every step folds its own.
     """
     center, rest = eqx.partition(arrays, eqx.is_inexact_array)
 
     def here(key: Key[Array, ""]) -> Local:
         return neighbourhood(problem, arrays, mask, baseline, key)
 
-    # Folded from the step's number: a longer burn-in leaves earlier steps as they are.
     def step(i: Array, state: Any) -> tuple[Any, Any]:
+        # From the step's own number, so that the division into draws changes no noise.
         batch_key, own_key = jr.split(jr.fold_in(key, i))
         adapt = i < schedule.num_burnin
         return sampler.step(state, here(batch_key), adapt=adapt, key=own_key)
 
     init_batch, init_key = jr.split(fold_name(key, "init"))
     state = sampler.init(center, here(init_batch), key=init_key)
-    # Sums begin as zeros of the right types, which only a trace of a step can tell.
+    # Sums begin as zeros of the shape that a step reports, without running one.
     silent = jax.tree.map(
         lambda x: jnp.zeros(x.shape, x.dtype),
         jax.eval_shape(lambda: step(jnp.int32(0), state)[1]),
@@ -175,12 +179,23 @@ def sample_chain(
             model = eqx.combine(w, rest)
             return {name: of(model) for name, of in observables.items()}
 
+        # In burn-in an observable would cost as much, and be thrown away.
         nothing = jax.tree.map(
             lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(observe)
         )
-        # Observables may cost more than a step, and burn-in is not reported.
         observed = jax.lax.cond(end > schedule.num_burnin, observe, lambda: nothing)
-        return (state, end), Trace(*means, distance=away, observed=observed)
+        moved = _share_moved(w, center, mask)
+        return (state, end), Trace(
+            *means, distance=away, moved=moved, observed=observed
+        )
 
     lengths = jnp.asarray(schedule.lengths, jnp.int32)
     return jax.lax.scan(block, (state, jnp.int32(0)), lengths)[1]
+
+
+def _share_moved(w: PyTree, center: PyTree, mask: PyTree | None) -> Float[Array, ""]:
+    """Share of the sampled coordinates that are not exactly where they began."""
+    there = zip(jax.tree.leaves(w), jax.tree.leaves(center), strict=True)
+    # Nothing but sampled coordinates ever moves.
+    moved = jnp.stack([(a != b).sum(dtype=jnp.float32) for a, b in there]).sum()
+    return moved / jnp.asarray(count(w, mask)).astype(moved.dtype)

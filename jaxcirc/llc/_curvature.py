@@ -42,12 +42,12 @@ class Curvature(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """The largest curvature, which bounds the step size."""
+        """The largest curvature."""
         return float(self.nodes.max())
 
     @property
     def trace(self) -> float:
-        """The sum of all curvatures, by quadrature."""
+        """Sum of the curvatures."""
         return float(self.dimension * (self.weights * self.nodes).sum())
 
     def predicted(
@@ -57,7 +57,13 @@ class Curvature(NamedTuple):
 
         Minibatch noise is taken to be shared out like the curvature, as it is near a
         minimum of a log-likelihood. The second is infinite beyond the stability bound.
+
+        Args:
+            step_size: ε of SGLD.
+            n_beta: Inverse temperature times number of examples.
+            gamma: Strength of the localisation.
         """
+        # Where the loss falls, the localisation alone holds the chain.
         h = np.maximum(self.nodes, 0)
         pull, most = gamma * self.metric[0], gamma * self.metric[1]
         own = n_beta * h / np.maximum(n_beta * h + pull, 1e-30)
@@ -70,16 +76,28 @@ class Curvature(NamedTuple):
         return float((share * own).sum()), float((share * own * heat / left).sum())
 
     def bias(self, step_size: float, n_beta: float, gamma: float) -> float:
-        """Relative error of λ̂ that step size and minibatch noise cause."""
+        """Relative error of λ̂ that step size and minibatch noise cause.
+
+        Args:
+            step_size: ε of SGLD.
+            n_beta: Inverse temperature times number of examples.
+            gamma: Strength of the localisation.
+        """
         exact, found = self.predicted(step_size, n_beta, gamma)
         return found / exact - 1 if exact > 0 else 0.0
 
     def step_size(self, bias: float, n_beta: float, gamma: float) -> float:
-        """The largest step size whose predicted bias is at most `bias`."""
+        """The largest step size whose predicted bias is at most `bias`.
+
+        Args:
+            bias: Relative error of λ̂ that is allowed.
+            n_beta: Inverse temperature times number of examples.
+            gamma: Strength of the localisation.
+        """
         stiff = n_beta * max(self.largest, 0) + gamma * self.metric[1]
-        # Bisected by ratios: the answer may be anywhere over twelve decades.
         high = MAX_STIFFNESS / max(stiff, 1e-30)
         low = high * 1e-12
+        # Bisection in the logarithm, since step sizes span many decades.
         for _ in range(60):
             middle = math.sqrt(low * high)
             if self.bias(middle, n_beta, gamma) <= bias:
@@ -100,7 +118,18 @@ def run_pilot(
     num_steps: Int[Array, ""],
     key: Key[Array, ""],
 ) -> Any:
-    """A chain's state after some more steps of burn-in; None to begin at w*."""
+    """The state of a chain after some more steps of burn-in.
+
+    Args:
+        problem: Loss and data.
+        sampler: Any sampler with these `numbers` in place of its own.
+        numbers: The sampler's numbers, as arrays.
+        model: The model, whose floating arrays are w*.
+        mask: Which coordinates to sample; None for all.
+        state: Where the chain is; None to begin at w*.
+        num_steps: How many steps to make.
+        key: Key that every step folds its own from.
+    """
     sampler = sampler.with_numbers(**numbers)
     center = eqx.filter(model, eqx.is_inexact_array)
 
@@ -126,15 +155,31 @@ def measure(
     num_nodes: int,
     key: Key[Array, ""],
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """What `Curvature` is made of, at the weights that a state holds."""
+    """Spectrum, gradient noise and metric at the place of a state.
+
+    Args:
+        problem: Loss and data.
+        sampler: Any sampler with these `numbers` in place of its own.
+        numbers: The sampler's numbers, as arrays.
+        model: The model, whose floating arrays are w*.
+        mask: Which coordinates are sampled; None for all.
+        state: Where a chain is.
+        num_nodes: Nodes of the quadrature of the spectrum.
+        key: Key of batches and probes.
+
+    Returns:
+        Nodes and weights by probe, summed variance of a minibatch gradient, and mean
+        and largest entry of the preconditioner.
+    """
     rest = eqx.filter(model, eqx.is_inexact_array, inverse=True)
     sampler = sampler.with_numbers(**numbers)
     w, metric = sampler.position(state), sampler.metric(state)
     if metric is None:
         metric = jax.tree.map(jnp.ones_like, w)
-    # √G H √G has the eigenvalues of G H, and is symmetric, as Lanczos needs.
+    # √G H √G is symmetric, and has the spectrum of G H that the step size must suit.
     root = keep(jax.tree.map(jnp.sqrt, metric), mask)
     batch_key, probe_key = jr.split(key)
+    # With all the data every batch is the same one.
     keys = jr.split(batch_key, 1 if _is_full(problem) else NUM_BATCHES)
 
     def gradient(w: PyTree, key: Key[Array, ""]) -> PyTree:
@@ -166,6 +211,7 @@ def measure(
             lambda r, g: r[None] * (g - g.mean(axis=0, keepdims=True)), root, each
         )
         noise = squared_norm(away) / (NUM_BATCHES - 1)
+    # Masked coordinates have a root of 0, and do not count.
     entries = jnp.concatenate([r.reshape(-1) ** 2 for r in jax.tree.leaves(root)])
     active = jnp.maximum((entries > 0).sum(), 1).astype(entries.dtype)
     return found.nodes, found.weights, noise, entries.sum() / active, entries.max()
@@ -182,18 +228,19 @@ def curvature(
     *,
     key: Key[Array, ""],
 ) -> Curvature:
-    """The spectrum and the noise around a state, on the host and in float64.
+    """Spectrum and noise around a state, on the host and in float64.
 
     Args:
         problem: Loss and data.
-        sampler: Whose preconditioner counts.
-        numbers: The numbers of the sampler, as arrays.
-        model: The model at w*.
-        mask: Coordinates that are sampled; None for all.
-        state: Where to look: a state of the sampler.
-        dimension: Sampled coordinates, above which there are no nodes.
-        key: Random key of batches and probes.
+        sampler: Any sampler with these `numbers` in place of its own.
+        numbers: The sampler's numbers, as arrays.
+        model: The model, whose floating arrays are w*.
+        mask: Which coordinates are sampled; None for all.
+        state: Where a chain is.
+        dimension: Sampled coordinates.
+        key: Key of batches and probes.
     """
+    # Lanczos finds no more directions than there are.
     num_nodes = min(24, dimension)
     found = measure(problem, sampler, numbers, model, mask, state, num_nodes, key)
     nodes, weights, noise, mean, most = (np.asarray(x, np.float64) for x in found)

@@ -31,8 +31,8 @@ def split_rhat(draws: Draws) -> float:
 def bulk_ess(draws: Draws) -> float:
     """Independent draws that would locate the bulk of the distribution as well.
 
-    Ranks of half-chains take the place of values, so that heavy tails count no more
-    than others (Vehtari et al. 2021, §4). NaN with fewer than four draws per chain.
+    Computed from rank-normalised half-chains (Vehtari et al. 2021, §4). NaN with fewer
+    than four draws per chain, or where one of them is not finite.
 
     Args:
         draws: Draws of one quantity.
@@ -44,6 +44,8 @@ def bulk_ess(draws: Draws) -> float:
 
 def mean_ess(draws: Draws) -> float:
     """Independent draws whose mean would have the same variance as that of `draws`.
+
+    NaN with fewer than four draws per chain, or where one of them is not finite.
 
     Args:
         draws: Draws of one quantity.
@@ -71,15 +73,14 @@ def geweke_z(
 ) -> Float[np.ndarray, " chain"]:
     """How far the beginning of each chain is from its end, in standard errors.
 
-    The test is Geweke's (1992). The variance of both means is that of the end about its
-    own trend, with the autocorrelation time there: a drift would inflate either and
-    hide itself. The result is standard normal for a stationary chain, up to the noise
-    of that time.
+    Geweke (1992). The variance of both means is that of the end about its own trend,
+    with the autocorrelation time there: a drift would inflate either and hide itself.
+    Standard normal for a stationary chain, up to the noise of that time.
 
     Args:
         draws: Draws of one quantity.
-        first: Share of the draws that is the beginning.
-        last: Share that is the end.
+        first: Share of the draws that counts as the beginning.
+        last: Share of the draws that counts as the end.
     """
     n = draws.shape[1]
     head, tail = draws[:, : max(int(first * n), 1)], draws[:, n - int(last * n) :]

@@ -1,4 +1,4 @@
-"""From a few temperatures to the limit."""
+"""The limit of estimates at a few temperatures."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,11 +8,11 @@ from jaxtyping import Float
 
 
 class Limit(NamedTuple):
-    """λ̂(t) = value - slope / ln t, fitted.
+    """The line λ̂(t) = value - slope / ln t that estimates at several t lie on.
 
     Attributes:
-        value: λ, in the limit of large t.
-        standard_error: Standard error of `value`.
+        value: λ, the limit of large t.
+        standard_error: Standard error of `value`, from that of the estimates.
         slope: An estimate of m - 1, the multiplicity less one, where the fit's next
             term, o(1 / ln t), has died out.
         slope_error: Standard error of `slope`.
@@ -31,17 +31,19 @@ def extrapolate(
 ) -> Limit:
     """The learning coefficient in the limit t → ∞, from estimates at several t.
 
-    t E[K] = λ - (m - 1) / ln t + o(1 / ln t) (Watanabe 2013); weighted least squares in
-    1 / ln t. The errors are those of sampling: that the next term has died out is
-    assumed, and is to be seen by leaving the smallest t out.
+    Where a minimum has multiplicity m > 1 an estimate at a finite t is too small, by
+    t E[K] = λ - (m - 1) / ln t + o(1 / ln t) (Watanabe 2013). The line in 1 / ln t is
+    fitted by least squares with weights 1 / error². The errors of the result are those
+    of sampling alone: they do not know how far the next term reaches, so let the
+    smallest t be one at which the estimate is on the line.
 
     Args:
         n_betas: t of each estimate, above 1, at least two different ones.
-        values: The estimates.
-        standard_errors: Their standard errors, positive.
+        values: The estimate at each t.
+        standard_errors: The standard error of each estimate, positive.
 
     Returns:
-        λ and m - 1 with their standard errors.
+        Intercept and slope of the line, each with its standard error.
 
     Raises:
         ValueError: there are fewer than two temperatures, or a number is out of range.
@@ -58,7 +60,6 @@ def extrapolate(
             f"1, with positive errors; got {list(t)} and {list(e)}."
         )
     design = np.stack([np.ones_like(t), -1 / np.log(t)], axis=1)
-    # Rows in units of their errors: then ordinary least squares weighs them rightly.
     weighted = design / e[:, None]
     covariance = np.linalg.inv(weighted.T @ weighted)
     value, slope = covariance @ weighted.T @ (y / e)

@@ -25,7 +25,7 @@ class Job(NamedTuple):
 
     Args:
         problem: Loss and data.
-        sampler: With `n_beta` resolved.
+        sampler: How to sample, with a number for `n_beta`.
         models: Every array with a leading `checkpoint` axis.
         masks: Every array with a leading `mask` axis; None to sample everything.
         dimensions: Sampled coordinates under each mask.
@@ -52,7 +52,7 @@ class Job(NamedTuple):
 
     @property
     def model(self) -> PyTree:
-        """The first checkpoint."""
+        """The first checkpoint, without the checkpoint axis."""
         return jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, self.models)
 
     def fixed_bytes(self, devices: int) -> int:
@@ -60,7 +60,8 @@ class Job(NamedTuple):
         seen = eqx.filter_eval_shape(
             lambda m: {name: of(m) for name, of in self.observables.items()}, self.model
         )
-        numbers = 7 * number_dtype(self.model).itemsize
+        # The nine numbers of a row of `Trace`.
+        numbers = 9 * number_dtype(self.model).itemsize
         per_block = numbers + tree_bytes(seen)
         chains = math.prod(self.lengths.values()) / devices
         traces = chains * len(self.schedule.lengths) * per_block
@@ -113,36 +114,50 @@ def make_job(
     observables: Mapping[str, Any] | None,
     noise: Sequence[int] | None = None,
 ) -> Job:
-    """What `sweep` was given, checked and put into one form, before anything runs.
+    """Everything that a sweep needs, checked before any of it runs.
 
-    A model without `steps` gets a checkpoint axis of length 1, `n_beta` gets its
-    default, masks are stacked and shapes are traced. Nothing is sampled or compiled.
-    Measurements that plan memory use it; to sample, call `sweep`.
+    `sweep` and `calibrate` begin with it; by itself it answers what a sweep would do,
+    such as its chains (`lengths`) and the `n_beta` that it would sample at. Only shapes
+    are traced: no loss is evaluated, and nothing is compiled.
 
     Args:
-        loss_fn: (weights, examples) -> the loss of each example: an objective, such as
-            `objectives.CrossEntropy()`, or any function.
-        params: Weights w*; with `steps`, a leading checkpoint axis on every array.
+        loss_fn: (weights, examples) -> the loss of each example.
+        params: Weights w*; with `steps`, every array has a leading checkpoint axis.
         data: Examples with a leading axis, or a function from a key to examples.
         sampler: How to sample; an `n_beta` of None becomes n / ln n.
-        steps: Training steps of the checkpoints; None for one model without that axis.
+        steps: Training steps that name the checkpoints; None for a single model.
         grid: Numbers of the sampler to vary, by name.
-        masks: Which coordinates to sample, by name; None for all.
-        seeds: Repeats of everything; None for one.
-        num_chains: Chains at every place.
-        schedule: How long a chain runs.
-        batch_size: Examples per step; None for all.
-        observables: What to evaluate at every draw.
-        noise: Numbers that keys are folded from in place of `steps`.
+        masks: Pytrees of booleans, by name, True where weights are sampled; None to
+            sample every weight.
+        seeds: Numbers that name the repeats; None for one.
+        num_chains: Chains at every place, at least 1.
+        schedule: How many draws and steps a chain has.
+        batch_size: Examples per step; None for all of them.
+        observables: Functions of the weights, or other data whose losses are wanted.
+        noise: Numbers that keys are folded from in place of `steps`, one for each.
 
     Returns:
-        The product of all axes, with what every chain of it needs.
+        The sweep, with a label for every place on every axis.
 
     Raises:
-        ValueError: an argument does not fit; the message says which and what to do.
+        ValueError: an argument does not fit.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxcirc import llc
+        >>> job = llc.make_job(
+        ...     lambda w, x: (w * x) ** 2, jnp.array(0.0), jnp.ones(100),
+        ...     llc.SGLD(1e-4), steps=None, grid={"gamma": [1.0, 10.0]}, masks=None,
+        ...     seeds=None, num_chains=4, schedule=llc.Schedule(500, 500, 1),
+        ...     batch_size=10, observables=None,
+        ... )
+        >>> job.lengths
+        {'checkpoint': 1, 'gamma': 2, 'mask': 1, 'seed': 1, 'chain': 4}
+        >>> round(job.sampler.n_beta, 2)  # 100 / ln 100
+        21.71
     """
-    # Equinox takes NumPy's arrays for constants of a program, not for its arguments.
     params, data = jax.tree.map(_on_device, (params, data))
+    params = jax.tree.map(_at_least_float32, params)
     models = params if steps is not None else jax.tree.map(_lead, params)
     _check_models(models, steps)
     model = jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, models)
@@ -173,48 +188,6 @@ def make_job(
     )
 
 
-def stack_models(models: Sequence[PyTree]) -> PyTree:
-    """Models of equal shape as one, with a leading checkpoint axis on every array.
-
-    It is what `sweep` takes with `steps`. It holds a copy of every model at once, in
-    the models' own type.
-
-    Args:
-        models: Pytrees of arrays, in the order of the steps that will name them.
-
-    Returns:
-        A pytree like the first model; what is no array in it is the first model's.
-
-    Raises:
-        ValueError: there are none, or they differ in structure, shape or type; the
-            message names the first array that does.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> stacked = stack_models([{"w": jnp.zeros((4, 2))}, {"w": jnp.ones((4, 2))}])
-        >>> stacked["w"].shape
-        (2, 4, 2)
-    """
-    if not models:
-        raise ValueError("llc: there is no model to stack.")
-    first = named_leaves(models[0])
-    for i, model in enumerate(models[1:], 1):
-        other = named_leaves(model)
-        for name in {**first, **other}:
-            a, b = first.get(name), other.get(name)
-            here = "nothing" if b is None else f"{b.dtype}{list(b.shape)}"
-            there = "nothing" if a is None else f"{a.dtype}{list(a.shape)}"
-            if here != there:
-                raise ValueError(
-                    f"llc: checkpoints must have equal shapes; {name!r} is {here} in "
-                    f"model {i} and {there} in model 0. Sweep them one by one."
-                )
-    # Whatever is no array is the same in all, and is taken from the first.
-    return jax.tree.map(
-        lambda *xs: jnp.stack(xs) if eqx.is_array(xs[0]) else xs[0], *models
-    )
-
-
 def _as_functions(problem: Problem, observables: Mapping[str, Any]) -> Observables:
     functions: dict[str, Any] = {
         name: observed if callable(observed) else problem.on(observed)
@@ -224,7 +197,19 @@ def _as_functions(problem: Problem, observables: Mapping[str, Any]) -> Observabl
 
 
 def _on_device(x: Any) -> Any:
+    # Equinox takes NumPy's arrays for constants, and would compile them in.
     return jnp.asarray(x) if isinstance(x, np.ndarray | np.generic) else x
+
+
+def _at_least_float32(x: Any) -> Any:
+    """Weights wide enough for steps that are small beside them.
+
+    In half precision most of a drift is rounded away and the noise stays, which heats
+    the chain. Every number of a half-precision format is one of float32, so w* is the
+    same place.
+    """
+    narrow = eqx.is_inexact_array(x) and jnp.finfo(x.dtype).bits < 32
+    return x.astype(jnp.float32) if narrow else x
 
 
 def _lead(x: Any) -> Any:
@@ -252,7 +237,6 @@ def _check_models(models: PyTree, steps: Sequence[int] | None) -> None:
 
 
 def _resolve_n_beta(sampler: AbstractSampler, problem: Problem) -> AbstractSampler:
-    # Watanabe's inverse temperature 1 / ln n, times n, since losses are means.
     if sampler.n_beta is not None:
         return sampler
     if problem.n is None or problem.n < 2:
@@ -271,7 +255,7 @@ def _check_schedule(schedule: Schedule, num_chains: int) -> None:
         "steps_between_draws": (schedule.steps_between_draws, 1),
     }
     for name, (value, least) in counts.items():
-        # True is an int to Python, and would run one chain.
+        # True would pass for 1.
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise ValueError(f"llc: `{name}` must be a whole number; got {value!r}.")
         if value < least:
@@ -326,6 +310,7 @@ def _stack_masks(
                 "sample. It is True where weights are sampled."
             )
         dimensions.append(kept)
+        # A mask of whole arrays stays one boolean each, however large the model.
         whole.append(_compact(mask, params))
     return jax.tree.map(_stack_broadcast, *whole), tuple(dimensions)
 

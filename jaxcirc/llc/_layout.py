@@ -48,6 +48,7 @@ def chain_bytes(problem: Problem, model: PyTree) -> int:
         return jax.tree.leaves(jax.vjp(loss, params)[1])
 
     key = jax.eval_shape(lambda: jax.random.key(0))
+    # Beside weights, gradient and noise there is what the forward pass leaves behind.
     residuals = eqx.filter_eval_shape(kept, params, model, key)
     return 3 * tree_bytes(params) + tree_bytes(residuals)
 
@@ -86,7 +87,7 @@ def plan_layout(
         memory = device_memory()
         available = None if memory is None else int(SHARE * memory)
         if available is not None and jax.default_backend() == "cpu":
-            # All devices of a host have one memory, which each would claim for itself.
+            # Host devices share one memory.
             available //= devices
     room = here if available is None else (available - held) // max(per_chain, 1)
     if room < 1:
@@ -98,6 +99,7 @@ def plan_layout(
             "more devices with `mesh`."
         )
     limit = min(wanted, room, here)
+    # Lanes that divide the chains, so that no group has to be filled up.
     lanes = max(k for k in range(1, limit + 1) if here % k == 0)
     return Layout(lanes, mesh)
 
@@ -133,13 +135,19 @@ def _mesh(mesh: Mesh | None, total: int) -> Mesh | None:
         return mesh
     devices = jax.local_devices()
     n = max(k for k in range(1, len(devices) + 1) if total % k == 0)
+    # Devices of other processes are used only where a mesh names them.
     if n == 1 or jax.process_count() > 1:
         return None
     return Mesh(np.array(devices[:n]), ("chain",))
 
 
 def execution_order(axes: Mapping[str, int], strategy: Strategy) -> np.ndarray:
-    """Places of cells in the order of execution: axes to `vmap` vary fastest."""
+    """Places of cells in the order of execution: axes to `vmap` vary fastest.
+
+    Args:
+        axes: Name and length of every axis.
+        strategy: `map`, `vmap` or `auto`, for all axes or by name.
+    """
     every = np.arange(int(np.prod(list(axes.values())))).reshape(*axes.values())
     if not isinstance(strategy, Mapping):
         return every.reshape(-1)

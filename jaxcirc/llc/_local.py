@@ -18,7 +18,7 @@ class Evaluation(NamedTuple):
 
     Args:
         loss: Mean loss of the step's examples.
-        excess: The same less that of the same examples at the centre.
+        excess: That loss less the mean loss of the same examples at the centre.
         gradient: Gradient of the loss, zero where the mask is False.
     """
 
@@ -40,7 +40,7 @@ class Local(eqx.Module, Generic[Params]):
     losses: Callable[[Params], tuple[Array, Array]]
 
     def evaluate(self, w: Params) -> Evaluation:
-        """Loss and gradient of this step's examples at `w`; the gradient is masked."""
+        """Loss and gradient of this step's examples at `w`."""
 
         def loss_of(w: Params) -> tuple[Array, Array]:
             return self.losses(w)
@@ -53,7 +53,12 @@ class Local(eqx.Module, Generic[Params]):
         return linear_combination((1, w), (-1, self.center))
 
     def reflect(self, w: Params, box: float | Array | None) -> Params:
-        """`w` reflected back into the box: the centre ± `box` in every coordinate."""
+        """`w` reflected back into the box: the centre ± `box` in every coordinate.
+
+        Args:
+            w: Weights, however far outside.
+            box: Half the side of the box; None for no box.
+        """
         if box is None:
             return w
 

@@ -1,4 +1,4 @@
-"""Which weights to sample: for weight-refined coefficients."""
+"""Masks that say which weights are sampled, for weight-refined coefficients."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -11,19 +11,21 @@ Params = TypeVar("Params")
 
 
 def path_mask(params: Params, patterns: Sequence[str]) -> Params:
-    """True at the arrays whose path matches a pattern (Wang et al. 2024, wrLLC).
+    """A mask that is True at the arrays whose path matches one of some patterns.
 
-    Sampling under a mask gives the weight-refined coefficient of the weights that it
-    keeps, all others being held at w*. `jaxcirc.models.head_masks` has masks of single
-    attention heads.
+    Given to `estimate` as `mask`, or to `sweep` in `masks`, it makes the coefficient
+    weight-refined (Wang et al. 2024): matching weights are sampled, and all others stay
+    at w*. A mask keeps whole arrays; `jaxcirc.models.head_masks` has masks of single
+    attention heads, which are parts of one.
 
     Args:
-        params: The weights.
+        params: The weights, or a model that holds them.
         patterns: Shell-style, such as `blocks.attn.*`; a pattern also matches
             everything below the path it names.
 
     Returns:
-        A pytree like `params`, with one boolean for each floating-point array.
+        A pytree like `params` with one boolean for each floating-point array, and None
+        for every other leaf.
 
     Raises:
         ValueError: a pattern matches no floating-point array; the message has near
@@ -31,9 +33,9 @@ def path_mask(params: Params, patterns: Sequence[str]) -> Params:
 
     Example:
         >>> import jax.numpy as jnp
-        >>> weights = {"attn": {"W_Q": jnp.ones(2)}, "mlp": {"W_in": jnp.ones(3)}}
-        >>> path_mask(weights, ["attn.*"])
-        {'attn': {'W_Q': True}, 'mlp': {'W_in': False}}
+        >>> weights = {"embed": jnp.zeros(3), "mlp": {"b": jnp.zeros(1)}}
+        >>> path_mask(weights, ["mlp"])
+        {'embed': False, 'mlp': {'b': True}}
     """
     weights = eqx.filter(params, eqx.is_inexact_array)
     return select_paths(weights, patterns, what="llc.path_mask")

@@ -19,12 +19,13 @@ class Plateau(NamedTuple):
 
     Attributes:
         found: Whether there is such a place.
-        sentence: What was found.
+        sentence: The finding in words, or the reason why there is no plateau.
         inside: The places that belong to it, by step size and n_beta.
         value: Mean of λ̂ over them; NaN if there are none.
-        beta_slope: Median d ln λ̂ / d ln n_beta over the whole grid: near 0 on a
-            plateau, 1 where the chains do not feel the loss.
-        step_slope: Median d ln λ̂ / d ln step_size over the whole grid.
+        beta_slope: Median |d ln λ̂ / d ln n_beta| over the whole grid: near 0 on a
+            plateau, 1 where the chains do not feel the loss; NaN without two
+            neighbours that are positive.
+        step_slope: Median |d ln λ̂ / d ln step_size| over the whole grid.
     """
 
     found: bool
@@ -43,22 +44,23 @@ def find_plateau(
     usable: Bool[np.ndarray, "step_size n_beta"] | None = None,
     standard_errors: Float[np.ndarray, "step_size n_beta"] | None = None,
 ) -> Plateau:
-    """The blocks of two by two neighbouring settings whose estimates agree, together.
+    """Whether an estimate holds still over a grid of step sizes and n_betas.
 
-    Neighbours agree where |Δ ln λ̂|, less the noise, is at most 0.1 of the change in
-    ln step_size and 0.2 of that in ln n_beta. A single flat edge is no plateau: an
-    estimate that has not moved along one axis may be wrong for the sake of the other.
+    An estimate that depends on the sampler's settings measures the settings. A block of
+    two by two neighbours belongs to the plateau where ln λ̂ changes by at most 0.1 per
+    unit of ln step size, and by at most 0.2 per unit of ln n_beta, after two standard
+    errors of the difference have been taken off; the plateau is the union of these
+    blocks. Settings whose λ̂ is NaN or not positive belong to none.
 
     Args:
         values: λ̂; NaN where chains diverged.
         step_sizes: Ascending, at least two.
         n_betas: Ascending, at least two.
         usable: Where the estimate is local; everywhere finite if None.
-        standard_errors: Standard errors of `values`: differences within two of them do
-            not count.
+        standard_errors: Standard errors of `values`; zeros if None.
 
     Returns:
-        Where the blocks are, the mean of λ̂ over them, and a sentence for people.
+        The plateau if there is one, else the reason why there is none.
 
     Raises:
         ValueError: the grid has fewer than two settings along an axis, or its labels do
@@ -66,10 +68,12 @@ def find_plateau(
 
     Example:
         >>> import numpy as np
-        >>> values = np.array([[4.0, 4.0, 9.0], [4.0, 4.0, 9.0]])
-        >>> found = find_plateau(values, [1e-5, 2e-5], [10.0, 30.0, 90.0])
-        >>> found.found, found.value, int(found.inside.sum())
-        (True, 4.0, 4)
+        >>> values = np.array([[1.0, 3.0, 3.0], [1.0, 3.0, 3.0]])
+        >>> found = find_plateau(values, [1e-5, 2e-5], [1.0, 10.0, 100.0])
+        >>> found.inside.tolist()
+        [[False, True, True], [False, True, True]]
+        >>> found.value
+        3.0
     """
     for name, labels in (("step_sizes", step_sizes), ("n_betas", n_betas)):
         if len(labels) < 2 or not all(np.diff(labels) > 0):
@@ -127,7 +131,6 @@ def _slopes(
     logs = np.moveaxis(np.log(safe), axis, 0)
     noise = np.moveaxis(2 * np.where(good, errors / safe, 0), axis, 0)
     there = np.moveaxis(good, axis, 0)
-    # Two standard errors of a difference are granted before a slope is a slope.
     change = np.abs(np.diff(logs, axis=0)) - np.hypot(noise[1:], noise[:-1])
     slope = np.maximum(change, 0) / np.diff(log_labels)[:, None]
     slope = np.where(there[1:] & there[:-1], slope, np.inf)

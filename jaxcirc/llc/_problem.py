@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from .._core import Objective, at_least_float32, named_leaves, require_loss
@@ -30,7 +31,13 @@ class Problem(eqx.Module):
     batch_size: int | None = eqx.field(static=True)
 
     def losses(self, params: PyTree, examples: PyTree) -> Float[Array, " example"]:
-        """The loss of each example, in float32 or wider."""
+        """The loss of each example, in float32 or wider.
+
+        Args:
+            params: Weights.
+            examples: A batch with a leading example axis.
+        """
+        # Half precision has too few digits for the difference of two losses.
         wide = at_least_float32(self.loss_fn(params, examples))
         # With float64 weights everything is float64, whatever the loss was summed in.
         return wide.astype(jnp.promote_types(wide.dtype, number_dtype(params)))
@@ -71,20 +78,11 @@ class Problem(eqx.Module):
 
 
 class DatasetLoss(eqx.Module):
-    """An observable: the loss of each example of a data set, whatever chains sample.
-
-    `sweep` makes one of data that are given as an observable. Its mean over examples
-    gives data-refined coefficients (`LLCEstimate.refined`).
+    """An observable: the loss of each example of a data set.
 
     Args:
         loss_fn: (weights, examples) -> the loss of each example.
-        data: The examples, with a leading axis.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> losses = DatasetLoss(lambda w, x: (w - x) ** 2, jnp.array([1.0, 3.0]))
-        >>> losses(jnp.array(2.0)).tolist()
-        [1.0, 1.0]
+        data: The examples.
     """
 
     loss_fn: Objective
@@ -134,11 +132,12 @@ def make_problem(
                 f"llc: `batch_size` must be between 1 and the {n} examples of `data`; "
                 f"got {batch_size}. Leave it out to use all of them at every step."
             )
-        # A batch of everything needs no draw, and samplers with a test accept it.
+        # A draw with replacement would miss some of the examples and repeat others.
         batch_size = None if batch_size == n else batch_size
         problem = Problem(loss_fn, data, None, n, batch_size)
         examples = jax.eval_shape(lambda: problem.draw(jr.key(0))[0])
     _check_loss(problem, params, examples)
+    _check_pure(problem, params, examples)
     return problem
 
 
@@ -168,6 +167,7 @@ def _require_arrays(data: PyTree) -> None:
 def _traced_loss(problem: Problem, params: PyTree, examples: PyTree) -> Any:
     try:
         return eqx.filter_eval_shape(problem.loss_fn, params, examples)
+    # These are what a loss raises on data of another form than it expects.
     except (TypeError, AttributeError, LookupError) as error:
         shapes = jax.tree.map(lambda x: f"{x.dtype}{list(x.shape)}", examples)
         raise ValueError(
@@ -176,6 +176,40 @@ def _traced_loss(problem: Problem, params: PyTree, examples: PyTree) -> Any:
             "have a leading example axis; join a list of batches with "
             "`jnp.concatenate`."
         ) from error
+
+
+def _check_pure(problem: Problem, params: PyTree, examples: PyTree) -> None:
+    """Refuse a loss that is another one whenever it is traced.
+
+    L(w*) and the chain are compiled apart, so a constant that is drawn on the host
+    would be in their difference, times `n_beta`, and look like a coefficient.
+
+    Raises:
+        ValueError: two traces differ.
+    """
+    one, two = (
+        eqx.filter_make_jaxpr(problem.loss_fn)(params, examples)[0] for _ in range(2)
+    )
+    same = len(one.consts) == len(two.consts) and all(
+        np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc")
+        for a, b in zip(map(_plain, one.consts), map(_plain, two.consts), strict=True)
+    )
+    # The text has numbers that are part of the program, and every operation.
+    if not (same and str(one.jaxpr) == str(two.jaxpr)):
+        raise ValueError(
+            "llc: `loss_fn` is another function each time it is called: it draws "
+            "numbers on the host (`numpy.random`, `random`), or keeps a state. L(w*) "
+            "and the chain would be of different losses. Draw what is random once and "
+            "put it into `data`, or give `data` as a function from a key to examples."
+        )
+
+
+def _plain(constant: Any) -> np.ndarray:
+    """A constant of a program as numbers; keys by their words."""
+    is_array = isinstance(constant, jax.Array)
+    if is_array and jnp.issubdtype(constant.dtype, jax.dtypes.prng_key):
+        constant = jr.key_data(constant)
+    return np.asarray(constant)
 
 
 def _check_loss(problem: Problem, params: PyTree, examples: PyTree) -> None:

@@ -22,7 +22,7 @@ class Cells(NamedTuple):
         checkpoint: Which model each starts from.
         mask: Which mask it samples under.
         numbers: The numbers of its sampler.
-        key: Its own.
+        key: Key of each chain.
     """
 
     checkpoint: Int[Array, " cell"]
@@ -71,8 +71,8 @@ def sample_cells(
         baselines: Losses at w*, by checkpoint.
         cells: What to run; the number of groups of lanes divides evenly over devices.
         observables: Functions of the weights to evaluate at every draw.
-        schedule: How long each chain runs.
-        layout: Lanes and devices to run on.
+        schedule: How many steps and draws a chain has.
+        layout: How cells are divided over lanes and devices.
     """
     arrays, static = eqx.partition(models, eqx.is_array)
 
@@ -93,7 +93,6 @@ def sample_cells(
         )
 
     def on_one_device(shared: Any, cells: Cells) -> Trace:
-        # `vmap` of one would put an axis of length 1 into every operation.
         if layout.lanes == 1:
             return jax.lax.map(lambda cell: one(shared, cell), cells)
         groups = jax.tree.map(
@@ -118,7 +117,12 @@ def sample_cells(
 
 
 def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """Arrays that every process holds alike, as arrays of a mesh of many processes."""
+    """Arrays that every process holds alike, as arrays of a mesh of many processes.
+
+    Args:
+        tree: A pytree; whatever is no array in it is left as it is.
+        mesh: The devices; a mesh of one process alone, or None, changes nothing.
+    """
     if mesh is None or not _spans_processes(mesh):
         return tree
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -126,7 +130,8 @@ def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
     def leaf(x: Any) -> Any:
         if not eqx.is_array(x):
             return x
-        # Keys have no NumPy form; their words have, and are made keys again inside.
+        # A key travels as its words, since arrays of many processes are made of
+        # numbers.
         if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
             words = leaf(jr.key_data(x))
             return jax.jit(lambda w: jr.wrap_key_data(w, impl=jr.key_impl(x)))(words)
@@ -139,7 +144,12 @@ def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
 
 
 def fetch(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """Results as NumPy arrays, whole in every process."""
+    """Results as NumPy arrays, whole in every process.
+
+    Args:
+        tree: A pytree of arrays.
+        mesh: The devices that they lie on; None for one.
+    """
     if mesh is None or not _spans_processes(mesh):
         return jax.device_get(tree)
     from jax.experimental import multihost_utils

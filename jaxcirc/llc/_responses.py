@@ -8,40 +8,37 @@ from ._result import LLCEstimate
 
 
 def influence(
-    estimate: LLCEstimate, first: str, second: str | None = None, *, correlation=True
+    estimate: LLCEstimate,
+    first: str,
+    second: str | None = None,
+    *,
+    correlation: bool = True,
 ) -> Float[np.ndarray, "first second"]:
     """Bayesian influence of examples on each other (Kreer et al. 2025).
 
     Correlation (in [-1, 1]), or covariance (in squared units of the loss), over the
     draws of all chains, of the losses of two examples: positive where fitting one means
     fitting the other. If example j counted (1 + δ) times among n, E[ℓ_i] would change
-    by -δ n_beta / n times the covariance.
+    by -δ n_beta / n times the covariance. Chains that diverged have no part in it.
 
     Args:
-        estimate: With observables that give a loss for each example.
+        estimate: An estimate with observables that give a loss for each example.
         first: Name of an observable, one number per example.
-        second: Another; the first itself if None.
-        correlation: Divide by both standard deviations.
+        second: Name of another; the first itself if None.
+        correlation: Whether to divide by both standard deviations. An example whose
+            loss never moves then has 0.
 
     Returns:
-        One row for each example of `first`, one column for each of `second`.
+        The matrix between the examples of both; NaN with fewer than two draws.
 
     Raises:
         ValueError: there is no such observable.
-
-    Example:
-        >>> import jax.numpy as jnp, jax.random as jr
-        >>> from jaxcirc import llc
-        >>> x = jnp.array([10.0, -10.0])  # what fits one is away from the other
-        >>> found = llc.estimate(
-        ...     lambda w, x: (w - x) ** 2 / 2, jnp.zeros(()), x, llc.SGLD(1e-2, 10.0),
-        ...     observables={"each": x}, num_draws=50, num_burnin=10, key=jr.key(0),
-        ... )
-        >>> round(float(influence(found, "each")[0, 1]), 1)
-        -1.0
     """
     a = _flat(estimate, first)
     b = a if second is None else _flat(estimate, second)
+    if len(a) < 2:
+        # Otherwise sums over nothing would come out as 0, which is an answer.
+        return np.full((a.shape[1], b.shape[1]), np.nan)
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     covariance = a.T @ b / (len(a) - 1)
     if not correlation:
@@ -58,17 +55,19 @@ def susceptibilities(
 
     With φ = L(w) - L(w*) of the data set, E_C over draws of the component alone and E
     over draws of all weights: χ_i = E_C[φ L] - E_C[φ ℓ_i] - E_C[φ] (E[L] - E[ℓ_i])
-    (Baker et al. 2025, appendix C.4), in squared units of the loss. Both estimates come
-    out of one `sweep` over masks.
+    (Baker et al. 2025, appendix C.4), in squared units of the loss. A probe whose loss
+    is L itself has 0. Both estimates come out of one `sweep` over masks, so that they
+    share their noise. Chains that diverged have no part in either.
 
     Args:
-        component: Sampled under the component's mask.
-        whole: Sampled without one.
-        dataset: An observable whose mean over examples is L.
-        probes: An observable that gives ℓ_i.
+        component: The estimate that was sampled under the component's mask.
+        whole: The estimate that was sampled without one.
+        dataset: Name of an observable whose mean over examples is L.
+        probes: Name of an observable that gives ℓ_i.
 
     Returns:
-        χ of each probe, and its standard error over chains and draws.
+        χ of each probe, and the standard error of each from the component's draws; NaN
+        where every chain of one estimate diverged.
 
     Raises:
         ValueError: there is no such observable.
@@ -77,12 +76,13 @@ def susceptibilities(
     at = float(np.mean(component.observed_at_center[dataset]))
     phi, l = L - at, component.observable(probes)
     l = l.reshape(*component.trace.shape, -1)
-    whole_L = float(np.mean(_flat(whole, dataset)))
-    shift = whole_L - _flat(whole, probes).mean(axis=0)
-    draws = phi[..., None] * (L[..., None] - l - shift)
-    # A chain that diverged is left out whole: its draws before that were on their way.
-    good = np.isfinite(draws).all(axis=(1, 2))
-    draws = draws[good]
+    everywhere = _flat(whole, probes)
+    good = np.isfinite(phi).all(axis=1) & np.isfinite(l).all(axis=(1, 2))
+    if not len(everywhere) or not good.any():
+        nothing = np.full(l.shape[-1], np.nan)
+        return nothing, nothing
+    shift = float(np.mean(_flat(whole, dataset))) - everywhere.mean(axis=0)
+    draws = (phi[..., None] * (L[..., None] - l - shift))[good]
     errors = np.array([standard_error(draws[..., i]) for i in range(draws.shape[-1])])
     return draws.mean(axis=(0, 1)), errors
 

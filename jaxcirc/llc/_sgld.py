@@ -1,11 +1,27 @@
 """Stochastic gradient Langevin dynamics."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from .._core import keep, linear_combination, normal_like
+from .._core import keep, linear_combination, normal_like, squared_norm
 from ._local import Local
-from ._sampler import AbstractSampler, Info, Number, length
+from ._sampler import AbstractSampler, Info, Number, SamplerSpec, length
+
+
+def langevin_heating(drift: PyTree, step_size: Number) -> Float[Array, ""]:
+    """What a Langevin chain that tests nothing adds to its LLC, told by one step.
+
+    A stationary chain w' = w + Δ + √ε η with drift Δ = -ε/2 F keeps E|w - w*|², hence
+    E[(w - w*)·F] = d + E|Δ|²/ε exactly, where sampling the posterior itself would give
+    d. On a quadratic the excess is twice what the loss has too much, whether it comes
+    from the step size or from the noise of minibatches, which F contains.
+
+    Args:
+        drift: Δ, in coordinates where the noise is that of the step size.
+        step_size: ε.
+    """
+    square = squared_norm(drift)
+    return 0.5 * square / jnp.asarray(step_size).astype(square.dtype)
 
 
 class SGLD(AbstractSampler):
@@ -14,6 +30,8 @@ class SGLD(AbstractSampler):
     On a quadratic with curvature h it is stable for ε (n_beta h + gamma) < 4 and then
     inflates the variance by 1 / (1 - ε (n_beta h + gamma) / 4);
     `jaxcirc.llc.truth.quadratic` gives what it converges to, minibatch noise included.
+    λ̂ is too large by as much: an estimate that falls with the step size was taken at
+    one that is too large. `jaxcirc.llc.calibrate` chooses it.
 
     Args:
         step_size: ε.
@@ -25,11 +43,8 @@ class SGLD(AbstractSampler):
         ValueError: `step_size`, `n_beta` or `box` is not positive, or `gamma` negative.
 
     Example:
-        >>> sampler = SGLD(1e-4, n_beta=100.0)
-        >>> sampler.numbers()  # what a grid may vary
+        >>> SGLD(1e-4, n_beta=100.0).numbers()
         {'step_size': 0.0001, 'n_beta': 100.0, 'gamma': 1.0}
-        >>> sampler.with_numbers(gamma=5.0).gamma
-        5.0
     """
 
     step_size: Number
@@ -41,12 +56,18 @@ class SGLD(AbstractSampler):
         self._check_numbers()
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> PyTree:
-        """The position itself, since the chain remembers nothing else."""
+        """The position itself, since this sampler remembers nothing else.
+
+        Args:
+            position: Weights w*.
+            local: Not used, since no gradient is taken yet.
+            key: Not used, since nothing is random.
+        """
         del local, key
         return position
 
     def position(self, state: PyTree) -> PyTree:
-        """The state itself."""
+        """The state itself, which is the weights."""
         return state
 
     def step(
@@ -57,16 +78,23 @@ class SGLD(AbstractSampler):
         adapt: Bool[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[PyTree, Info]:
-        """One Langevin step; its loss is that at the place it starts from."""
+        """One Langevin step; its loss is that at the place it starts from.
+
+        Args:
+            state: The weights.
+            local: The neighbourhood, with this step's examples.
+            adapt: Not used, since this sampler tunes nothing.
+            key: Key of the noise.
+        """
         del adapt
         at, away = local.evaluate(state), local.displacement(state)
-        # Masked like the gradient, or held weights would walk at random.
         noise = keep(normal_like(key, state), local.mask)
         pull, drag = -0.5 * self.step_size * self._t, -0.5 * self.step_size
         drag, kick = drag * self.gamma, jnp.sqrt(self.step_size)
         w = linear_combination(
             (1, state), (pull, at.gradient), (drag, away), (kick, noise)
         )
+        # Another evaluation where the step ends would double its cost.
         info = Info(
             at.loss,
             at.excess,
@@ -74,5 +102,11 @@ class SGLD(AbstractSampler):
             length(away, drag),
             length(noise, kick),
             jnp.ones_like(at.loss),
+            langevin_heating(
+                linear_combination((pull, at.gradient), (drag, away)), self.step_size
+            ),
         )
         return local.reflect(w, self.box), info
+
+
+SPEC = SamplerSpec("sgld", "Langevin steps on minibatches", SGLD, {"step_size": 2e-3})

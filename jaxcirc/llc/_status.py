@@ -1,4 +1,4 @@
-"""What a set of chains is worth, in a word and a sentence."""
+"""Whether the number that a set of chains gives may be used, and why."""
 
 import enum
 from typing import NamedTuple
@@ -13,9 +13,15 @@ from ._diagnostics import geweke_z, mean_ess, split_rhat, standard_error
 MAX_RHAT = 1.05
 # Fewer independent draws per chain than this cannot show a drift.
 MIN_ESS_PER_CHAIN = 10
+# And fewer than this in all leave the error itself unknown by more than a tenth.
+MIN_ESS = 50
 # In standard errors; a chain's own is estimated, hence the wide margin.
 MAX_DRIFT = 4.0
 MIN_BELOW = 2.0
+# Share of the value that step size and minibatch noise may have added to it.
+MAX_HEATING = 0.1
+# Share of the sampled weights that must have moved.
+MIN_MOVED = 0.99
 
 
 class Status(enum.StrEnum):
@@ -24,7 +30,8 @@ class Status(enum.StrEnum):
     `converged`: nothing speaks against it. `transient`: the chains have not reached, or
     not explored, what they converge to, or have never moved. `non_local`: they describe
     something other than the neighbourhood of w*. `diverged`: a loss was not finite.
-    `below_initial_loss`: w* is not a minimum of what was sampled.
+    `below_initial_loss`: w* is not a minimum of what was sampled. `heated`: step
+    size or the noise of minibatches have added more than a tenth of the value.
     """
 
     CONVERGED = "converged"
@@ -32,14 +39,15 @@ class Status(enum.StrEnum):
     NON_LOCAL = "non_local"
     DIVERGED = "diverged"
     BELOW_INITIAL_LOSS = "below_initial_loss"
+    HEATED = "heated"
 
 
 class Verdict(NamedTuple):
-    """A status, and the reason for it.
+    """Whether a number may be used, and the reason in words.
 
     Args:
-        status: Whether the number may be used.
-        sentence: Why, with the number that decided and what to do.
+        status: Whether it may be used.
+        sentence: Why, and what to do where it may not.
     """
 
     status: Status
@@ -53,13 +61,18 @@ class Evidence(NamedTuple):
         llc: Draws of n_beta (L(w) - L(w*)).
         loss: Mean sampled loss of each chain.
         dimension: Sampled coordinates.
-        trivial_loss: Loss of a model that knows nothing, if there is one.
+        trivial_loss: Loss of a model that knows nothing; None if there is no such.
+        heating: What step size and minibatch noise add to `llc` in each chain; NaN
+            where that is not known.
+        moved: Share of the sampled weights that have moved in each chain.
     """
 
     llc: Float[np.ndarray, "chain draw"]
     loss: Float[np.ndarray, " chain"]
     dimension: int
     trivial_loss: float | None
+    heating: Float[np.ndarray, " chain"]
+    moved: Float[np.ndarray, " chain"]
 
 
 def chain_verdicts(evidence: Evidence) -> list[Verdict]:
@@ -75,7 +88,12 @@ def chain_verdicts(evidence: Evidence) -> list[Verdict]:
 
 
 def verdict(evidence: Evidence, chains: list[Verdict]) -> Verdict:
-    """The verdict on all chains together, the worst that is true of them."""
+    """The verdict on all chains together, the worst that is true of them.
+
+    Args:
+        evidence: What the chains gave.
+        chains: The verdict on each chain by itself.
+    """
     good = np.asarray(np.isfinite(evidence.llc).all(axis=1))
     n_bad, n = int((~good).sum()), len(good)
     if n_bad:
@@ -86,12 +104,20 @@ def verdict(evidence: Evidence, chains: list[Verdict]) -> Verdict:
         )
     llc = evidence.llc
     error = standard_error(llc)
-    found = _place(evidence, float(llc.mean()), error, float(evidence.loss.mean()))
-    if found is not None:
-        return found
     still = sum(map(_never_moved, llc))
     if still:
         return Verdict(Status.TRANSIENT, f"{still} of {n} chains: {_STILL}")
+    found = _place(
+        evidence,
+        float(llc.mean()),
+        error,
+        float(evidence.loss.mean()),
+        float(evidence.heating.mean()),
+    )
+    if found is not None:
+        return found
+    if (stuck := _stuck(float(evidence.moved.min()))) is not None:
+        return stuck
     rhat, ess = split_rhat(llc), mean_ess(llc)
     drift = float(np.sum(geweke_z(llc)) / np.sqrt(n))
     if abs(drift) > MAX_DRIFT:
@@ -103,7 +129,7 @@ def verdict(evidence: Evidence, chains: list[Verdict]) -> Verdict:
             "burn-in.",
         )
     # So that too few draws to tell, which give NaN, count as too few.
-    if not ess >= MIN_ESS_PER_CHAIN * n:
+    if not ess >= max(MIN_ESS_PER_CHAIN * n, MIN_ESS):
         return Verdict(
             Status.TRANSIENT,
             f"{llc.size:,} draws are worth {ess:.0f} independent ones; raise "
@@ -124,11 +150,19 @@ def verdict(evidence: Evidence, chains: list[Verdict]) -> Verdict:
 def _of_chain(evidence: Evidence, i: int, drift: float) -> Verdict:
     llc = evidence.llc[i]
     error = standard_error(llc[None])
-    found = _place(evidence, float(llc.mean()), error, float(evidence.loss[i]))
-    if found is not None:
-        return found
     if _never_moved(llc):
         return Verdict(Status.TRANSIENT, _STILL)
+    found = _place(
+        evidence,
+        float(llc.mean()),
+        error,
+        float(evidence.loss[i]),
+        float(evidence.heating[i]),
+    )
+    if found is not None:
+        return found
+    if (stuck := _stuck(float(evidence.moved[i]))) is not None:
+        return stuck
     if np.isnan(drift):
         return Verdict(Status.TRANSIENT, "too short to judge; raise `num_draws`.")
     if abs(drift) > MAX_DRIFT:
@@ -137,9 +171,9 @@ def _of_chain(evidence: Evidence, i: int, drift: float) -> Verdict:
 
 
 def _place(
-    evidence: Evidence, mean: float, error: float, loss: float
+    evidence: Evidence, mean: float, error: float, loss: float, heating: float
 ) -> Verdict | None:
-    """Whether the chains are somewhere else than around a minimum at w*."""
+    """The verdict on chains that are not around a minimum at w*; None if they are."""
     if mean < -MIN_BELOW * max(error, 0.0) and mean < 0:
         return Verdict(
             Status.BELOW_INITIAL_LOSS,
@@ -152,6 +186,13 @@ def _place(
             f"the sampled loss, {loss:.3g}, is no better than that of a model that "
             f"knows nothing, {evidence.trivial_loss:.3g}; lower `step_size`, or raise "
             "`n_beta` or `gamma`.",
+        )
+    if heating > MAX_HEATING * mean:
+        return Verdict(
+            Status.HEATED,
+            f"the step size and the noise of minibatches add about {heating:.2g}, more "
+            f"than {MAX_HEATING:.0%} of the value; lower `step_size`, or raise "
+            "`batch_size`.",
         )
     ceiling = evidence.dimension / 2
     if mean - 3 * error > 1.1 * ceiling:
@@ -168,6 +209,17 @@ _STILL = (
     "was accepted (lower `step_size`), or steps are rounded away (raise it, or sample "
     "wider weights than half precision), or the loss does not depend on the weights."
 )
+
+
+def _stuck(moved: float) -> Verdict | None:
+    """Whether some weights are too large for the steps that they are to take."""
+    if moved >= MIN_MOVED:
+        return None
+    return Verdict(
+        Status.TRANSIENT,
+        f"{1 - moved:.0%} of the sampled weights have not moved: their steps are lost "
+        "to rounding. Raise `step_size`, or sample wider weights.",
+    )
 
 
 def _never_moved(llc: Float[np.ndarray, " draw"]) -> bool:

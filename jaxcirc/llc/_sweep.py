@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 class Sweep:
     """Estimates over labelled axes.
 
+    `values`, `standard_errors` and `statuses` are arrays with one axis for each of
+    `axes`; `sel` takes a part by its labels, and `to_xarray` everything with names.
+
     Attributes:
-        axes: Labels of every axis, in order.
+        axes: Labels of every axis, in order; without axes there is one estimate.
         estimates: An object array of `LLCEstimate`, one axis for each.
     """
 
@@ -43,7 +46,7 @@ class Sweep:
 
     @property
     def values(self) -> Float[np.ndarray, "..."]:
-        """The value λ̂ of the estimate at every place."""
+        """λ̂ at every place; NaN where every chain diverged."""
         return self._each(lambda e: e.value, float)
 
     @property
@@ -53,11 +56,17 @@ class Sweep:
 
     @property
     def statuses(self) -> np.ndarray:
-        """The status of the estimate at every place, as text."""
+        """Status at every place."""
         return self._each(lambda e: e.status, object)
 
     def sel(self, **labels: Any) -> "Sweep | LLCEstimate":
         """The part with some labels, such as `sel(checkpoint=1000, step_size=1e-4)`.
+
+        Args:
+            **labels: One label of an axis each, exactly as it is in `axes`.
+
+        Returns:
+            A sweep over the axes that are left, or the estimate where none is.
 
         Raises:
             ValueError: there is no such axis or label.
@@ -78,11 +87,12 @@ class Sweep:
         return Sweep(axes, estimates) if axes else estimates  # pyright: ignore
 
     def to_xarray(self) -> "xarray.Dataset":
-        """Values, errors, diagnostics and traces with the sweep's axes."""
+        """Values, errors, diagnostics and traces, with the sweep's axes by name."""
         import xarray as xr
 
         dims = tuple(self.axes)
-        numbers = ("value", "standard_error", "rhat", "ess", "initial_loss", "n_beta")
+        numbers = ("value", "standard_error", "heating", "rhat", "ess")
+        numbers += ("initial_loss", "n_beta")
         variables: dict[str, Any] = {
             name: (dims, self._each(lambda e, n=name: getattr(e, n), float))
             for name in numbers
@@ -170,7 +180,7 @@ def sweep(
             fastest on the backend and fits its memory.
         max_memory: Bytes of a device to plan with; None for what it has.
         throw: Raise if any place is not `converged`.
-        key: Random key, from which all that is random is drawn.
+        key: Key that every chain folds its own from.
 
     Returns:
         An estimate at every place.
@@ -183,16 +193,15 @@ def sweep(
     Example:
         >>> import jax.numpy as jnp, jax.random as jr
         >>> from jaxcirc import llc
-        >>> loss = lambda w, batch: (w**2).sum() / 2 + 0 * batch
         >>> found = llc.sweep(
-        ...     loss, jnp.zeros(8), jnp.zeros(1), llc.SGLD(1e-4, n_beta=1000.0),
-        ...     grid={"n_beta": [100.0, 1000.0]}, seeds=[0, 1], num_chains=2,
-        ...     num_draws=10, num_burnin=10, key=jr.key(0),
+        ...     lambda w, x: (w * x) ** 2, jnp.array(0.0), jnp.ones(9), llc.SGLD(1e-3),
+        ...     grid={"n_beta": [10.0, 100.0]}, seeds=[0, 1, 2], num_chains=1,
+        ...     num_draws=4, num_burnin=0, key=jr.key(0),
         ... )
-        >>> list(found.axes), found.estimates.shape
-        (['n_beta', 'seed'], (2, 2))
-        >>> found.sel(n_beta=100.0, seed=1).n_beta
-        100.0
+        >>> found.axes
+        {'n_beta': [10.0, 100.0], 'seed': [0, 1, 2]}
+        >>> found.values.shape, found.sel(n_beta=10.0, seed=2).trace.shape
+        ((2, 3), (1, 4))
     """
     if not isinstance(key, jax.Array):
         raise ValueError(
@@ -215,6 +224,7 @@ def sweep(
         batch_size=batch_size,
         observables=observables,
     )
+    # Before any loss is evaluated, so that what does not fit is refused first.
     layout = plan_layout(
         job.lengths,
         strategy,
@@ -226,10 +236,10 @@ def sweep(
     baselines, before = initial_losses(job, initial_loss)
     centers = observe_centers(job)
     cells = job.cells(key)
-    # Lanes of a group are neighbours here, and results are put back in order below.
+    # Chains that share a `vmap` lie side by side while they run, and go back after.
     order = execution_order(job.lengths, strategy)
     cells = jax.tree.map(lambda x: x[order], cells)
-    # Numbers travel in the cells, so that another grid compiles nothing anew.
+    # Numbers come with the cells, so that other values compile nothing again.
     sampler = job.sampler.without_numbers()
     inputs = (job.problem, sampler, job.models, job.masks, baselines, cells)
     placed = place((*inputs, job.observables), layout.mesh)
@@ -274,7 +284,7 @@ def estimate(
         sampler: How to sample, and at which `n_beta` and `gamma`.
         mask: A pytree like `params` with booleans that broadcast to its arrays: True
             where weights are sampled, for a weight-refined LLC. None for everything.
-        key: Random key, from which all that is random is drawn.
+        key: Key that every chain folds its own from.
         **options: As in `sweep`.
 
     Raises:
@@ -312,9 +322,9 @@ def _summarize(
     *shape, num_chains = job.lengths.values()
     names = list(job.lengths)
     gradients = job.schedule.num_steps * job.sampler.gradients_per_step
+    # An axis of the grid overrides what the sampler says.
     n_betas = job.axes.get("n_beta", [job.sampler.numbers()["n_beta"]])
     estimates = np.empty(shape, object)
-    # Chains are the last axis of the product, so those of a place are neighbours.
     for i, place_ in enumerate(np.ndindex(*shape)):
         rows = slice(i * num_chains, (i + 1) * num_chains)
         at = dict(zip(names, place_, strict=False))

@@ -164,6 +164,7 @@ SVCCA = MetricSpec(
     prepare=_prepare_svcca,
     compare=_compare_svcca,
     **_SHARED,
+    at_zero=float("nan"),
 )
 PWCCA = MetricSpec(
     name="pwcca",
@@ -176,4 +177,5 @@ PWCCA = MetricSpec(
     prepare=_prepare_pwcca,
     compare=_compare_pwcca,
     **_SHARED,
+    at_zero=float("nan"),
 )

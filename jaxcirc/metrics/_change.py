@@ -123,6 +123,7 @@ UPDATE_RATIO = MetricSpec(
         Known(lambda: (jnp.full((3, 3), 1.1), jnp.ones((3, 3))), 0.1, 1e-4),
         Known(lambda: (jnp.ones(3), jnp.ones(3)), 0.0),
     ),
+    at_zero=float("nan"),
 )
 COSINE_SIMILARITY = MetricSpec(
     name="cosine_similarity",
@@ -138,6 +139,7 @@ COSINE_SIMILARITY = MetricSpec(
         Known(lambda: (jnp.ones(3), jnp.full(3, 7.0)), 1.0),
         Known(lambda: tuple(jr.normal(jr.key(0), (2, 40_000))), 0.0, 0.02),
     ),
+    at_zero=float("nan"),
 )
 WASSERSTEIN = MetricSpec(
     name="wasserstein",
@@ -166,4 +168,5 @@ SIGN_FLIPS = MetricSpec(
         Known(_PAIR, 1 / 3),
         Known(lambda: tuple(jr.normal(jr.key(0), (2, 20_000))), 0.5, 0.02),
     ),
+    counts=True,
 )

@@ -252,6 +252,7 @@ SPEC = MetricSpec(
     prepare=_prepare,
     compare=_compare,
     **_SHARED,
+    at_zero=float("nan"),
 )
 BIASED = MetricSpec(
     name="cka_biased",
@@ -267,4 +268,5 @@ BIASED = MetricSpec(
     prepare=_prepare_biased,
     compare=_compare_biased,
     **_SHARED,
+    at_zero=float("nan"),
 )

@@ -96,6 +96,7 @@ SPEC = MetricSpec(
     ),
     of_spectrum=lambda s: _condition(s, _tolerance(s, None)),
     **_SHARED,
+    at_zero=float("nan"),
 )
 RANK = MetricSpec(
     name="numerical_rank",
@@ -110,4 +111,5 @@ RANK = MetricSpec(
     ),
     of_spectrum=lambda s: _rank(s, _tolerance(s, None)),
     **_SHARED,
+    counts=True,
 )

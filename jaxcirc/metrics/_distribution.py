@@ -188,6 +188,7 @@ KURTOSIS = MetricSpec(
         Known(lambda: (jr.uniform(jr.key(0), (50_000,)),), -1.2, 0.02),
         Known(lambda: (3 + _NORMAL()[0],), 0.0, 0.05),
     ),
+    at_zero=float("nan"),
 )
 SPARSITY = MetricSpec(
     name="sparsity",
@@ -199,6 +200,8 @@ SPARSITY = MetricSpec(
     paper="",
     invariant_to=_ORDER.union({"scale", "sign"}),
     known=(Known(lambda: (jnp.eye(4),), 0.75),),
+    at_zero=1.0,
+    counts=True,
 )
 DEAD_UNITS = MetricSpec(
     name="dead_units",
@@ -215,6 +218,8 @@ DEAD_UNITS = MetricSpec(
         Known(lambda: (jnp.array([[0.0, 1.0], [0.0, -1.0]]),), 0.5),
     ),
     data=("activations",),
+    at_zero=1.0,
+    counts=True,
 )
 MASSIVE_ACTIVATION_RATIO = MetricSpec(
     name="massive_activation_ratio",
@@ -230,4 +235,5 @@ MASSIVE_ACTIVATION_RATIO = MetricSpec(
         # The median of |N| is 0.6745.
         Known(lambda: (_NORMAL()[0].at[0].set(1000.0),), 1000 / 0.6745, 0.02),
     ),
+    at_zero=float("nan"),
 )

@@ -153,6 +153,7 @@ SPEC = MetricSpec(
     known=(Known(lambda: (_diagonal_pareto(),), 3.0, 0.02),),
     of_spectrum=lambda s: _of_spectrum(s).alpha,
     **_SHARED,
+    at_zero=float("nan"),
 )
 KS = MetricSpec(
     name="heavy_tail_ks",
@@ -162,4 +163,6 @@ KS = MetricSpec(
     units="",
     of_spectrum=lambda s: _of_spectrum(s).ks,
     **_SHARED,
+    at_zero=float("nan"),
+    smooth=False,
 )

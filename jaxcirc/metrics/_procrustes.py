@@ -100,4 +100,5 @@ SPEC = MetricSpec(
     data=("activations", "gradients"),
     prepare=_prepare,
     compare=_compare,
+    at_zero=float("nan"),
 )

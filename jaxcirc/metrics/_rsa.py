@@ -87,4 +87,6 @@ SPEC = MetricSpec(
     data=("activations", "gradients"),
     prepare=_prepare,
     compare=_compare,
+    at_zero=float("nan"),
+    smooth=False,
 )

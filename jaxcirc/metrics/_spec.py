@@ -75,6 +75,10 @@ class MetricSpec(NamedTuple):
             one decomposition serves all.
         prepare: For `similarity`: what is computed of each matrix once.
         compare: For `similarity`: two of those -> `Similarity`.
+        at_zero: Value of arrays that are all zero; NaN where there is none to give.
+        counts: Whether it counts entries or directions, so that it is piecewise
+            constant and an entry that is not a number may be one that it leaves out.
+        smooth: Whether it has a gradient that says anything; never where it counts.
     """
 
     name: str
@@ -90,3 +94,6 @@ class MetricSpec(NamedTuple):
     of_spectrum: Callable[[Array], Array] | None = None
     prepare: Callable[[Array], Any] | None = None
     compare: Callable[[Any, Any], Similarity] | None = None
+    at_zero: float = 0.0
+    counts: bool = False
+    smooth: bool = True

@@ -36,10 +36,9 @@ class CrossEntropy(AbstractObjective):
         """The surprise at every position, and which positions count.
 
         Args:
-            model: Called as `model(tokens)`.
+            model: A model, called as `model(tokens)`.
             examples: A `Batch`.
         """
-        # Every position, masked ones too: leaving some out would change shapes by data.
         return surprise(model(examples.tokens), examples.targets), examples.mask
 
 

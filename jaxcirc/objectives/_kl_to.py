@@ -1,4 +1,4 @@
-"""Divergence from what another model says."""
+"""Divergence of a model from what another one says."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -15,9 +15,9 @@ class SoftBatch(NamedTuple):
     """Examples whose answers are distributions, given by logits.
 
     Args:
-        tokens: What goes in.
+        tokens: Sequences of ids, which go in.
         logits: What should come out, up to a constant at each position.
-        mask: Positions that count.
+        mask: Which positions count.
     """
 
     tokens: Int[Array, "*example pos"]
@@ -31,8 +31,8 @@ class KLTo(AbstractObjective):
     KL(reference ‖ model) at every position that counts, in [0, inf), and 0 only where
     both say the same. With weights w* of the reference itself it is at a minimum, so it
     is the loss for the coefficient of the function that a model computes, whether that
-    is right or wrong; it is the loss of distillation (Hinton et al. 2015), and what an
-    ablation is measured by when there is no right answer. No gradient flows into the
+    is right or wrong. It is the loss of distillation (Hinton et al. 2015), and it
+    measures an ablation where there is no right answer. No gradient flows into the
     reference.
 
     Args:
@@ -59,7 +59,7 @@ class KLTo(AbstractObjective):
         """The divergence at every position, and which positions count.
 
         Args:
-            model: Called as `model(tokens)`.
+            model: A model, called as `model(tokens)`.
             examples: A `Batch`, or a `SoftBatch` where there is no reference.
 
         Raises:
@@ -75,7 +75,8 @@ class KLTo(AbstractObjective):
                 f"has logits; got {type(examples).__name__}. Give `KLTo(reference)` a "
                 "model, or the examples their logits."
             )
-        # Or sampling and training would move the reference towards the model too.
+        # The reference may be the model itself, whose gradient would pull at the
+        # target.
         target = jax.lax.stop_gradient(target)
         return kl_divergence(target, model(examples.tokens)), examples.mask
 

@@ -1,4 +1,4 @@
-"""Logits of right answers against those of wrong ones."""
+"""The difference of logits between right answers and wrong ones."""
 
 from typing import ClassVar, Literal
 
@@ -13,12 +13,12 @@ from ._spec import ObjectiveSpec
 class LogitDifference(AbstractObjective):
     """Mean logit of a pair's right answers minus that of its wrong ones, in logits.
 
-    Unbounded, 0 by chance, and unchanged by a constant added to all logits: what
-    circuits are most often found by, since it is linear in what is written to the
-    residual stream (Wang et al. 2023, section 2). Taken at the position `end` of the
-    clean sequence of each of `Pairs`. To run another sequence against the same answers,
-    give `pairs._replace(clean=pairs.corrupted)`. A pair without right or wrong answers
-    has no value: NaN by itself, and no part in the mean.
+    Unbounded, 0 by chance, and unchanged by a constant added to all logits. Circuits
+    are most often found by it, since it is linear in what is written to the residual
+    stream (Wang et al. 2023, section 2). It is taken at the position `end` of the clean
+    sequence of each of `Pairs`. To run another sequence against the same answers, give
+    `pairs._replace(clean=pairs.corrupted)`. A pair without right or wrong answers has
+    no value: it is NaN by itself, and has no part in the mean.
 
     Example:
         >>> import jax.numpy as jnp
@@ -36,7 +36,7 @@ class LogitDifference(AbstractObjective):
         """One place for each pair, which counts where it has answers of both kinds.
 
         Args:
-            model: Called as `model(tokens)`.
+            model: A model, called as `model(tokens)`.
             examples: `Pairs`.
         """
         logits = at_least_float32(logits_at_end(model, examples))
@@ -48,7 +48,7 @@ class LogitDifference(AbstractObjective):
 def _mean_over(
     values: Float[Array, "*example k"], there: Bool[Array, "*example k"]
 ) -> tuple[Float[Array, "*example"], Bool[Array, "*example"]]:
-    # Lists are filled up with zeros, so the sum is over answers alone.
+    # Without answers this is 0 / 1: the mask drops it, where NaN would spoil gradients.
     number = there.sum(axis=-1)
     total = values.sum(axis=-1)
     return total / number.clip(1).astype(values.dtype), number > 0

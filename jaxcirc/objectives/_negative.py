@@ -1,4 +1,4 @@
-"""A score as a loss, and a loss as a score."""
+"""A score turned into a loss."""
 
 from typing import ClassVar, Literal
 
@@ -18,17 +18,17 @@ class Negative(AbstractObjective):
         score: An objective that is higher for a better model.
 
     Raises:
-        ValueError: it is a loss already.
+        ValueError: `score` is a loss already.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxcirc.objectives import LogitDifference
         >>> from jaxcirc.tasks import Pairs
-        >>> one, none = jnp.array([[1]]), jnp.array([[0]])
-        >>> pairs = Pairs(one, none, one, none, {"end": jnp.array([0])})
-        >>> model = lambda tokens: jnp.array([[[0.0, 3.0]]])
-        >>> float(Negative(LogitDifference()).mean(model, pairs))
-        -3.0
+        >>> two, one = jnp.array([[2]]), jnp.array([[1]])
+        >>> pairs = Pairs(two, one, two, one, {"end": jnp.array([0])})
+        >>> counts = lambda tokens: jnp.arange(3.0)[None, None]
+        >>> float(Negative(LogitDifference()).mean(counts, pairs))  # -(2 - 1)
+        -1.0
     """
 
     score: AbstractObjective
@@ -42,10 +42,10 @@ class Negative(AbstractObjective):
             )
 
     def parts(self, model, examples) -> tuple[Array, Array]:
-        """Those of the score, with the other sign.
+        """The places of the score, with values of the other sign.
 
         Args:
-            model: Called as `model(tokens)`.
+            model: A model, called as `model(tokens)`.
             examples: What the score takes.
         """
         values, mask = self.score.parts(model, examples)

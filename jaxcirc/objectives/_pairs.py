@@ -1,4 +1,4 @@
-"""What a model says where a pair asks for an answer."""
+"""The logits of a model where a pair asks for an answer."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def logits_at_end(model: Any, pairs: Pairs) -> Float[Array, "*example d_vocab"]:
     """Logits after the clean sequence of each pair, at its position `end`.
 
     Args:
-        model: Called as `model(tokens)`.
+        model: A model, called as `model(tokens)`.
         pairs: Prompts, or a single one.
     """
     end = pairs.positions["end"][..., None, None]
@@ -25,10 +25,10 @@ def over_answers(
     """The values of some answers, 0 where -1 fills up the list, and which are answers.
 
     Args:
-        values: Values of every outcome.
+        values: A value for every outcome.
         answers: Ids of outcomes; -1 for none.
     """
-    # Index 0 stands in for -1, which would count from the end and find a value.
     there = answers >= 0
+    # -1 would read the last outcome; any valid one does, since it is dropped.
     found = jnp.take_along_axis(values, jnp.maximum(answers, 0), axis=-1)
     return jnp.where(there, found, 0), there

@@ -1,4 +1,4 @@
-"""Probability of right answers against that of wrong ones."""
+"""The difference of probability between right answers and wrong ones."""
 
 from typing import ClassVar, Literal
 
@@ -36,14 +36,13 @@ class ProbabilityDifference(AbstractObjective):
         """One place for each pair, which counts where it has answers of both kinds.
 
         Args:
-            model: Called as `model(tokens)`.
+            model: A model, called as `model(tokens)`.
             examples: `Pairs`.
         """
         logits = at_least_float32(logits_at_end(model, examples))
         p = jax.nn.softmax(logits, axis=-1)
         right, some_right = over_answers(p, examples.right)
         wrong, some_wrong = over_answers(p, examples.wrong)
-        # A pair with answers of one kind alone would count a mere probability.
         counts = some_right.any(axis=-1) & some_wrong.any(axis=-1)
         return (right.sum(axis=-1) - wrong.sum(axis=-1))[..., None], counts[..., None]
 

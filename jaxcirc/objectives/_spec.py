@@ -10,11 +10,11 @@ class ObjectiveSpec(NamedTuple):
     """A row of the catalogue of objectives.
 
     Args:
-        name: What it is called.
+        name: What the objective is called.
         summary: One line about it.
         build: Keyword options -> objective.
         takes: What its examples are: a `Batch` of positions, or `Pairs`.
-        units: Units of its values.
+        units: Units of its values; empty for a pure number.
     """
 
     name: str

@@ -13,11 +13,13 @@ def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
 
     Files stand behind each other with a line end between them, in an order that has no
     meaning but is always the same. Those that are not UTF-8 are left out, with a
-    warning that names them.
+    warning that names them. Hidden files, and folders below a given one that are called
+    `test`, `idlelib`, `__pycache__`, `site-packages` or `dist-packages`, are left out
+    without one.
 
     Args:
         paths: Files or folders; the Python standard library's source if none.
-        max_bytes: Read at most so much.
+        max_bytes: Most bytes to read.
 
     Returns:
         The text as UTF-8, cut off after `max_bytes`, and the number of files.
@@ -54,12 +56,17 @@ def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
 def _files(
     root: pathlib.Path, pattern: str
 ) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
-    """Files below `root`, each with its path inside it; hidden ones are left out."""
+    """Text files below `root` that are not hidden, each with its path inside it.
+
+    Raises:
+        ValueError: `root` does not exist.
+    """
     if not root.exists():
         raise ValueError(f"text: no such file or folder: {root}.")
     if root.is_file():
         yield root, pathlib.Path(root.name)
         return
+    # No one's text: installed packages, caches, and Python's own tests.
     skipped = {"site-packages", "dist-packages", "__pycache__", "test", "idlelib"}
     for file in root.rglob(pattern):
         inside = file.relative_to(root)
@@ -79,6 +86,7 @@ def _read_text(file: pathlib.Path) -> bytes | None:
 
 
 def _left_out(names: list[str], number: int) -> str:
+    """The warning that some files were left out, with the names of the first three."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return (
         f"text: {len(names)} of {number} files are not UTF-8 text and are left out: "

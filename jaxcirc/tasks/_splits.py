@@ -17,9 +17,9 @@ def random_split(
     """Numbers a p + b of the pairs (a, b) to train on, and of the others.
 
     Args:
-        p: Numbers are below it.
+        p: Both numbers of a pair are below it.
         train_fraction: Share of all p² pairs to train on.
-        seed: Which pairs those are.
+        seed: Seed that draws them.
 
     Raises:
         ValueError: the fraction leaves a split empty.
@@ -38,10 +38,10 @@ def random_split(
 def given_split(
     p: int, train: str | Sequence[Any] | np.ndarray
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
-    """Numbers a p + b of the pairs of a split that somebody has made, and the others.
+    """Numbers a p + b of the pairs of a given split, and of the others.
 
     Args:
-        p: Numbers are below it.
+        p: Both numbers of a pair are below it.
         train: A `.npy` or `.npz` file, or its content: numbers a p + b, pairs (a, b),
             or a mask of the p² pairs, as a row or a square. Of a `.npz`, the array
             called `train`, or its only one.

@@ -36,12 +36,6 @@ class Text(AbstractTask):
 
     Raises:
         ValueError: there are too few ids for two windows, or a negative one.
-
-    Example:
-        >>> import numpy as np
-        >>> task = Text(np.arange(100) % 7, n_ctx=4)
-        >>> task.d_vocab, task.train.shape, task.test.shape
-        (7, (90,), (10,))
     """
 
     n_ctx: int = eqx.field(static=True)

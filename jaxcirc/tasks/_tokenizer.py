@@ -49,10 +49,6 @@ class Tokenizer(Protocol):
 class ByteTokenizer:
     """Every byte of UTF-8 is a token: 256 of them, and none for the beginning.
 
-    Attributes:
-        size: 256.
-        bos: None.
-
     Example:
         >>> ByteTokenizer().encode("hé")
         [104, 195, 169]

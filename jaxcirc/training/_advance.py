@@ -17,7 +17,15 @@ from ._loop import Loop
 
 
 class State(NamedTuple):
-    """What training needs to go on; every array has a leading `seed` axis."""
+    """What training needs to go on; every array has a leading `seed` axis.
+
+    Args:
+        params: Weights that are trained; None in place of the others.
+        frozen: Weights that are not, and whatever else the model holds.
+        optimizer: State of the optax transformation.
+        step: Updates made.
+        seed: The seed that fresh weights and batches come from.
+    """
 
     params: PyTree
     frozen: PyTree
@@ -32,7 +40,12 @@ class State(NamedTuple):
 
 
 class Lesson(NamedTuple):
-    """What every update reads: the data, and what of them is made smaller."""
+    """What every update reads and none changes.
+
+    Args:
+        task: Where batches come from.
+        objective: What of them is made smaller.
+    """
 
     task: AbstractTask
     objective: Objective
@@ -51,6 +64,7 @@ def init_state(
         training: Its seeds, its optimiser, and which weights are frozen.
         start: Weights that every seed starts from.
     """
+    # Paths are looked up in shapes, before memory is taken for any weights.
     like = eqx.filter_eval_shape(lambda: Transformer(config, key=jr.key(0)))
     frozen = select_paths(like, training.freeze, what="training.freeze")
     trained = jax.tree.map(lambda f: not f, frozen)
@@ -105,5 +119,6 @@ def _next_batch(task: AbstractTask, batch_size: int | None, state: State) -> Bat
         whole = task.examples("train")
         assert whole is not None  # `train` has checked it
         return whole
+    # From seed and step alone, so that a run which goes on draws the same batches.
     key = jr.fold_in(fold_name(seed_key(state.seed), "batches"), state.step)
     return task.sample(batch_size, split="train", key=key)

@@ -19,8 +19,8 @@ class Call(NamedTuple):
 
     Args:
         step: Updates that have been made in all.
-        state: Where they have led. The next call takes its memory, so whatever is to be
-            kept of it has to be saved or copied before.
+        state: The state after them. The next call takes its memory, so whatever is to
+            be kept of it has to be saved or copied before.
         losses: The loss before each update of this call.
     """
 
@@ -63,11 +63,11 @@ def calls(
     ends in the same bits, since the loop does not feel where calls end.
 
     Args:
-        loop: What to run.
+        loop: The loop to run.
         state: Where to begin; it is donated.
         stops: Numbers of updates, ascending; those up to `step` are passed over.
         step: Updates that have been made already.
-        shared: What every update reads.
+        shared: What every update reads and none changes.
 
     Example:
         >>> import jax.numpy as jnp

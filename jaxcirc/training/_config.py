@@ -22,11 +22,10 @@ class Training(eqx.Module):
             at every step, where the task's domain is finite.
         optimizer: `adamw`, `adam` or `sgd`.
         learning_rate: Peak learning rate.
-        warmup: Updates over which it rises in equal steps, from 1 / `warmup` of the
-            peak at the first.
+        warmup: Updates over which it rises linearly to the peak.
         decay: How it falls after that: `constant` not at all, `linear` and `cosine` to
             0 at the last step.
-        weight_decay: Decoupled, on every weight; `adamw` only.
+        weight_decay: Decoupled weight decay on every weight; `adamw` only.
         b1: Decay of the first moment; momentum for `sgd`.
         b2: Decay of the second moment.
         clip: Largest global norm of the gradient; None for any.
@@ -41,8 +40,8 @@ class Training(eqx.Module):
         ValueError: a number is out of range.
 
     Example:
-        >>> Training(steps=10, checkpoints="linear", every=4).checkpoint_steps
-        (0, 4, 8, 10)
+        >>> Training(steps=100, checkpoints="linear", every=40).checkpoint_steps
+        (0, 40, 80, 100)
     """
 
     steps: int = 1000
@@ -115,15 +114,15 @@ class Training(eqx.Module):
 
     @property
     def checkpoint_steps(self) -> tuple[int, ...]:
-        """The steps whose model is kept, ascending; 0 and the last among them."""
+        """The steps whose model is kept: 0, those of the schedule, and the last."""
         steps = schedule(self.checkpoints, self.steps, every=self.every)
         return tuple(sorted({0, *steps}))
 
     def build_optimizer(self) -> optax.GradientTransformation:
-        """The optimiser as an optax transformation, with its schedule and clipping."""
+        """The optax transformation: clipping, if any, and then the optimiser."""
         rate = _learning_rate(self)
         if self.optimizer == "sgd":
-            # A momentum of 0 would still keep a buffer as large as the weights.
+            # With a momentum of 0 optax would still keep an array for every weight.
             chain = optax.sgd(rate, momentum=self.b1 or None)
         elif self.optimizer == "adam":
             chain = optax.adam(rate, b1=self.b1, b2=self.b2)
@@ -133,6 +132,7 @@ class Training(eqx.Module):
             )
         if self.clip is None:
             return chain
+        # First, so that the moments are those of clipped gradients.
         return optax.chain(optax.clip_by_global_norm(self.clip), chain)
 
 
@@ -145,6 +145,6 @@ def _learning_rate(training: Training) -> optax.Schedule:
     }[training.decay]()
     if not training.warmup:
         return after
-    # Not from 0: the first update would move nothing, and cost as much as any other.
+    # Not from 0, with which the first update would do nothing.
     rise = optax.linear_schedule(peak / training.warmup, peak, training.warmup)
     return optax.join_schedules([rise, after], [training.warmup])

@@ -117,7 +117,7 @@ _advance_jit = eqx.filter_jit(_advance, donate="all-except-first")
 
 
 def _repeat(update: Callable, state: PyTree, n: Array) -> tuple[PyTree, Array]:
-    """Updates until there were `n`, or a loss was not finite."""
+    """The state after `n` updates, or after the first whose loss was not finite."""
 
     def unfinished(carry):
         i, _, _, finite = carry
@@ -136,7 +136,7 @@ def _repeat(update: Callable, state: PyTree, n: Array) -> tuple[PyTree, Array]:
 
 
 def _over_members(one: Callable, members: int) -> Callable:
-    """The same for every member of a state, divided over devices."""
+    """The loop `one` for every member of a state, divided over devices."""
 
     def every(shared: PyTree, state: PyTree, n: Array) -> tuple[PyTree, Array]:
         if jax.default_backend() == "cpu":

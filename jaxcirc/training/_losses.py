@@ -16,8 +16,8 @@ def write_losses(folder: str, losses: Float[np.ndarray, "seed step"]) -> None:
     """Save the losses so far; later steps are NaN.
 
     Args:
-        folder: What `train` was given.
-        losses: The loss of every seed and update.
+        folder: The folder that `train` was given.
+        losses: The loss of every seed before every update.
     """
     # What is still to come is NaN, and no fault that `jax_debug_nans` should find.
     with jax.debug_nans(False):
@@ -28,27 +28,30 @@ def write_losses(folder: str, losses: Float[np.ndarray, "seed step"]) -> None:
 def read_losses(
     folder: str, *, seeds: int, steps: int
 ) -> Float[np.ndarray, "seed step"]:
-    """The loss before each update, NaN where training has not come.
+    """The loss before each update; NaN where training has not come.
 
-    It is in the objective's units: nats for cross-entropy, on that update's batch. The
-    record is written with every checkpoint, and NaN throughout before the first.
+    It is the mean objective of each seed's batch at that update: cross-entropy, in
+    nats, unless `train` was given another objective, whose units it then has. `train`
+    writes the record with every checkpoint, so a run that was killed lacks its last
+    minute at most, and goes on to fill it. A folder without a record has trained
+    nothing: all NaN.
 
     Args:
-        folder: What `train` was given.
-        seeds: Models trained.
-        steps: Updates planned.
+        folder: The folder that `train` was given.
+        seeds: Number of models trained.
+        steps: Number of updates planned.
 
     Returns:
-        One row for each seed, which may be written to.
+        A new array that may be written to.
 
     Raises:
         CheckpointError: the record is damaged or of another run.
 
     Example:
         >>> import tempfile
-        >>> losses = read_losses(tempfile.mkdtemp(), seeds=2, steps=3)
-        >>> losses.shape, float(losses[0, 0])
-        ((2, 3), nan)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     read_losses(folder, seeds=1, steps=3)
+        array([[nan, nan, nan]], dtype=float32)
     """
     fs, root = fsspec.core.url_to_fs(folder)
     if not fs.exists(posixpath.join(root, FILE)):

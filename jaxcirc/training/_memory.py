@@ -14,17 +14,15 @@ def training_memory(
 ) -> int:
     """Bytes that training will hold at its peak: weights, optimiser, activations.
 
-    It is the compiler's own count for the program that `train` runs; the program is
-    compiled, and nothing is executed. What other programs of the process hold, and the
-    objective's own arrays, are not in it.
+    It is the compiler's own count for the program that `train` runs, of arguments and
+    temporary arrays; nothing is executed, but the compilation takes as long as that of
+    training. Seeds and batches of other sizes take other amounts; checkpoints being
+    saved, and what the process holds besides, come on top.
 
     Args:
         config: The model.
         task: What it is trained on, whose data are counted too.
-        training: How; seeds and batches of other sizes take other amounts.
-
-    Returns:
-        Bytes, of arguments and temporary arrays together.
+        training: How it is trained.
     """
     state = jax.eval_shape(lambda: init_state(config, training))
     return make_loop(training).memory(state, Lesson(task, CrossEntropy()))

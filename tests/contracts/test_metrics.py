@@ -22,9 +22,6 @@ def rows(keep=lambda spec: True):
 ROWS = rows()
 SPECTRAL = rows(lambda spec: spec.kind == "spectrum")
 SIMILARITIES = rows(lambda spec: spec.kind == "similarity")
-COUNTS = ("sparsity", "dead_units", "sign_flips", "numerical_rank")
-# Piecewise constant, or of ranks: no gradient is wanted.
-STEPS = (*COUNTS, "rsa", "heavy_tail_ks")
 PAIRED = ("change", "similarity")
 # Large samples whose gradient or vmap would only cost time.
 SHAPE = (12, 5)
@@ -100,30 +97,11 @@ def test_values_stay_within_their_bounds(spec, family, seed):
     assert high is None or found <= high + 1e-5
 
 
-ZERO_IS = {
-    "condition_number": math.nan,  # no direction is kept
-    "kurtosis": math.nan,
-    "massive_activation_ratio": math.nan,
-    "update_ratio": math.nan,
-    "cosine_similarity": math.nan,
-    "heavy_tail_alpha": math.nan,
-    "heavy_tail_ks": math.nan,
-    "sparsity": 1.0,
-    "dead_units": 1.0,
-    "cka": math.nan,
-    "cka_biased": math.nan,
-    "svcca": math.nan,
-    "pwcca": math.nan,
-    "procrustes": math.nan,
-    "rsa": math.nan,
-}
-
-
 @ROWS
 def test_a_zero_array_has_the_documented_value(spec):
     args = [jnp.zeros_like(x) for x in arguments(spec)]
     found = float(value(spec.fn(*args)))
-    assert found == pytest.approx(ZERO_IS.get(spec.name, 0.0), nan_ok=True)
+    assert found == pytest.approx(spec.at_zero, nan_ok=True)
 
 
 @ROWS
@@ -183,7 +161,7 @@ def test_bfloat16_is_computed_and_reported_in_float32(spec):
     assert float(found) == pytest.approx(exact, rel=1e-5)
 
 
-@rows(lambda spec: spec.name not in STEPS)
+@rows(lambda spec: spec.smooth and not spec.counts)
 def test_gradients_are_finite(spec):
     args = arguments(spec, shape=(24, 10))
     gradient = jax.grad(lambda *a: value(spec.fn(*a)))(*args)
@@ -231,7 +209,7 @@ def test_similarities_refuse_what_cannot_be_compared(spec):
         spec.fn(x[:3], x[:3])
 
 
-@rows(lambda spec: spec.name not in COUNTS)
+@rows(lambda spec: not spec.counts)
 def test_not_a_number_in_gives_not_a_number_out(spec):
     args = arguments(spec, shape=(24, 10))
     args = (args[0].at[0, 0].set(jnp.nan), *args[1:])

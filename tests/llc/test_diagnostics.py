@@ -89,7 +89,7 @@ def test_constant_and_short_chains_have_answers():
 
 def test_the_95_per_cent_interval_covers_the_truth_as_often_as_it_says():
     # 200 repeats as seeds of one sweep.
-    h, eps, t = spectra(1, 5)[0], 2e-2, 100.0
+    h, eps, t = spectra(1, 5)[0], 4e-3, 100.0
     found = llc.sweep(
         quadratic,
         at_zero(h),
@@ -99,15 +99,21 @@ def test_the_95_per_cent_interval_covers_the_truth_as_often_as_it_says():
         seeds=range(200),
         num_chains=4,
         num_draws=400,
-        num_burnin=1000,
-        steps_between_draws=5,
+        num_burnin=4000,
+        steps_between_draws=20,
         strategy="vmap",
         key=jr.key(3),
     )
-    exact = truth.quadratic(h, n_beta=t, gamma=1.0, step_size=eps)
-    intervals = [e.interval() for e in found.estimates.flat]
-    covered = np.mean([low <= exact <= high for low, high in intervals])
-    assert 0.90 <= covered <= 0.98
+    estimates = list(found.estimates.flat)
+    # The standard error is one of sampling, about what this step size converges to.
+    there = truth.quadratic(h, n_beta=t, gamma=1.0, step_size=eps)
+    covered = [abs(e.value - there) <= 1.96 * e.standard_error for e in estimates]
+    assert 0.90 <= np.mean(covered) <= 0.98
+    # The interval is about the posterior itself, with no step size in it.
+    exact = truth.quadratic(h, n_beta=t, gamma=1.0)
+    intervals = [e.interval() for e in estimates]
+    covered = [low <= exact <= high for low, high in intervals]
+    assert 0.90 <= np.mean(covered) <= 0.99
     # And almost none of them is held to be anything but converged.
     assert np.mean(found.statuses == llc.Status.CONVERGED) > 0.95
 

@@ -155,8 +155,12 @@ def test_every_status_is_given_where_it_is_due():
     assert "rising" in early.sentence or "disagree" in early.sentence
 
     hot = _status(_flat, jnp.zeros(3), llc.SGLD(3.5e-2, n_beta=100.0))
-    assert hot.status is Status.NON_LOCAL
-    assert "above d/2 = 1.5" in hot.sentence
+    assert hot.status is Status.HEATED
+    # |w| has no second derivative at its minimum, and λ = d.
+    kinked = lambda w, x: jnp.abs(w).sum() + 0 * x
+    away = _status(kinked, jnp.zeros(3), llc.HMC(0.01, n_beta=100.0))
+    assert away.status is Status.NON_LOCAL
+    assert "above d/2 = 1.5" in away.sentence
     guess = _status(
         _flat, jnp.zeros(3), llc.SGLD(1e-2, n_beta=100.0), trivial_loss=1e-3
     )
@@ -171,6 +175,26 @@ def test_every_status_is_given_where_it_is_due():
     assert "4 of 4 chains diverged" in gone.sentence
     with pytest.raises(llc.LLCError, match="not converged"):
         _status(_flat, jnp.zeros(3), llc.SGLD(1.0, n_beta=100.0), throw=True)
+
+
+@pytest.mark.parametrize("kind", ["number", "mask"])
+def test_a_loss_that_changes_from_call_to_call_is_refused(kind):
+    rng = np.random.default_rng(0)
+
+    def loss(w, x):
+        if kind == "number":
+            return _flat(w, x) + float(rng.normal())
+        return _flat(w * jnp.asarray(rng.random(3) < 0.5, jnp.float32), x)
+
+    with pytest.raises(ValueError, match="another function each time it is called"):
+        _status(loss, jnp.zeros(3), llc.SGLD(1e-3, n_beta=100.0))
+
+
+def test_a_loss_with_constants_of_its_own_is_not():
+    mask, key = np.array([True, False, True]), jr.key(3)
+    noise = lambda w: 0 * jr.normal(key, w.shape)
+    loss = lambda w, x: _flat(jnp.where(mask, w, 0.0) + noise(w), x)
+    assert np.isfinite(_status(loss, jnp.zeros(3), llc.SGLD(1e-3, 100.0)).value)
 
 
 @pytest.mark.parametrize("num_draws", [1, 3, 7])

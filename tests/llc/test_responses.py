@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from jaxcirc import llc
+from jaxcirc.llc._chain import Trace
+from jaxcirc.llc._result import summarize
 from jaxcirc.models import Transformer, TransformerConfig, head_masks
 
 from ..models.toys import toy
@@ -141,3 +143,24 @@ def test_head_and_path_masks_sample_what_they_say():
     assert np.ptp(found.sel(mask="L1H0").observed["W_E"], axis=(0, 1)).max() == 0
     with pytest.raises(ValueError, match="did you mean"):
         llc.path_mask(model, ["W_EE"])
+
+
+def test_chains_that_all_diverged_have_no_responses():
+    rows = np.full((2, 8), np.nan)
+    diverged = summarize(
+        Trace(*[rows] * 9, observed={"each": np.full((2, 8, 3), np.nan)}),
+        n_beta=10.0,
+        dimension=1,
+        num_draws=8,
+        initial_loss=0.0,
+        trivial_loss=None,
+        observed_at_center={"each": np.zeros(3)},
+        gradients=16,
+    )
+    assert diverged.status is llc.Status.DIVERGED
+    assert np.isnan(llc.influence(diverged, "each")).all()
+    values, errors = llc.susceptibilities(
+        diverged, diverged, dataset="each", probes="each"
+    )
+    assert np.isnan(values).all()
+    assert np.isnan(errors).all()

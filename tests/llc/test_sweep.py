@@ -168,8 +168,9 @@ def test_everything_is_compiled_once():
     once = traced
     go(1e-3, [3.0, 40.0])
     assert sample_cells._cached._cache_size() == before + 1
-    # Only shapes are looked at again, for the checks and the memory.
-    assert traced == once + 2
+    # Only shapes are looked at again, for the memory and the checks, one of which
+    # compares two traces.
+    assert traced == once + 4
 
 
 def test_labels_and_xarray(whole):
@@ -261,3 +262,10 @@ def test_two_processes_give_what_one_gives(tmp_path, whole):
     for rank in range(2):
         found = np.load(tmp_path / f"{rank}.npy")
         np.testing.assert_allclose(found, _traces(whole), rtol=2e-4, atol=2e-4)
+
+
+def test_checkpoints_that_are_one_are_told():
+    one, two = {"w": jnp.zeros(2)}, {"w": jnp.ones(2)}
+    with pytest.warns(UserWarning, match="models 0 and 2 hold equal weights"):
+        stacked = llc.stack_models([one, two, one])
+    assert stacked["w"].shape == (3, 2)

@@ -75,7 +75,7 @@ TASK = TaskSpec("toy_task", "addition by another name", addition, {})
 MODEL = ModelSpec("toy_family", "a small model", family, {})
 MEASUREMENT = MeasurementSpec("toy_sum", "the sum of the embedding", WeightSum, {})
 COMPONENT = ComponentSpec("toy_rows", "the stream at the last position", rows)
-SAMPLER = SamplerSpec("toy_sgld", "SGLD by another name", SGLD)
+SAMPLER = SamplerSpec("toy_sgld", "SGLD by another name", SGLD, {"step_size": 2e-3})
 SECTION = SectionSpec(
     "toy_sum", findings=lambda view: ["The embedding of the toy has a sum."]
 )

@@ -76,7 +76,8 @@ def _estimate(m, *dims, sizes=()):
 
 def _chains(m, kind):
     trace = m.array("chain", "draw", sizes=(2, 4), attrs={"role": "detail"})
-    return m.node(kind, _estimate(m) | {"trace": trace})
+    more = {"trace": trace, "heating": m.array(attrs=DIAGNOSTIC)}
+    return m.node(kind, _estimate(m) | more)
 
 
 def llc_grid(m):

@@ -12,6 +12,7 @@ from jaxcirc.report._parts import parts
 from jaxcirc.report._sections.weights import moved
 from jaxcirc.study import with_changes
 
+from .made import KINDS, Maker
 from .test_report import STATUSES, performance
 from .test_state import run_of, status
 
@@ -150,3 +151,16 @@ def test_a_bias_that_leaves_zero_is_part_of_how_far_its_group_moved():
         }
     )
     assert moved(groups).item() == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(
+    ("heating", "said"),
+    [(0.5, "about 0.5 is what step size"), (1e-4, ""), (np.nan, "")],
+)
+def test_a_coefficient_says_how_much_of_it_is_heat(heating, said):
+    node = KINDS["llc"](Maker())
+    told = node["heating"]
+    node = node.assign(heating=(told.dims, np.full(told.shape, heating), told.attrs))
+    sentence = next(s for s in findings(run_of({"llc": node})) if "highest at" in s)
+    assert said in sentence
+    assert ("have added" in sentence) == bool(said)

@@ -131,10 +131,14 @@ def check_parity(
             continue
         a, b = ours[site], theirs[site]
         a, b = (a, b) if layer is None else (a[layer], b[layer])
+        if b.ndim == a.ndim - 1 and b.size == a.size:
+            # Some models flatten batch and positions on the way.
+            b = b.reshape(a.shape)
         if a.shape != b.shape:
             raise ValueError(
                 f"check_parity: {site} has shape {a.shape} here and {b.shape} there; "
-                "these are models of different sizes."
+                "these are models of different sizes, or the site is not the same "
+                "place in both."
             )
         rows.append(
             Difference(site, layer, float(np.abs(a - b).max()), float(np.abs(b).max()))

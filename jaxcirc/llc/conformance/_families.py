@@ -12,22 +12,23 @@ from .. import truth
 
 
 class Family(NamedTuple):
-    """Losses of one shape whose coefficients are known, for one program.
+    """Losses of one shape with known coefficients, stacked to run as one program.
 
     Args:
-        name: Name of the family.
-        labels: Names of the cases.
+        name: What the table of scores calls the family.
+        labels: What it calls each case.
         loss_fn: (weights, a dummy example) -> the loss, exactly, without a sample.
-        params: Places w*, stacked; whole numbers in them say which case it is.
-        mask: Which of the arrays are weights to sample; None for all.
-        stiffest: The case that a step size must suit.
-        n_beta: The inverse temperature, times n, to sample at.
+        params: Places w*, stacked along a leading case axis; whole numbers in them say
+            which case it is.
+        mask: Which weights are sampled; None for all.
+        stiffest: Index of the case that a step size must suit.
+        n_beta: Inverse temperature times number of examples to sample at.
         gamma: Strength of the localisation.
         truths: What a perfect sampler gives, at this n_beta where that is known, else
-            the limit.
-        gradients: Gradients that a chain may spend.
+            the limit of large n_beta.
+        gradients: Gradient evaluations that a chain may spend.
         chains: Chains for each case.
-        multiplicities: Where `truths` are limits, those of their coefficients.
+        multiplicities: Where `truths` are limits, the multiplicity of each.
     """
 
     name: str
@@ -47,23 +48,21 @@ class Family(NamedTuple):
 def quadratics(seed: int = 0, number: int = 8, d: int = 12) -> Family:
     """Quadratic losses with random spectra over three decades, at finite t and γ.
 
-    Σ h w² / 2, whose largest curvature is 1. The truth is the coefficient at this
-    n_beta and gamma, ½ Σ t h / (t h + γ), which is below d / 2 where directions are so
-    flat that the localisation holds them.
+    L(w) = ½ Σ h_i w_i², with ln h_i uniform between ln 1e-3 and 0 and the first h
+    always 1, so that one step size suits all of them. Sampled at t = 200 and γ = 1,
+    where directions with h below 1/200 are held by the localisation and not by the
+    loss. The truth is exact at this t and γ (`truth.quadratic`), between 0 and d/2:
+    what a sampler misses is its own bias and noise.
 
     Args:
         seed: Seed of the spectra.
-        number: Cases.
-        d: Weights of each.
-
-    Returns:
-        One case for each spectrum, sampled at n_beta = 200 and gamma = 1.
+        number: How many spectra.
+        d: Number of weights.
 
     Example:
-        >>> from jaxcirc.llc import conformance
-        >>> family = conformance.quadratics(number=1, d=1)
-        >>> round(family.truths[0], 4)  # 200 / 201 / 2
-        0.4975
+        >>> family = quadratics(number=1, d=1)  # h = 1 alone: ½ t / (t + γ)
+        >>> round(family.truths[0], 4), round(200 / 201 / 2, 4)
+        (0.4975, 0.4975)
     """
     rng = np.random.default_rng(seed)
     h = np.exp(rng.uniform(np.log(1e-3), 0, (number, d)))
@@ -71,6 +70,7 @@ def quadratics(seed: int = 0, number: int = 8, d: int = 12) -> Family:
     t, gamma = 200.0, 1.0
 
     def loss(p: PyTree, example: Array) -> Array:
+        # The dummy example gives the loss the axis that every loss must have.
         return (jax.lax.stop_gradient(p["h"]) * p["w"] ** 2).sum() / 2 + 0 * example
 
     return Family(
@@ -92,20 +92,17 @@ POWERS = ((0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)
 
 
 def normal_crossings() -> Family:
-    """Normal crossings K = w1^(2 k1) w2^(2 k2), to which any singularity resolves.
+    """Products K = w1^(2 k1) w2^(2 k2) with powers up to 3, singular in two weights.
 
-    Nine pairs of powers up to 3. The truths are t E[K] at this t and γ by quadrature,
-    not the limit λ = min 1 / (2 k): that is reached only as 1 / ln t.
-
-    Returns:
-        One case for each pair of powers, sampled at n_beta = 4 · 1000 / ln 1000 and
-        gamma = 1.
+    The truth of each is t E[K] at t = 4 · 1000 / ln 1000 and γ = 1 by quadrature
+    (`truth.normal_crossing_at`), and not the limit λ = 1 / (2 max k), which is far off
+    at any t that one can afford where both powers are equal. w* is the origin, where
+    the gradient is 0.
 
     Example:
-        >>> from jaxcirc.llc import conformance
-        >>> family = conformance.normal_crossings()
-        >>> family.labels[3], len(family.truths)
-        ('w1^2 w2^2', 9)
+        >>> family = normal_crossings()
+        >>> family.labels[0], round(family.truths[0], 2)  # w2² is regular: 1/2
+        ('w1^0 w2^2', 0.5)
     """
     t, gamma = 4 * 1000 / np.log(1000), 1.0
 
@@ -148,29 +145,30 @@ def deep_linear(
     rank of P, with singular values in [0.7, 1.3] and images that fit together, so what
     is left over in every layer is 0: there the local coefficient is the least of all
     minima, which is what the theorem gives. At minima with larger weights it is higher.
+    The truth is the limit of large n_beta, so an estimate at a finite one lies below
+    where the multiplicity is 2 or more.
 
     Args:
-        widths: Input, hidden layers, output.
+        widths: Widths of input, hidden layers and output.
         rank: Rank of P.
         seed: Seed of the weights.
-        n_beta: The inverse temperature, times n, to sample at.
-        gamma: To localise with; a third of the mean width if None, so that the leftover
-            of a layer has a norm of about one.
-        gradients: Gradients that a chain may spend.
+        n_beta: Inverse temperature times number of examples to sample at.
+        gamma: Strength of the localisation; a third of the mean width if None, so that
+            the leftover of a layer has a norm of about one.
+        gradients: Gradient evaluations that a chain may spend.
         dtype: Type of the weights.
 
-    Returns:
-        A family of one case, whose truth is that of `truth.deep_linear` (Aoyagi 2024).
+    Raises:
+        ValueError: no such network has that rank.
 
     Example:
-        >>> from jaxcirc.llc import conformance
-        >>> regular = conformance.deep_linear((2, 2, 2), 2)  # 4 entries of the product
-        >>> regular.labels, regular.truths
-        (['2-2-2, rank 2'], [2.0])
+        >>> family = deep_linear((5, 3, 5), rank=0)
+        >>> family.truths, family.multiplicities
+        ([6.5], [2])
     """
     gamma = sum(widths) / len(widths) / 3 if gamma is None else gamma
     rng = np.random.default_rng(seed)
-    # The image of one layer is where the next one starts, so nothing is left over.
+    # Each layer maps the frame of one width onto the next, so none wastes rank.
     frames = [np.linalg.qr(rng.normal(size=(n, n)))[0][:, :rank] for n in widths]
     layers = [
         (b * rng.uniform(0.7, 1.3, rank)) @ a.T
@@ -213,20 +211,24 @@ def random_deep_linear(
 ) -> list[Family]:
     """Deep linear networks of random depth, widths and rank, each a family of its own.
 
-    All sizes are uniform within their bounds, the rank between 1 and the least width.
+    Depths, widths and ranks (at least 1, and at most the smallest width) are drawn
+    uniformly. Coefficients differ widely between them, so the rank correlation between
+    estimates and truths says whether a sampler orders models of different sizes
+    rightly. NumPy draws them: a seed gives the same networks on every version of JAX.
 
     Args:
-        number: Number of networks.
-        seed: Seed of the draw.
+        number: How many networks.
+        seed: Seed of the draw; network i gets its weights from `seed` + i.
         layers: Least and most layers.
         width: Least and largest width.
-        **options: As in `deep_linear`.
+        **options: Passed to `deep_linear`.
+
+    Returns:
+        A family of one case for each network.
 
     Example:
-        >>> from jaxcirc.llc import conformance
-        >>> found = conformance.random_deep_linear(2, layers=(2, 2), width=(3, 3))
-        >>> [family.labels[0][:5] for family in found]
-        ['3-3-3', '3-3-3']
+        >>> [f.labels[0] for f in random_deep_linear(2, layers=(2, 2), width=(3, 3))]
+        ['3-3-3, rank 3', '3-3-3, rank 2']
     """
     rng = np.random.default_rng(seed)
     families = []

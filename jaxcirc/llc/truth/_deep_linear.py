@@ -33,6 +33,7 @@ def deep_linear(widths: Sequence[int], rank: int) -> LearningCoefficient:
     chosen = _chosen([width - rank for width in widths])
     l = len(chosen) - 1
     S = sum(chosen)
+    # In whole numbers: M = ⌈S / l⌉ must not suffer from rounding.
     a = S - (-(-S // l) - 1) * l
     pairs = (S**2 - sum(x**2 for x in chosen)) / 2
     value = (rank * (widths[0] + widths[-1]) - rank**2) / 2
@@ -41,7 +42,7 @@ def deep_linear(widths: Sequence[int], rank: int) -> LearningCoefficient:
 
 
 def _chosen(excess: Sequence[int]) -> list[int]:
-    """Σ: the layers narrow enough to bind."""
+    """The theorem's set Σ: excesses of the layers that are narrow enough to bind."""
     ordered = sorted(excess)
     for k in range(2, len(ordered) + 1):
         inside, outside = ordered[:k], ordered[k:]

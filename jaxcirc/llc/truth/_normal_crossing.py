@@ -13,16 +13,23 @@ from ._coefficient import LearningCoefficient
 def normal_crossing(
     powers: Sequence[int], prior_powers: Sequence[int] | None = None
 ) -> LearningCoefficient:
-    """λ = min (h_i + 1) / (2 k_i), m = how many i attain it (Watanabe 2009, ch. 4).
+    """λ = min (h_i + 1) / (2 k_i), and m is the number of variables that attain it.
 
-    For K = Π w_i^(2 k_i) and a prior that vanishes like Π |w_i|^(h_i).
+    For K = Π w_i^(2 k_i) and a prior that vanishes like Π |w_i|^(h_i) at the origin
+    (Watanabe 2009, ch. 4). Every analytic loss is of this form after a resolution of
+    its singularities, so these are what samplers are tested on first. λ is at most half
+    the number of variables with k_i > 0, and variables with k_i = 0 play no part.
 
     Args:
         powers: k_i, at least one of them positive.
         prior_powers: h_i; zeros if None.
 
+    Returns:
+        λ, and its multiplicity m.
+
     Raises:
-        ValueError: a power is negative, or all of `powers` are 0.
+        ValueError: a power is negative, all of `powers` are 0, or there are not as many
+            of both.
 
     Example:
         >>> normal_crossing((1, 1))
@@ -42,17 +49,19 @@ def normal_crossing_at(
     scale: float = 1.0,
     prior_powers: Sequence[int] | None = None,
 ) -> float:
-    """T E[K] under exp(-t K) and a prior, by quadrature: what a perfect sampler gives.
+    """Excess t E[K] of a normal crossing at a finite t, as a perfect sampler has it.
 
-    In s = ln K the prior's density is a convolution of one density for each variable,
-    which is done numerically. Accurate to 1e-4, for t up to 1e12.
+    The mean is over the density exp(-t K) times a prior. In s = ln K the prior's
+    density is a convolution of one density for each variable, which is done
+    numerically: accurate to 1e-4, for t up to 1e12. It approaches λ like λ - (m - 1) /
+    ln t, so samplers are compared with it and not with `normal_crossing` where m is 2.
 
     Args:
         powers: k_i.
         n_beta: t.
         prior: `gaussian`, exp(-scale w²/2) for each variable, so `scale` is `gamma`; or
             `box`, uniform for |w| ≤ `scale`.
-        scale: Scale of the prior.
+        scale: Precision of the Gaussian, or half the side of the box.
         prior_powers: h_i of a further factor Π |w_i|^(h_i); zeros if None.
 
     Raises:

@@ -46,5 +46,6 @@ def quadratic(
             "is not below 4."
         )
     heat = 1 + step_size * n_beta**2 * np.asarray(noise_variance) / 4
+    # A direction that nothing holds spreads for ever, but at no loss.
     own = np.divide(n_beta * h, stiffness, out=np.zeros_like(h), where=stiffness > 0)
     return float(0.5 * (own * heat / (1 - step_size * stiffness / 4)).sum())

@@ -96,10 +96,24 @@ def findings(view: View) -> list[str]:
         f"{step_text(int(mean['step'][top]))}, with {float(mean[top]):.3g}, and "
         f"{float(mean[end]):.3g} ± {wide:.2g} {at_step(data['llc'], end)}."
     )
+    sentence += _heated(data, end, float(mean[end]))
     later = mean["step"].values[end + 1 :].tolist()
     if later:
         sentence += f" From step {step_text(later[0])} on, every chain diverged."
     return [sentence, counted]
+
+
+def _heated(data: xr.Dataset, end: int, value: float) -> str:
+    """How much of the last value is heat, where that is known and not negligible."""
+    if "heating" not in data:
+        return ""
+    heating = float(data["heating"].mean("seed")[end])
+    if not heating > 0.01 * abs(value):
+        return ""
+    return (
+        f" Of that, about {heating:.2g} is what step size and the noise of minibatches "
+        "have added."
+    )
 
 
 def _level(llc: xr.DataArray, value: float) -> list[Curve]:

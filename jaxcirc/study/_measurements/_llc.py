@@ -63,6 +63,10 @@ class LocalLearningCoefficient(PerChunk):
             "standard_error": each(
                 lambda e: e.standard_error, meaning="of llc, from autocorrelation"
             ),
+            "heating": each(
+                lambda e: e.heating,
+                meaning="what step size and minibatch noise have added to llc",
+            ),
             "status": dataclasses.replace(status, codes=STATUSES),
             "rhat": each(lambda e: e.rhat, meaning="rank-normalised split R-hat"),
             "ess": each(lambda e: e.ess, (), "draws", "bulk effective sample size"),

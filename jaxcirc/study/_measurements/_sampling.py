@@ -47,7 +47,7 @@ class Sampling(eqx.Module):
 
     Args:
         sampler: The sampler with its numbers.
-        batch_size: Examples per step; None for all.
+        batch_size: Examples per step, all if there are no more; None for all.
         num_chains: Chains at every model.
         num_draws: Draws of each chain.
         num_burnin: Steps before the first draw.
@@ -89,13 +89,17 @@ class Sampling(eqx.Module):
             schedule=Schedule(
                 self.num_draws, self.num_burnin, self.steps_between_draws
             ),
-            batch_size=self._batch_size(),
+            batch_size=self._batch_size(examples),
             observables=None,
         )
 
-    def _batch_size(self) -> int | None:
+    def _batch_size(self, data: PyTree) -> int | None:
         """Examples per step, or None for all, which is what some samplers need."""
-        return None if self.sampler.full_batch else self.batch_size
+        n = len(jax.tree.leaves(data)[0])
+        if self.sampler.full_batch or self.batch_size is None:
+            return None
+        # What a study takes by default is more than some tasks have.
+        return self.batch_size if self.batch_size < n else None
 
     def run(
         self, models: Transformer, task: AbstractTask, key: Key[Array, ""], **more: Any
@@ -147,7 +151,7 @@ class Sampling(eqx.Module):
             data,
             self.sampler,
             steps=list(range(number)),
-            batch_size=self._batch_size(),
+            batch_size=self._batch_size(data),
             num_chains=self.num_chains,
             num_draws=self.num_draws,
             num_burnin=self.num_burnin,
@@ -177,7 +181,7 @@ def sampling(
         step_size: Step size of the sampler.
         n_beta: Inverse temperature times number of examples; null for n / ln n.
         gamma: Strength of the localisation.
-        batch_size: Examples per step; null for all.
+        batch_size: Examples per step, all if there are no more; null for all.
         num_chains: Chains at every place.
         num_draws: Draws of each chain.
         num_burnin: Steps before the first draw.

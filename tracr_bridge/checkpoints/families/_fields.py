@@ -75,11 +75,11 @@ class Fields:
         return self._raw.get(name) is not None
 
     def refuse(self, name: str, why: str) -> UnsupportedOption:
-        """An error that names the key, for the caller to raise.
+        """An error that names the key.
 
         Args:
             name: The key.
-            why: What is wrong with it, as the end of a sentence.
+            why: What is wrong with it, as the rest of a sentence.
         """
         return UnsupportedOption(
             f"config.json of {self.family}: `{self._path}{name}` {why}."
@@ -116,7 +116,7 @@ class Fields:
         """A mapping, empty if it is missing or null.
 
         Raises:
-            UnsupportedOption: the value is something else.
+            UnsupportedOption: it is anything else.
         """
         value = self.get(name, default={}, null={})
         if not isinstance(value, Mapping):
@@ -127,7 +127,7 @@ class Fields:
         """Keys of a mapping within, whose leftovers are told with these.
 
         Args:
-            name: The key under which the mapping stands.
+            name: The key of the mapping.
             raw: The mapping.
         """
         found = Fields(self.family, raw, path=f"{self._path}{name}.")
@@ -138,12 +138,12 @@ class Fields:
         """A whole number, at least 1, or what a missing or null one stands for.
 
         Args:
-            *names: Names of the key, the newest first.
-            default: What a missing key stands for; it must be there unless given.
-            null: What null stands for; it is refused unless given.
+            names: Names of the key, the newest first.
+            default: The value if none is there.
+            null: The value if it is there and null.
 
         Raises:
-            UnsupportedOption: it is no such number, or missing without a default.
+            UnsupportedOption: it is anything else.
         """
         value = self.get(*names, default=default, null=null)
         if value is not None and (type(value) is not int or not 1 <= value <= _MOST):
@@ -175,13 +175,13 @@ class Fields:
         """A finite number, `least` or more, or what an absent one stands for.
 
         Args:
-            *names: Names of the key, the newest first.
-            default: What a missing key stands for; it must be there unless given.
-            null: What null stands for; it is refused unless given.
-            least: The smallest that is allowed.
+            names: Names of the key, the newest first.
+            default: The value if none is there.
+            null: The value if it is there and null.
+            least: The smallest that is taken.
 
         Raises:
-            UnsupportedOption: it is no such number, or missing without a default.
+            UnsupportedOption: it is anything else.
         """
         value = self.get(*names, default=default, null=null)
         if value is None:
@@ -200,12 +200,12 @@ class Fields:
         """A finite number above zero, or what a missing or null one stands for.
 
         Args:
-            *names: Names of the key, the newest first.
-            default: What a missing key stands for; it must be there unless given.
-            null: What null stands for; it is refused unless given.
+            names: Names of the key, the newest first.
+            default: The value if none is there.
+            null: The value if it is there and null.
 
         Raises:
-            UnsupportedOption: it is no such number, or missing without a default.
+            UnsupportedOption: it is anything else.
         """
         value = self.number(*names, default=default, null=null)
         if value == 0:
@@ -217,7 +217,7 @@ class Fields:
 
         Args:
             name: The key.
-            default: What a missing key stands for.
+            default: The value if it is missing.
 
         Raises:
             UnsupportedOption: the value is neither true nor false.
