@@ -44,7 +44,7 @@ class Observed(NamedTuple):
         model: The model as it is.
         batch: The examples.
         activations: Site -> what it holds, as `capture` returns it.
-        wide_activations: The same of the weights in float32 or wider.
+        wide_activations: Site -> what it holds with weights in float32 or wider.
         gradients: Site -> gradients, in the shape of the site.
         weight_gradients: In the structure of the model; None unless asked for.
         result_gradients: [layer, *example, pos, d_model]; None unless asked for.

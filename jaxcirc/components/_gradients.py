@@ -33,7 +33,7 @@ def ov_gradient(model: Transformer, batch: Batch) -> Factored:
         [layer, head, d_model, d_model], in float32 or wider; `dense` multiplies it out.
 
     Example:
-        >>> import jax.numpy as jnp, jax.random as jr
+        >>> import equinox as eqx, jax.numpy as jnp, jax.random as jr
         >>> from jaxcirc.tasks import Batch
         >>> from jaxcirc.models import Transformer, TransformerConfig
         >>> config = TransformerConfig(
@@ -42,10 +42,11 @@ def ov_gradient(model: Transformer, batch: Batch) -> Factored:
         >>> model = Transformer(config, key=jr.key(0))
         >>> tokens = jnp.array([[0, 1, 2], [3, 4, 0]])
         >>> batch = Batch(tokens, tokens, tokens >= 0)
-        >>> found = ov_gradient(model, batch)
+        >>> found = eqx.filter_jit(ov_gradient)(model, batch)
         >>> found.dense().shape, found.left.shape[-1]  # 2 × 3 tokens
         ((1, 2, 4, 4), 6)
-        >>> W_V = weight_gradients(model, batch).blocks.attn.W_V
+        >>> slopes = eqx.filter_jit(weight_gradients)(model, batch)
+        >>> W_V = slopes.blocks.attn.W_V
         >>> by_hand = found.dense()[0, 1] @ model.blocks.attn.W_O[0, 1].T
         >>> bool(jnp.allclose(by_hand, W_V[0, :, 1], atol=1e-6))
         True
@@ -122,7 +123,7 @@ def result_gradient(
         In nats per unit of the residual stream; NaN if no position of the batch counts.
 
     Example:
-        >>> import jax.numpy as jnp, jax.random as jr
+        >>> import equinox as eqx, jax.numpy as jnp, jax.random as jr
         >>> from jaxcirc.tasks import Batch
         >>> from jaxcirc.models import Transformer, TransformerConfig
         >>> config = TransformerConfig(
@@ -131,7 +132,7 @@ def result_gradient(
         >>> model = Transformer(config, key=jr.key(0))
         >>> tokens = jnp.array([[0, 1, 2], [3, 4, 0]])
         >>> batch = Batch(tokens, tokens, tokens >= 0)
-        >>> result_gradient(model, batch).shape
+        >>> eqx.filter_jit(result_gradient)(model, batch).shape
         (1, 2, 3, 4)
     """
     model = widened(model)
@@ -160,7 +161,7 @@ def weight_gradients(model: Transformer, batch: Batch) -> PyTree:
         A model that holds gradients in place of weights; NaN if no position counts.
 
     Example:
-        >>> import jax.numpy as jnp, jax.random as jr
+        >>> import equinox as eqx, jax.numpy as jnp, jax.random as jr
         >>> from jaxcirc.tasks import Batch
         >>> from jaxcirc.models import Transformer, TransformerConfig
         >>> config = TransformerConfig(
@@ -169,7 +170,7 @@ def weight_gradients(model: Transformer, batch: Batch) -> PyTree:
         >>> model = Transformer(config, key=jr.key(0))
         >>> tokens = jnp.array([[0, 1, 2], [3, 4, 0]])
         >>> batch = Batch(tokens, tokens, tokens >= 0)
-        >>> slopes = weight_gradients(model, batch)
+        >>> slopes = eqx.filter_jit(weight_gradients)(model, batch)
         >>> # Logits that rise together change no answer.
         >>> bool(jnp.allclose(slopes.W_U.sum(axis=1), 0, atol=1e-6))
         True

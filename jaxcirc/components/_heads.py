@@ -115,13 +115,13 @@ def repeated_patterns(
         ValueError: learned positions do not reach as far as the sequences do.
 
     Example:
-        >>> import jax.random as jr
+        >>> import equinox as eqx, jax.random as jr
         >>> from jaxcirc.models import Transformer, TransformerConfig
         >>> config = TransformerConfig(
         ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
         ... )
         >>> model = Transformer(config, key=jr.key(0))
-        >>> patterns, period = repeated_patterns(model, 2, jr.key(1))
+        >>> patterns, period = eqx.filter_jit(repeated_patterns)(model, 2, jr.key(1))
         >>> patterns.shape, period
         ((1, 2, 2, 7, 7), 3)
     """
@@ -163,7 +163,8 @@ def induction_scores(
         >>> model = Transformer(config, key=jr.key(0))
         >>> where = lambda m: m.blocks.attn.W_Q
         >>> even = eqx.tree_at(where, model, replace_fn=jnp.zeros_like)
-        >>> scores = induction_scores(even, n_sequences=1, key=jr.key(1))
+        >>> find = eqx.filter_jit(induction_scores)
+        >>> scores = find(even, n_sequences=1, key=jr.key(1))
         >>> [round(s, 4) for s in scores[0].tolist()]  # (1/5 + 1/6 + 1/7) / 3
         [0.1698, 0.1698]
     """
@@ -205,13 +206,13 @@ def induction_heads(
         ValueError: a block does not fit the context twice.
 
     Example:
-        >>> import jax.random as jr
+        >>> import equinox as eqx, jax.random as jr
         >>> from jaxcirc.models import Transformer, TransformerConfig
         >>> config = TransformerConfig(
         ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
         ... )
         >>> model = Transformer(config, key=jr.key(0))
-        >>> layers, heads = induction_heads(model, 2, key=jr.key(1))
+        >>> layers, heads = eqx.filter_jit(induction_heads)(model, 2, key=jr.key(1))
         >>> layers.tolist(), sorted(heads.tolist())
         ([0, 0], [0, 1])
     """

@@ -29,15 +29,16 @@ def logit_lens(
         ValueError: tokens are no array of ids in [0, d_vocab).
 
     Example:
-        >>> import jax.numpy as jnp, jax.random as jr
+        >>> import equinox as eqx, jax.numpy as jnp, jax.random as jr
         >>> from jaxcirc.models import Transformer, TransformerConfig
         >>> config = TransformerConfig(
         ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
         ... )
         >>> model = Transformer(config, key=jr.key(0))
         >>> tokens = jnp.array([[0, 1, 2], [3, 4, 0]])
-        >>> layers = logit_lens(model, tokens)
-        >>> layers.shape, bool(jnp.allclose(layers[-1], model(tokens), atol=1e-6))
+        >>> layers = eqx.filter_jit(logit_lens)(model, tokens)
+        >>> logits = eqx.filter_jit(model)(tokens)
+        >>> layers.shape, bool(jnp.allclose(layers[-1], logits, atol=1e-6))
         ((1, 2, 3, 5), True)
     """
     _, acts = capture(model, tokens, ("resid_post",))
@@ -95,15 +96,15 @@ def direct_logit_attribution(
             that logits are no sum over heads.
 
     Example:
-        >>> import jax.numpy as jnp, jax.random as jr
+        >>> import equinox as eqx, jax.numpy as jnp, jax.random as jr
         >>> from jaxcirc.models import Transformer, TransformerConfig
         >>> config = TransformerConfig(
         ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
         ... )
         >>> model = Transformer(config, key=jr.key(0))
         >>> tokens, targets = jnp.array([0, 1, 2]), jnp.array([1, 2, 3])
-        >>> parts = direct_logit_attribution(model, tokens, targets)
-        >>> logits = model(tokens)[jnp.arange(3), targets]
+        >>> parts = eqx.filter_jit(direct_logit_attribution)(model, tokens, targets)
+        >>> logits = eqx.filter_jit(model)(tokens)[jnp.arange(3), targets]
         >>> bool(jnp.allclose(parts.total(), logits, atol=1e-5))
         True
     """

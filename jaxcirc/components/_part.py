@@ -16,6 +16,12 @@ class Part(eqx.Module):
         dims: Names of the leading axes, such as `layer` and `head`.
         data: Weights, activations or gradients. Rows of activations are examples.
         layers: Which layers these are, of how many; None if all.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> part = Part(jnp.ones((3, 2, 2)), ("layer",), "weights").of_layers((1,))
+        >>> part.dense().shape, part.on_every_layer(jnp.array([5.0])).tolist()
+        ((1, 2, 2), [nan, 5.0, nan])
     """
 
     values: Array | Factored

@@ -171,7 +171,7 @@ def hessian_top_eigenvalues(
     found = hessian_quadrature(
         objective, params, examples, num_nodes=num_nodes, key=key
     )
-    # Nodes ascend.
+    # Nodes ascend, and the largest are wanted first.
     return found.nodes[0, ::-1][:num_eigenvalues]
 
 

@@ -113,7 +113,7 @@ def gradient_noise_scale(
 
     Args:
         small_square: Mean squared norm of gradients of `small` examples.
-        big_square: The same of `big` examples.
+        big_square: Mean squared norm of gradients of `big` examples.
         small: The smaller batch size.
         big: The larger one.
 

@@ -100,7 +100,7 @@ def shuffled(x: Float[Array, "example ..."]) -> Float[Array, "example ..."]:
     return x[jr.permutation(jr.key(0), x.shape[0])]
 
 
-# Samples that the catalogue's known values are of.
+# The catalogue's known values are values on these samples.
 
 
 def gaussian(n: int, *sizes: int, seed: int = 0) -> tuple[Array, ...]:

@@ -5,7 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 from jaxtyping import Array, Float
 
-# What a metric is a number of.
+# What a metric takes: one array, one matrix by its singular values, an array at two
+# times, or two matrices with rows of the same examples.
 Kind = Literal["array", "spectrum", "change", "similarity"]
 Data = Literal["weights", "activations", "gradients"]
 EVERY_DATA: tuple[Data, ...] = ("weights", "activations", "gradients")
@@ -27,7 +28,14 @@ Invariance = Literal[
 
 
 class Known(NamedTuple):
-    """A value that theory gives, and how near a finite sample must come."""
+    """A value that theory gives, and how near a finite sample must come.
+
+    Args:
+        args: Makes the arguments of the metric; a function, since a row must not hold
+            arrays before anybody asks.
+        value: The value there.
+        tolerance: Largest error, absolute or relative; wider for random samples.
+    """
 
     args: Callable[[], tuple]
     value: float

@@ -90,7 +90,7 @@ class Attention(eqx.Module):
         for name, (weight, bias) in parts.items():
             split = None
             if tape.uses(f"attn.{name}_in"):
-                # One residual stream per query head: only on request.
+                # One residual stream per query head is large: made on request alone.
                 split = jnp.repeat(x[..., None, :], self.config.n_heads, axis=-2)
                 split = tape(f"attn.{name}_in", split)
             if split is None or not tape.changes(f"attn.{name}_in"):
@@ -131,7 +131,7 @@ class Attention(eqx.Module):
     def _output(self, z: Array, tape: Tape) -> Array:
         if not tape.uses("attn.result"):
             return linear(z, self.W_O, self.b_O, contract=2)
-        # One residual-sized vector per head and position: only on request.
+        # One residual-sized vector per head and position is made on request alone.
         result = jnp.einsum("...phd,hdm->...phm", z, self.W_O)
         out = tape("attn.result", result).sum(axis=-2)
         return out if self.b_O is None else out + _pad(self.b_O, out.ndim)

@@ -253,7 +253,7 @@ class TransformerConfig:
         return self is other or self._known == other._known
 
     def __hash__(self) -> int:
-        """The same for equal configs."""
+        """Equal configs have equal hashes, whichever of their sizes were given."""
         return hash(self._known)
 
     @functools.cached_property
@@ -305,7 +305,7 @@ class TransformerConfig:
             if getattr(self, name) == getattr(derived, name)
         }
         if _uneven(self):
-            # Such heads have no width that would follow.
+            # Where the stream does not divide among heads, no width follows for one.
             again.pop("d_head", None)
         return dataclasses.replace(self, **again)
 

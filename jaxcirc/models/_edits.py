@@ -141,6 +141,19 @@ class Scale(AbstractEdit):
     Args:
         site: Name of the place.
         factor: What to multiply by.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.models import Scale, capture
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> second = Scale("attn.z", jnp.array([[[1.0], [0.0]]]))  # [layer, head, 1]
+        >>> _, acts = capture(model, jnp.array([0, 1]), ["attn.z"], edits=(second,))
+        >>> acts["attn.z"][0].any(axis=(0, 2)).tolist()  # by head
+        [True, False]
     """
 
     site: str = eqx.field(static=True)
@@ -165,6 +178,20 @@ class Replace(AbstractEdit):
         site: Name of the place.
         value: What to put there; it is given where `where` is false too, and not read.
         where: The entries that are replaced.
+
+    Example:
+        >>> import jax.numpy as jnp, jax.random as jr
+        >>> from jaxcirc.models import Replace, capture
+        >>> from jaxcirc.models import Transformer, TransformerConfig
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
+        >>> model = Transformer(config, key=jr.key(0))
+        >>> other, clean = jnp.array([4, 3, 2]), jnp.array([0, 1, 2])
+        >>> logits, acts = capture(model, other, ["resid_post"])
+        >>> patch = Replace("resid_post", acts["resid_post"], jnp.ones((1, 1, 1), bool))
+        >>> bool(jnp.allclose(model(clean, edits=(patch,)), logits, atol=1e-5))
+        True
     """
 
     site: str = eqx.field(static=True)

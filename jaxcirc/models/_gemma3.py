@@ -22,7 +22,7 @@ SPEC = ModelSpec(
         defaults={"window": 512},
         rules={
             "window": lambda c: _by_layer(c.window, None, c),
-            # Wavelengths that match what a layer sees.
+            # Layers that see everything have longer wavelengths than windowed ones.
             "rotary_base": lambda c: _by_layer(c.rotary_base, 1e6, c),
         },
     ),

@@ -84,7 +84,7 @@ def _norm(name: str, there: Callable[[TransformerConfig], bool]) -> dict[str, Si
     }
 
 
-# All in order of computation.
+# Rows stand in order of computation, in which `sites` lists them.
 _FIRST = {
     "embed": SiteRow(_RESID, "hook_embed"),
     "pos_embed": SiteRow(_RESID, "hook_pos_embed", _learned),

@@ -20,6 +20,10 @@ class AbstractTask(eqx.Module):
     constant of it. A subclass says `d_vocab`, the tokens that go in, and `n_ctx`, the
     length of its sequences, and has `sample`, `corrupt`, `decode` and `describe`; the
     rest has an answer here that it may replace.
+
+    Attributes:
+        d_vocab: Number of tokens; ids are below it.
+        n_ctx: Length of a sequence, in tokens.
     """
 
     d_vocab: eqx.AbstractVar[int]

@@ -49,6 +49,10 @@ class Tokenizer(Protocol):
 class ByteTokenizer:
     """Every byte of UTF-8 is a token: 256 of them, and none for the beginning.
 
+    Attributes:
+        size: Number of tokens, 256.
+        bos: None, since nothing stands before a text.
+
     Example:
         >>> ByteTokenizer().encode("hé")
         [104, 195, 169]

@@ -103,6 +103,18 @@ def methods(one: Exported) -> Iterator[Exported]:
             yield Exported(f"{one.name}.{node.name}", one.file, node, one.node)
 
 
+def fields(one: Exported) -> list[str]:
+    """The public fields that a class declares."""
+    assert isinstance(one.node, ast.ClassDef)
+    declared = (
+        node.target.id
+        for node in one.node.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        if "ClassVar" not in ast.unparse(node.annotation)
+    )
+    return [name for name in declared if not name.startswith("_")]
+
+
 def constructors(one: Exported) -> Iterator[Exported]:
     """What a class defines itself of how it is made."""
     assert isinstance(one.node, ast.ClassDef)

@@ -17,6 +17,7 @@ from .surface import (
     constructors,
     definition,
     exported,
+    fields,
     methods,
 )
 
@@ -123,6 +124,24 @@ def test_two_or_more_parameters_are_described():
         missing = [name for name in parameters(one) if name not in told]
         if missing and len(parameters(one)) >= 2:
             lines.append(f"{one.place}: Args: {', '.join(missing)}")
+    report(lines)
+
+
+def test_fields_are_described():
+    lines = []
+    for one in CLASSES:
+        if any(maker.node.name == "__init__" for maker in constructors(one)):
+            continue  # what a constructor takes is described, not what it makes of it
+        docs = [one.doc, *(base.doc for base in bases(one))]
+        told = {
+            name
+            for doc in docs
+            for part in ("Args", "Attributes")
+            for name in named(section(doc, part))
+        }
+        missing = [name for name in fields(one) if name not in told]
+        if missing:
+            lines.append(f"{one.place}: Attributes: {', '.join(missing)}")
     report(lines)
 
 
