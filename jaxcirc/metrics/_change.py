@@ -30,6 +30,7 @@ def update_ratio(
         >>> float(update_ratio(1.5 * old, old))
         0.5
     """
+    # Widened first: a small step is less than half precision can tell of a weight.
     moved = at_least_float32(new) - at_least_float32(old)
     return frobenius_norm(moved) / frobenius_norm(old)
 
@@ -55,6 +56,7 @@ def cosine_similarity(
         1.0
     """
     a, b = (_unit(at_least_float32(v)) for v in (new, old))
+    # Rounding takes the product of unit vectors above 1, where there is no angle.
     return jnp.clip((a * b).sum(), -1, 1)
 
 
@@ -77,6 +79,7 @@ def wasserstein(
         >>> float(wasserstein(jnp.array([3.0, 1.0]), jnp.array([0.0, 2.0])))
         1.0
     """
+    # In one dimension the cheapest transport pairs entries by their rank.
     a, b = (jnp.sort(at_least_float32(v).ravel()) for v in (new, old))
     return jnp.abs(a - b).mean()
 

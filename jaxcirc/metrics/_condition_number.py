@@ -22,7 +22,8 @@ def numerical_rank(
 
     Args:
         x: The matrix.
-        rtol: By default the shorter side times the precision of the type.
+        rtol: Singular values up to this times the largest count as zero; by default the
+            shorter side times the precision of the type.
 
     Example:
         >>> import jax.numpy as jnp

@@ -16,10 +16,12 @@ def convergence_step(
 ) -> Int[Array, ""]:
     """The first step from which on a similarity stays at or above a threshold.
 
-    -1 if it ends below (after Diehl Martinez et al. 2024, arXiv:2410.11451).
+    -1 if it ends below (after Diehl Martinez et al. 2024, arXiv:2410.11451). NaN counts
+    as below, and so moves the step behind it. A curve that touches the threshold and
+    falls back has not arrived; which step it is depends on how densely it was measured.
 
     Args:
-        steps: Ascending.
+        steps: Training steps, ascending.
         similarity: One value a step, such as CKA to the last checkpoint.
         threshold: What counts as arrived.
 

@@ -63,7 +63,7 @@ def heavy_tail(values: Float[Array, " value"]) -> HeavyTail:
     alpha = 1 + k / jnp.where(excess > 0, excess, 1)
 
     def distance(tail: tuple[Array, Array, Array]) -> Array:
-        """Between the distribution of the `size` largest, and of its fit."""
+        """The largest gap between the share of `size` values above one and its fit."""
         size, exponent, smallest = tail
         # k is the place of a value: as many are at least as large.
         survival = jnp.exp(-(exponent - 1) * (log_v - smallest))
@@ -126,7 +126,7 @@ def heavy_tail_ks(x: Float[Array, "row column"]) -> Float[Array, ""]:
 
 
 def _of_spectrum(s: Array) -> HeavyTail:
-    """Of the eigenvalues s², in units of the largest, those of rounding left out."""
+    """The fit to the eigenvalues s² that are more than rounding, over the largest."""
     relative = ratio(s, jnp.broadcast_to(s[0], s.shape), empty=0.0)
     rounding = len(s) * float(jnp.finfo(s.dtype).eps)
     return heavy_tail(jnp.where(relative <= rounding, 0, jnp.square(relative)))

@@ -58,9 +58,11 @@ class EdgeMask(AbstractIntervention):
         >>> import jax.numpy as jnp, jax.random as jr
         >>> from jaxcirc.models import EdgeMask, Transformer, TransformerConfig
         >>> from jaxcirc.models import edges, written
-        >>> config = TransformerConfig(d_vocab=10, n_ctx=8, d_mlp=32)
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
         >>> model = Transformer(config, key=jr.key(0))
-        >>> clean, corrupted = jnp.zeros((2, 1, 8), int).at[1].set(3)
+        >>> clean, corrupted = jnp.zeros((2, 3), int).at[1].set(3)
         >>> none = jnp.zeros(len(edges(config).names))
         >>> cut = EdgeMask(model, none, written(model, corrupted))
         >>> bool(jnp.allclose(model(clean, edits=(cut,)), model(corrupted), atol=1e-4))

@@ -123,7 +123,7 @@ class Family:
                 kind, default = inspect.Parameter.KEYWORD_ONLY, field.default
             annotation: Any = field.type
             if name == "rotary_llama3":
-                # A study writes it as a mapping.
+                # YAML has no such class, so the annotation takes a mapping too.
                 annotation = Mapping[str, int | float] | None
             parameters.append(
                 inspect.Parameter(
@@ -137,7 +137,7 @@ class Family:
 
 
 def _rotary(family: str, options: Mapping[str, Any]) -> Llama3Rotary:
-    """What a study writes as a mapping."""
+    """Llama 3.1's stretching of wavelengths, from the mapping that a study writes."""
     wanted = list(Llama3Rotary.__dataclass_fields__)
     if sorted(options) != sorted(wanted):
         raise ValueError(

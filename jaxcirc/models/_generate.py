@@ -25,24 +25,24 @@ def generate(
     """The prompt and `n_new` tokens after it, each drawn from what went before.
 
     Each token is one pass over one position: keys and values of the others are kept.
-    The whole loop is one compiled program for any text of the same length. A draw
-    depends on the key and on its position alone, so a longer text begins as a shorter
-    one does.
+    The whole loop is one compiled program, for each shape of the prompt, `n_new` and
+    `temperature`. A draw depends on the key and on its position alone, so a longer text
+    begins as a shorter one does.
 
     Args:
         model: A causal model.
         prompt: Ids in [0, d_vocab), at least one position.
         n_new: Tokens to add.
         temperature: Logits are divided by it before a draw; 0 takes the likeliest.
-        key: For the draws, if there are any.
+        key: Random key of the draws, if there are any.
 
     Returns:
         Ids, the prompt's among them.
 
     Raises:
         ValueError: the model is not causal, answers with other tokens than it reads, is
-            too short for the text, a temperature comes without key, or the prompt is no
-            array of ids in [0, d_vocab).
+            too short for the text, a temperature is below zero or comes without key, or
+            the prompt is no array of ids in [0, d_vocab).
 
     Example:
         >>> import equinox as eqx, jax.numpy as jnp, jax.random as jr
@@ -78,6 +78,12 @@ def generate(
         raise ValueError(
             f"generate: {prompt.shape[-1]} + {n_new} tokens do not fit into `n_ctx` = "
             f"{c.n_ctx} learned positions; ask for {c.n_ctx + 1 - prompt.shape[-1]}."
+        )
+    # Asked so that NaN is refused too.
+    if not temperature >= 0:
+        raise ValueError(
+            f"generate: `temperature` must be at least 0; got {temperature}. 0 takes "
+            "the likeliest token, and 1 draws tokens as the model predicts them."
         )
     if temperature > 0 and key is None:
         raise ValueError("generate: give a `key`, or temperature 0.")

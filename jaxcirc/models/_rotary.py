@@ -12,9 +12,18 @@ def rotate(
     sin: Float[Array, "pos pair"],
     pairing: Literal["half", "interleaved"],
 ) -> Float[Array, "*batch pos head d_head"]:
-    """Turn the first 2·`pair` dimensions of each head by the angle of its position."""
+    """Turn the first 2·`pair` dimensions of each head by the angle of its position.
+
+    Args:
+        x: Queries or keys, from the first position that the tables have.
+        cos: Cosine of each pair's angle at each position.
+        sin: Sine of the same angles.
+        pairing: Which two dimensions turn together: `half` pairs the first half with
+            the second, as Llama and GPT-NeoX do, `interleaved` each with its neighbour.
+    """
     n_pos, n_pairs = cos.shape
     shape = (1,) * (x.ndim - 3) + (n_pos, 1, n_pairs)
+    # In the type of `x`: tables are float32 and would widen all that follows.
     cos, sin = cos.reshape(shape).astype(x.dtype), sin.reshape(shape).astype(x.dtype)
     turned, rest = x[..., : 2 * n_pairs], x[..., 2 * n_pairs :]
     if pairing == "half":

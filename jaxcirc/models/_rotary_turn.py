@@ -29,7 +29,7 @@ def rotary_turn(
         The turned weights; `x` itself, to rounding, at an offset of 0.
 
     Raises:
-        ValueError: a negative offset: no causal query sees its key's future.
+        ValueError: a negative offset, since a causal query sees no later key.
 
     Example:
         >>> import jax.numpy as jnp

@@ -158,7 +158,8 @@ def resolve_site(name: str, table: Mapping[str, SiteInfo]) -> tuple[str, int | N
         table: The sites that there are; see `sites`.
 
     Raises:
-        ValueError: the model has no such site; the message lists near names.
+        ValueError: the model has no such site, and the message lists near names; or the
+            name has a layer that the model has not, or one of a site that has none.
 
     Example:
         >>> from jaxcirc.models import TransformerConfig, resolve_site, sites

@@ -41,6 +41,7 @@ class Tape:
         for place, edit in enumerate(self.edits):
             if site in edit.sites:
                 x, self.memories[place] = edit(site, x, self.memories[place], self)
+        # After the interventions, so that what is read is what the model goes on with.
         if site in self.want:
             self.recorded[site] = x
         return x

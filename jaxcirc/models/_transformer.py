@@ -109,7 +109,7 @@ class Transformer(eqx.Module):
         return forward(self, tokens, edits, (), loop)[0]
 
     def __hash__(self):
-        """None: `jax.jit(model)` would make constants of the weights.
+        """A model has no hash: `jax.jit(model)` would make constants of its weights.
 
         Raises:
             TypeError: always, with what to write instead.

@@ -43,10 +43,12 @@ def written(model: Transformer, tokens: Integer[Array, "*batch pos"]) -> Written
     Example:
         >>> import jax.numpy as jnp, jax.random as jr
         >>> from jaxcirc.models import Transformer, TransformerConfig, written
-        >>> config = TransformerConfig(d_vocab=10, n_ctx=8, d_mlp=32)
+        >>> config = TransformerConfig(
+        ...     d_vocab=5, n_ctx=7, n_layers=1, d_model=4, n_heads=2
+        ... )
         >>> model = Transformer(config, key=jr.key(0))
-        >>> written(model, jnp.zeros((3, 8), int)).heads.shape
-        (2, 3, 8, 4, 64)
+        >>> written(model, jnp.zeros((2, 3), int)).heads.shape
+        (1, 2, 3, 2, 4)
     """
     post = model.blocks.ln1_post
     sites = ["embed", "attn.result"]

@@ -46,6 +46,8 @@ def test_draws_follow_the_key_and_the_place():
         ({}, {"n_new": 9}, "do not fit into `n_ctx` = 8"),
         ({}, {"n_new": 0}, "one to add"),
         ({}, {"n_new": 1, "temperature": 1.0}, "give a `key`"),
+        ({}, {"n_new": 1, "temperature": -1.0}, "at least 0; got -1.0"),
+        ({}, {"n_new": 1, "temperature": float("nan")}, "at least 0; got nan"),
     ],
 )
 def test_what_cannot_be_continued(options, call, message):
