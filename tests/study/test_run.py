@@ -237,12 +237,6 @@ ROWS = [
 ]
 
 
-def _task_of(name: str) -> str:
-    if name in ("llc_solution", "llc_ablations"):
-        return "{name: rasp, program: sort_unique}"
-    return ADDITION if name == "fourier" else INDUCTION
-
-
 @pytest.mark.parametrize("spec", ROWS)
 def test_every_measurement_has_units_meaning_and_one_compilation(spec, tiny):
     once = spec.name in ONCE
@@ -251,8 +245,9 @@ def test_every_measurement_has_units_meaning_and_one_compilation(spec, tiny):
     row = {"name": spec.name, **spec.tiny}
     prepared = prepare(
         tiny(
-            f"task={_task_of(spec.name)}",
+            f"task={INDUCTION}",
             f"measure=[{json.dumps(row)}]",
+            *spec.tiny_study,
         )
     )
     dataset = run(prepared).open()[spec.name].to_dataset()

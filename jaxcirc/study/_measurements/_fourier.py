@@ -95,4 +95,5 @@ SPEC = MeasurementSpec(
     summary="power by Fourier frequency of the numbers of modular addition",
     build=fourier,
     tiny={},
+    tiny_study=("task={name: mod_add, p: 7}",),
 )

@@ -212,4 +212,5 @@ SPEC = MeasurementSpec(
     summary="accuracy and LLC of a known solution without each of its parts",
     build=sampled(Ablations),
     tiny=TINY,
+    tiny_study=("task={name: rasp, program: sort_unique}",),
 )

@@ -69,4 +69,5 @@ SPEC = MeasurementSpec(
     summary="LLC of a model known to solve the task, as a level for the curve",
     build=sampled(SolutionLLC),
     tiny=TINY,
+    tiny_study=("task={name: rasp, program: sort_unique}",),
 )

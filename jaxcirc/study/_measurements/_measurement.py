@@ -277,9 +277,12 @@ class MeasurementSpec(NamedTuple):
         summary: One line for `jaxcirc list`.
         build: Keyword options -> measurement.
         tiny: Options that make it quick, for tests.
+        tiny_study: Overrides of the tests' tiny study, where the measurement takes only
+            some models or tasks: `("model.family=gpt2",)`.
     """
 
     name: str
     summary: str
     build: Callable[..., AbstractMeasurement]
     tiny: Mapping[str, Any]
+    tiny_study: tuple[str, ...] = ()
