@@ -36,6 +36,10 @@ from ._safe import (
     root as root,
     unit_scale as unit_scale,
 )
+from ._same_weights import (
+    equal_weights as equal_weights,
+    weights_digest as weights_digest,
+)
 from ._sealed import (
     check_page as check_page,
     digest as digest,

@@ -94,9 +94,9 @@ def lanczos(
 def _tridiagonal(
     matvec: Callable[[PyTree], PyTree], start: PyTree, num_nodes: int
 ) -> Tridiagonal:
+    """The operator in the basis that one start spans with it."""
     # The operator works in the leaves' types, the coarsest of which decides what is
     # rounding; the basis is orthogonal in float32 or wider.
-    """The operator in the basis that one start spans with it."""
     eps = max(float(jnp.finfo(x.dtype).eps) for x in jax.tree.leaves(start))
     wide = jax.tree.map(at_least_float32, start)
     first = _scale(1 / norm(wide), wide)

@@ -86,8 +86,8 @@ def _load(point: EntryPoint, of: type) -> tuple[Any, str | None]:
 
 
 def _points(group: str) -> list[EntryPoint]:
-    # Which package comes first must not depend on the order of directories.
     """The entry points of a group, by package and name."""
+    # Which package comes first must not depend on the order of directories.
     return sorted(_installed(group), key=lambda p: (_package(p), p.name))
 
 

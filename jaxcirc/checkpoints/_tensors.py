@@ -319,8 +319,8 @@ def _digest(array: np.ndarray) -> str:
 
 
 def _parse(data: bytes) -> dict[str, np.ndarray]:
-    # safetensors' own NumPy reader does not know bfloat16.
     """The arrays in the bytes of a safetensors file."""
+    # safetensors' own NumPy reader does not know bfloat16.
     return {
         name: np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(
             entry["shape"]
@@ -335,6 +335,6 @@ def _recorded_hashes(data: bytes) -> dict[str, str]:
 
 
 def _entries(data: bytes) -> dict[str, str]:
-    # A safetensors file opens with the length of its JSON header, in eight bytes.
     """The header's entries, which are text, in a file's bytes."""
+    # A safetensors file opens with the length of its JSON header, in eight bytes.
     return json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]

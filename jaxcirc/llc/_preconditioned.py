@@ -142,6 +142,15 @@ def _unscaled(
 def average(
     old: PyTree, new: PyTree, decay: float | Array, *, square: bool = False
 ) -> PyTree:
+    """A running mean of gradients, leaf by leaf.
+
+    Args:
+        old: The mean so far.
+        new: One more gradient.
+        decay: Share of the old mean that stays.
+        square: Average squares instead.
+    """
+
     def leaf(m: Float[Array, "..."], g: Float[Array, "..."]) -> Float[Array, "..."]:
         d = jnp.asarray(decay).astype(m.dtype)
         return d * m + (1 - d) * (g * g if square else g)
@@ -150,4 +159,5 @@ def average(
 
 
 def inverse_root(v: Array, floor: float | Array) -> Array:
+    """1 / (√v + floor), the step size of each coordinate."""
     return 1 / (jnp.sqrt(v) + jnp.asarray(floor).astype(v.dtype))

@@ -1,16 +1,14 @@
 """Several checkpoints as one pytree, which is what a sweep takes."""
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import PyTree
 
-from .._core import named_leaves
+from .._core import equal_weights, named_leaves, weights_digest
 
 
 def stack_models(models: Sequence[PyTree]) -> PyTree:
@@ -60,11 +58,8 @@ def _tell_equal(models: Sequence[PyTree]) -> None:
     """Warn of checkpoints that are one, such as views of a state that lived on."""
     seen: dict[str, int] = {}
     for i, model in enumerate(models):
-        words = hashlib.blake2b(digest_size=16)
-        for leaf in named_leaves(model).values():
-            words.update(np.asarray(leaf).tobytes())
-        first = seen.setdefault(words.hexdigest(), i)
-        if first != i:
+        first = seen.setdefault(weights_digest(model), i)
+        if first != i and equal_weights(model, models[first]):
             warnings.warn(
                 f"llc: models {first} and {i} hold equal weights. If they are from a "
                 "training run, copies of a live state may have been kept in place of "

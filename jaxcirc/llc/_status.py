@@ -18,7 +18,8 @@ MIN_ESS = 50
 # In standard errors; a chain's own is estimated, hence the wide margin.
 MAX_DRIFT = 4.0
 MIN_BELOW = 2.0
-# Share of the value that step size and minibatch noise may have added to it.
+# Share of the value, or of its error where that is larger, that step size and minibatch
+# noise may have added.
 MAX_HEATING = 0.1
 # Share of the sampled weights that must have moved.
 MIN_MOVED = 0.99
@@ -187,7 +188,8 @@ def _place(
             f"knows nothing, {evidence.trivial_loss:.3g}; lower `step_size`, or raise "
             "`n_beta` or `gamma`.",
         )
-    if heating > MAX_HEATING * mean:
+    # A value that is not told from 0 has no share that could be too large.
+    if heating > MAX_HEATING * max(mean, np.nan_to_num(error)):
         return Verdict(
             Status.HEATED,
             f"the step size and the noise of minibatches add about {heating:.2g}, more "

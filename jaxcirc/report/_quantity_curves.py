@@ -21,8 +21,8 @@ def is_curves(array: xr.DataArray) -> bool:
 
 
 def _is_own(axis: str) -> bool:
-    # Places on these are compared with one another, and not followed one by one.
     """Whether places on an axis are followed one by one."""
+    # Places on these are compared with one another, and not followed one by one.
     return axis not in ("reference_step", "other_layer", "draw")
 
 

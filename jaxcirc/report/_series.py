@@ -97,8 +97,8 @@ def listing(tree: xr.DataTree, budget: int = CSV_BYTES) -> Listing:
 
 
 def _steps(node: Node) -> bool:
-    # What is derived of others, such as a table of changes, is listed in its section.
     """Whether a node has numbers over steps."""
+    # What is derived of others, such as a table of changes, is listed in its section.
     return "step" in node.data.dims
 
 

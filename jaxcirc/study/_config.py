@@ -156,8 +156,8 @@ class Prepared(NamedTuple):
 
 
 def _fingerprint(task: AbstractTask) -> str:
-    # Two runs on files that have changed in between are not the same run.
     """A hash of the arrays that a task holds."""
+    # Two runs on files that have changed in between are not the same run.
     state = hashlib.blake2b(digest_size=12)
     for name, leaf in named_leaves(task).items():
         state.update(name.encode())

@@ -14,7 +14,7 @@ from ._basis import Basis, Fingerprints
 from ._config import Measurement, Prepared
 from ._inputs import Inputs, UsedHasFailed
 from ._label import Labeller
-from ._measurements import AlongRun, Once, Outcome
+from ._measurements import AlongRun, Once, Outcome, checked
 from ._scopes import Runner, State, checkpoints_at_once, runner
 from ._snapshots import Loaded, Unreadable, non_finite_weights, stream_snapshots
 from ._store import Place, RowFolder, Study
@@ -258,8 +258,8 @@ class _Row:
             self._raise_failure()
             assert self._inputs is not None
             task = self._work.prepared.task
-            outcome = measure(task, self._inputs.fixed, key=self._key)
-            outcome = jax.device_get(outcome)
+            found = measure(task, self._inputs.fixed, key=self._key)
+            outcome = jax.device_get(checked(found))
             self._write(None, self._label.of(outcome), outcome)
         except Exception as error:
             if self._debug or error is self._unwritable:

@@ -19,6 +19,7 @@ from ._measurements import (
     PerChunk,
     Quantity,
     Snapshot,
+    checked,
 )
 from ._snapshots import Loaded
 
@@ -74,7 +75,7 @@ def chunk_program(
         def one(shot: Snapshot) -> Outcome:
             with jax.default_matmul_precision("highest"):
                 found = measure(shot, task, key=key)
-            return _without_previous(found, shot.has_previous)
+            return _without_previous(checked(found), shot.has_previous)
 
         return _over_models(one, shots)
 
@@ -91,7 +92,7 @@ def along_program(
             state, shot = pair
             with jax.default_matmul_precision("highest"):
                 state, found = measure.step(state, shot, task, key=key)
-            return state, _without_previous(found, shot.has_previous)
+            return state, _without_previous(checked(found), shot.has_previous)
 
         return _over_models(one, (states, shots))
 
@@ -132,8 +133,8 @@ def stacked_snapshot(loaded: Loaded, inputs: Inputs) -> Snapshot:
 
 
 def _over_models(one: Callable[[Any], Any], stacked: Any) -> Any:
-    # As in training: a CPU keeps one model in cache, an accelerator has room.
     """A function's value for every model of a stack."""
+    # As in training: a CPU keeps one model in cache, an accelerator has room.
     if jax.default_backend() == "cpu":
         return jax.lax.map(one, stacked)
     return jax.vmap(one)(stacked)
@@ -187,7 +188,7 @@ def _per_chunk(
         jax.tree.map(together, *(loaded.model for loaded, _ in some)),
         jax.tree.map(together, *(dict(inputs) for _, inputs in some)),
     )
-    measured = measure(chunk, task, key=key)
+    measured = checked(measure(chunk, task, key=key), lead=2)
     for i in range(len(some)):
         yield jax.tree.map(lambda x, i=i: np.asarray(x)[i], measured)
 

@@ -32,6 +32,7 @@ from jaxcirc.study import (
     run,
 )
 from jaxcirc.study._measure import Work, measure_missing
+from jaxcirc.study._measurements import checked
 from jaxcirc.study._store import RowFolder
 from jaxcirc.tasks import Induction, ModAdd
 
@@ -420,3 +421,25 @@ def xr_equal(a, b):
     assert list(a.data_vars) == list(b.data_vars)
     for name in a.data_vars:
         np.testing.assert_array_equal(a[name].values, b[name].values)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"norm": 1.0}, "must return an `Outcome`; got dict"),
+        (
+            ("layer", "head"),
+            r"must name each of the axes \[2\]; got \['layer', 'head'\]",
+        ),
+        ((), r"must name each of the axes \[2\]; got \[\]"),
+        (("step",), "'step' is an axis that every result has"),
+    ],
+)
+def test_what_cannot_be_labelled_is_said_before_it_is_written(found, said):
+    if isinstance(found, tuple):
+        found = Outcome({"norm": Quantity(jnp.zeros(2), found, "", "a norm")})
+    with pytest.raises(ValueError, match=said):
+        checked(found)
+    # Models and steps of a chunk are axes before its own.
+    chunk = Outcome({"norm": Quantity(np.zeros((3, 2)), (), "", "a norm")})
+    assert checked(chunk, lead=2) is chunk

@@ -13,6 +13,12 @@ def chosen_steps(
 ) -> dict[int, str]:
     """The steps that were asked for, ascending, each known to be there.
 
+    Args:
+        source: How messages call the run.
+        names: Step -> name of what there is.
+        named: A schedule whose steps are wanted, those that there are.
+        steps: The steps that are wanted; a mapping says `names` itself, and means all.
+
     Raises:
         CheckpointError: the source has no steps at all.
         ValueError: a step is not there, or none of a schedule is.

@@ -302,12 +302,12 @@ def _with_unit_weights(tensors: Tensors, config: TransformerConfig) -> Tensors:
 
 
 def _check_gated_bias(tensors: Tensors, config: TransformerConfig) -> None:
-    # There it is added after the gate has multiplied, here before.
     """Refuse gated MLPs with a bias that is added elsewhere than here.
 
     Raises:
         UnsupportedOption: a bias is not zero.
     """
+    # There it is added after the gate has multiplied, here before.
     if any(tensors[f"blocks.{i}.mlp.b_in"].any() for i in range(config.n_layers)):
         raise UnsupportedOption(
             f"{tensors.name}: its gated MLPs have a bias `b_in` that is not zero, "

@@ -1,21 +1,15 @@
 """A run's checkpoints as a trajectory that finds out which are the same."""
 
 import functools
-import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from jaxcirc._core import named_leaves
+from jaxcirc._core import equal_weights, weights_digest
 from jaxcirc.checkpoints import CheckpointError, Trajectory
 from jaxcirc.models import Transformer, TransformerConfig
 
 from ._series import Series
-
-# Values of each weight that are compared before whole models are.
-_SAMPLE = 4096
 
 
 def watched(source: str, series: Series, chosen: Mapping[int, str]) -> Trajectory:
@@ -83,33 +77,14 @@ class _Watch:
                 f"{self._source}: the checkpoint at step {step} has another config "
                 "than the first; a trajectory is of one model."
             )
-        earlier = self._seen.setdefault(_sample(model), step)
+        earlier = self._seen.setdefault(weights_digest(model), step)
         if earlier != step and (earlier, step) not in self._identical:
             # The sample agrees; whole models are compared only then.
             other = self._series.read(self._names[earlier])
-            if _equal(model, other):
+            if equal_weights(model, other):
                 self._identical.append((earlier, step))
                 warnings.warn(
                     f"{self._source}: steps {earlier} and {step} hold equal weights.",
                     stacklevel=2,
                 )
         return model
-
-
-def _sample(model: Transformer) -> str:
-    """A hash of some values of every weight; only those leave the device."""
-    state = hashlib.blake2b(digest_size=12)
-    for leaf in named_leaves(model).values():
-        some = np.asarray(leaf.reshape(-1)[:: max(1, leaf.size // _SAMPLE)])
-        # Of two zeros and many NaNs one each, since those are equal weights.
-        some = np.where(some == 0, np.zeros_like(some), some)
-        some = np.where(some != some, np.full_like(some, np.nan), some)
-        state.update(some.tobytes())
-    return state.hexdigest()
-
-
-def _equal(a: Transformer, b: Transformer) -> bool:
-    """Whether two models hold equal weights, a NaN being equal to a NaN."""
-    pairs = zip(named_leaves(a).values(), named_leaves(b).values(), strict=True)
-    both = ((np.asarray(x), np.asarray(y)) for x, y in pairs)
-    return all((((x == y) | ((x != x) & (y != y))).all()) for x, y in both)

@@ -187,7 +187,7 @@ def place_of(wanted: Any, values: Sequence[Any]) -> int | None:
 
 @eqx.filter_jit
 def _forward(model: Transformer, ids: Array) -> Array:
-    # tracr's attention is sharp enough for lower precision to change what it selects.
     """Logits at the precision that compiled programs need."""
+    # tracr's attention is sharp enough for lower precision to change what it selects.
     with jax.default_matmul_precision("highest"):
         return model(ids)

@@ -56,6 +56,6 @@ def section_of(kind: str) -> SectionSpec:
 
 
 def _drawn_by_axes(row: SectionSpec) -> SectionSpec:
-    # The controls belong to what draws them, so they come with the drawing.
     """The row with the fallback's drawing, and with the controls that belong to it."""
+    # The controls belong to what draws them, so they come with the drawing.
     return row._replace(draw=FALLBACK.draw, explorer=FALLBACK.explorer)

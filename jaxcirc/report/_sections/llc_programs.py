@@ -64,8 +64,8 @@ def sentence(data: xr.Dataset) -> str:
 
 
 def _row(one: xr.Dataset, samplers: np.ndarray) -> tuple:
-    # The published coefficient may be of a program that was meant to do the same.
     """The table's cells for one program."""
+    # The published coefficient may be of a program that was meant to do the same.
     other = "" if bool(one["same_function"]) else ", another function"
     cells = [
         _words(one["program"].item()),

@@ -87,8 +87,8 @@ def _head_maps(over: Arrays) -> list[Block]:
 
 
 def _layer_map(curves: Arrays) -> list[Block]:
-    # Two layers are told apart as curves, more are not.
     """A heat map of quantities that have a number for each of several layers."""
+    # Two layers are told apart as curves, more are not.
     layers = _of(curves, lambda array: array.sizes.get("layer", 1) > 2)
     if not layers:
         return []

@@ -36,6 +36,7 @@ from ._quantity import (
     Outcome as Outcome,
     Quantity as Quantity,
     Role as Role,
+    checked as checked,
 )
 from ._use import Use as Use, parse_use as parse_use
 

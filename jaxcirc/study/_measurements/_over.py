@@ -15,6 +15,11 @@ def over(fn: Callable, lead: int, *trees: PyTree) -> Any:
 
     Mapped one after the other on a CPU, where decompositions are not faster in a batch
     and a choice between two of them then costs one; vmapped elsewhere.
+
+    Args:
+        fn: A function of one matrix, or of one from each tree.
+        lead: How many axes lead; 0 for a single matrix.
+        *trees: Arrays with those axes in front.
     """
     if not lead:
         return fn(*trees)

@@ -104,3 +104,34 @@ class Outcome(eqx.Module):
     quantities: dict[str, Quantity]
     artefacts: Mapping[str, PyTree] = eqx.field(default_factory=dict)
     failure: Failure | None = None
+
+
+def checked(found: Any, lead: int = 0) -> Outcome:
+    """What a measurement returned, once it is known that it can be labelled.
+
+    Args:
+        found: What it returned.
+        lead: Axes that a measurement puts before its own: checkpoint and seed where it
+            sees several models, else none.
+
+    Raises:
+        ValueError: it is no `Outcome`, or a quantity's axes are not those of its array.
+    """
+    if not isinstance(found, Outcome):
+        raise ValueError(
+            f"a measurement must return an `Outcome`; got {type(found).__name__}. "
+            "Return `Outcome({name: Quantity(values, dims, units, meaning)})`."
+        )
+    for name, quantity in found.quantities.items():
+        dims, shape = quantity.dims, np.shape(quantity.values)
+        if taken := {"step", "seed"} & set(dims):
+            raise ValueError(
+                f"quantity {name!r}: {min(taken)!r} is an axis that every result has, "
+                "and the runner puts it there; call this one something else."
+            )
+        if len(shape) != lead + len(dims):
+            raise ValueError(
+                f"quantity {name!r}: `dims` must name each of the axes "
+                f"{list(shape[lead:])}; got {list(dims)}."
+            )
+    return found

@@ -118,6 +118,10 @@ def read_known(
 def read_array(data: bytes, name: str) -> np.ndarray:
     """One variable of a cell, as it is stored.
 
+    Args:
+        data: The file.
+        name: The variable.
+
     Raises:
         ValueError: the file is not what was written.
     """

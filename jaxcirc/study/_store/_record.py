@@ -39,6 +39,10 @@ def read_run(folder: Folder) -> dict[str, Any]:
 def add_to_run(folder: Folder, entries: dict[str, Any]) -> None:
     """Add to `run.json`, which is made if it is not there.
 
+    Args:
+        folder: The folder of the run.
+        entries: What to add; entries of the same names are replaced.
+
     Raises:
         StudyError: the record is damaged.
         OSError: it cannot be written.
