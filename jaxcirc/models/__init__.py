@@ -23,7 +23,6 @@ from ._config import (
     TransformerConfig as TransformerConfig,
 )
 from ._edge_mask import EdgeMask as EdgeMask
-from ._edges import Edges as Edges, edges as edges
 from ._edits import (
     AbstractEdit as AbstractEdit,
     Add as Add,
@@ -32,6 +31,7 @@ from ._edits import (
 )
 from ._family import ModelSpec as ModelSpec
 from ._generate import generate as generate
+from ._graph import Graph as Graph, graph as graph
 from ._intervention import AbstractIntervention as AbstractIntervention
 from ._masks import head_masks as head_masks
 from ._rotary_turn import rotary_turn as rotary_turn

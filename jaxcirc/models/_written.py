@@ -15,11 +15,14 @@ class Written(eqx.Module):
 
     Args:
         embed: What token embeddings write.
+        pos_embed: What learned positions write, the same for all sequences; None where
+            there are none.
         heads: What each head writes, through the norm behind attention if there is one.
         mlps: What each MLP writes; None without.
     """
 
     embed: Float[Array, "*batch pos d_model"]
+    pos_embed: Float[Array, "*ones pos d_model"] | None
     heads: Float[Array, "layer *batch pos head d_model"]
     mlps: Float[Array, "layer *batch pos d_model"] | None
 
@@ -35,7 +38,7 @@ def written(model: Transformer, tokens: Integer[Array, "*batch pos"]) -> Written
         tokens: Ids, with any leading batch axes.
 
     Returns:
-        One vector for each position and each writer of `jaxcirc.models.edges`.
+        One vector for each position and each source of `jaxcirc.models.graph`.
 
     Raises:
         ValueError: tokens are no array of ids in [0, d_vocab).
@@ -52,6 +55,7 @@ def written(model: Transformer, tokens: Integer[Array, "*batch pos"]) -> Written
     """
     post = model.blocks.ln1_post
     sites = ["embed", "attn.result"]
+    sites += ["pos_embed"] if model.W_pos is not None else []
     sites += ["mlp.out"] if model.blocks.mlp is not None else []
     sites += ["ln1_post.scale"] if post is not None else []
     _, acts = capture(model, tokens, sites)
@@ -60,4 +64,4 @@ def written(model: Transformer, tokens: Integer[Array, "*batch pos"]) -> Written
         # Behind the norm a head has its share: the divisor is that of the heads' sum.
         held = lambda norm, x, scale: norm.held(x, scale[..., None, :])
         heads = jax.vmap(held)(post, heads, acts["ln1_post.scale"])
-    return Written(acts["embed"], heads, acts.get("mlp.out"))
+    return Written(acts["embed"], acts.get("pos_embed"), heads, acts.get("mlp.out"))
