@@ -1,6 +1,7 @@
 """Multi-head attention: full or windowed, causal or not, with grouped key heads."""
 
 import math
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -81,30 +82,47 @@ class Attention(eqx.Module):
 
     def _project(self, x: Array, norm: Norm | None, tape: Tape):
         normed = x if norm is None else norm(x, tape, "ln1")
-        parts = {
-            "q": (self.W_Q, self.b_Q),
-            "k": (self.W_K, self.b_K),
-            "v": (self.W_V, self.b_V),
-        }
         out = []
-        for name, (weight, bias) in parts.items():
+        for name in ("q", "k", "v"):
             split = None
             if tape.uses(f"attn.{name}_in"):
                 # One residual stream per query head is large: made on request alone.
                 split = jnp.repeat(x[..., None, :], self.config.n_heads, axis=-2)
                 split = tape(f"attn.{name}_in", split)
             if split is None or not tape.changes(f"attn.{name}_in"):
-                y = linear(normed, weight, bias)
+                y = self.projected(name, normed)
             else:
                 split = split if norm is None else norm(split)
+                weight, bias = self._weights(name)
                 # Query heads that share a key head no longer share its input.
                 weight, bias = _for_heads(split.shape[-2], weight, bias)
                 y = jnp.einsum("...phm,mhd->...phd", split, weight)
-                y = y if bias is None else y + _pad(bias, y.ndim)
-            if self.config.clip_qkv is not None:
-                y = jnp.clip(y, -self.config.clip_qkv, self.config.clip_qkv)
+                y = self._clipped(y if bias is None else y + _pad(bias, y.ndim))
             out.append(tape(f"attn.{name}", y))
         return out
+
+    def projected(
+        self, name: Literal["q", "k", "v"], normed: Float[Array, "*batch pos d_model"]
+    ) -> Float[Array, "*batch pos heads d_head"]:
+        """Queries, keys or values of normalised inputs: what site `attn.NAME` has.
+
+        Args:
+            name: Which of the three.
+            normed: The residual stream behind the norm.
+        """
+        return self._clipped(linear(normed, *self._weights(name)))
+
+    def _weights(self, name: Literal["q", "k", "v"]) -> tuple[Array, Array | None]:
+        parts = {
+            "q": (self.W_Q, self.b_Q),
+            "k": (self.W_K, self.b_K),
+            "v": (self.W_V, self.b_V),
+        }
+        return parts[name]
+
+    def _clipped(self, y: Array) -> Array:
+        limit = self.config.clip_qkv
+        return y if limit is None else jnp.clip(y, -limit, limit)
 
     def _pattern(self, q: Array, k: Array, constants: LayerConstants, tape: Tape):
         c = self.config

@@ -1,7 +1,7 @@
 """The graph of a model: which part reads what which other part has written."""
 
+import dataclasses
 import functools
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -9,14 +9,16 @@ from jaxtyping import Bool, Int
 from ._config import TransformerConfig
 
 
-class Graph(NamedTuple):
+# Not a module: its arrays are facts about a config, known while programs are compiled.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Graph:
     """Every source and every destination of the residual stream, and their edges.
 
     Sources write into the stream: the embedding, each head and each MLP. Destinations
     read from it: the query, key and value input of the heads, the input of each MLP and
     that of the logits. Both are in order of computation, layer by layer. Whatever there
     is for each edge (a score, a mask, an effect) is an array [source, destination],
-    with nothing to say where `exists` is False.
+    with nothing to say where `exists` is False. Graphs with the same edges are equal.
 
     Args:
         sources: Their names: `embed`, `L0H0`, …, `L0.mlp`, `L1H0`, …; after `embed`
@@ -24,6 +26,8 @@ class Graph(NamedTuple):
         destinations: Their names: `L0H0.q`, …, `L0H0.k`, …, `L0H0.v`, …, `L0.mlp`, …,
             `logits`. A key head that serves a group of query heads is `L0G0.k`.
         exists: Which pairs are edges: the destination comes after the source.
+        serves: Which sources compute with what a destination reads: the key input of a
+            group serves the heads of that group, the logits serve none.
         source_layer: Layer of each source; -1 for embeddings.
         destination_layer: Layer of each destination; the number of layers for logits.
     """
@@ -31,8 +35,24 @@ class Graph(NamedTuple):
     sources: tuple[str, ...]
     destinations: tuple[str, ...]
     exists: Bool[np.ndarray, "source destination"]
+    serves: Bool[np.ndarray, "destination source"]
     source_layer: Int[np.ndarray, " source"]
     destination_layer: Int[np.ndarray, " destination"]
+
+    @functools.cached_property
+    def _known(self) -> tuple:
+        arrays = (self.exists, self.serves)
+        return (self.sources, self.destinations, *(a.tobytes() for a in arrays))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both have the same sources, destinations and edges."""
+        if not isinstance(other, Graph):
+            return NotImplemented
+        return self is other or self._known == other._known
+
+    def __hash__(self) -> int:
+        """Equal graphs have equal hashes."""
+        return hash(self._known)
 
     @property
     def n_edges(self) -> int:
@@ -107,9 +127,11 @@ def graph(
     sources, ready, source_layer = _sources(c, positions)
     destinations, reads, destination_layer = _destinations(c, grouped)
     exists = ready[:, None] <= reads[None, :]
-    for array in (exists, source_layer, destination_layer):
+    serves = _serves(sources, destinations)
+    layers = (source_layer, destination_layer)
+    for array in (exists, serves, *layers):
         array.flags.writeable = False  # Shared by all who ask for the same graph.
-    return Graph(sources, destinations, exists, source_layer, destination_layer)
+    return Graph(sources, destinations, exists, serves, *layers)
 
 
 # A layer takes two moments: attention reads in the first, an MLP in the second. What
@@ -150,3 +172,21 @@ def _destinations(
     # The logits read after the last layer.
     reads, layers = [*reads, 2 * c.n_layers], [*layers, c.n_layers]
     return (*names, "logits"), np.array(reads), np.array(layers)
+
+
+def _serves(sources: tuple[str, ...], destinations: tuple[str, ...]) -> np.ndarray:
+    """Which sources compute with each destination, told by their names."""
+    place = {name: index for index, name in enumerate(sources)}
+    serves = np.zeros((len(destinations), len(sources)), bool)
+    for row, name in enumerate(destinations):
+        node = name.split(".")[0] if name[-2:] in (".q", ".k", ".v") else name
+        if "G" not in node:
+            serves[row, [place[node]] if node in place else []] = True
+            continue
+        layer, group = node.split("G")
+        heads = [s for s in sources if s.startswith(f"{layer}H")]
+        groups = sum(d.startswith(f"{layer}G") for d in destinations) // 2
+        size = len(heads) // groups
+        first = int(group) * size
+        serves[row, [place[h] for h in heads[first : first + size]]] = True
+    return serves

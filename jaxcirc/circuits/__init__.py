@@ -1,0 +1,27 @@
+"""Circuits: which edges between the parts of a model carry a behaviour.
+
+A score for every edge by any `METHODS`, the truth by patching each, and what a circuit
+keeps. Whatever there is for each edge is an array [source, destination] of a `graph`.
+"""
+
+from ..models import Graph as Graph, graph as graph
+from ..tasks import Pairs as Pairs
+from ._ablation import (
+    ABLATIONS as ABLATIONS,
+    AbstractAblation as AbstractAblation,
+    Constant as Constant,
+    Mean as Mean,
+    Resample as Resample,
+    Zero as Zero,
+)
+from ._attribute import METHODS as METHODS, attribute as attribute, patch as patch
+from ._exact import Exact as Exact
+from ._method import AbstractMethod as AbstractMethod, MethodSpec as MethodSpec
+from ._pairs import pairs as pairs
+from ._path import (
+    EAP as EAP,
+    CleanCorrupted as CleanCorrupted,
+    EAPIGInputs as EAPIGInputs,
+)
+from ._scores import Scores as Scores
+from ._setting import Setting as Setting

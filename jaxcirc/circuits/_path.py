@@ -1,0 +1,186 @@
+"""Attribution along a path of inputs: EAP, clean-corrupted and EAP-IG over inputs."""
+
+from typing import ClassVar, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..models import Replace, Written, written
+from ._contract import contract
+from ._method import AbstractMethod, MethodSpec
+from ._reads import reads
+from ._setting import Setting
+from ._sources import stacked
+
+Rule = Literal["left", "midpoint", "trapezoid"]
+
+
+class EAP(AbstractMethod):
+    """Edge attribution patching: a first-order prediction at the clean run.
+
+        score[u, v] = (instead_u - written_u) · ∂m / ∂(input of v), at the clean run
+
+    All edges from two forward passes, one of the corrupted sequences, and one backward
+    pass (Syed et al. 2023, equation 3). Where the objective is flat at the clean run,
+    as a divergence from it is, this is 0 for every edge.
+    """
+
+    name: ClassVar[str] = "eap"
+    clean_only: ClassVar[bool] = True
+
+    def __call__(
+        self, setting: Setting
+    ) -> Float[Array, "*axes source destination"]:
+        """Scores of all edges.
+
+        Args:
+            setting: The question.
+        """
+        return along_inputs(setting, jnp.ones(1), jnp.ones(1))
+
+
+class CleanCorrupted(AbstractMethod):
+    """The mean of the gradients at the clean and at the corrupted inputs.
+
+    EAP-IG by the trapezoidal rule with one step (Hanna et al. 2024, appendix).
+    """
+
+    name: ClassVar[str] = "clean_corrupted"
+
+    @property
+    def runs(self) -> int:
+        """Both ends."""
+        return 2
+
+    def __call__(
+        self, setting: Setting
+    ) -> Float[Array, "*axes source destination"]:
+        """Scores of all edges.
+
+        Args:
+            setting: The question.
+        """
+        return along_inputs(setting, jnp.array([0.0, 1.0]), jnp.full(2, 0.5))
+
+
+class EAPIGInputs(AbstractMethod):
+    """Edge attribution patching with gradients integrated over the inputs.
+
+    The gradient is averaged along the straight line from the corrupted embeddings to
+    the clean ones,
+
+        score[u, v] = (instead_u - written_u) · Σ_k w_k ∂m / ∂(input of v) at e' + α_k
+        (e - e'),
+
+    from `steps` forward and backward passes (Hanna et al. 2024, "Have faith in
+    faithfulness", section 3).
+
+    Args:
+        steps: Intervals that the line is divided into.
+        rule: `left` takes α = 0, 1/steps, … and never the clean end, as the method was
+            published; `midpoint` and `trapezoid` are of second order, the latter with
+            one more pass.
+    """
+
+    steps: int = eqx.field(static=True, default=5)
+    rule: Rule = eqx.field(static=True, default="left")
+    name: ClassVar[str] = "eap_ig_inputs"
+
+    def __check_init__(self):
+        if self.steps < 1:
+            raise ValueError(
+                f"eap_ig_inputs: `steps` must be at least 1; got {self.steps}."
+            )
+        if self.rule not in ("left", "midpoint", "trapezoid"):
+            raise ValueError(
+                f"eap_ig_inputs: `rule` must be 'left', 'midpoint' or 'trapezoid'; got "
+                f"{self.rule!r}."
+            )
+
+    @property
+    def runs(self) -> int:
+        """One for each node of the rule."""
+        return self.steps + (self.rule == "trapezoid")
+
+    def __call__(
+        self, setting: Setting
+    ) -> Float[Array, "*axes source destination"]:
+        """Scores of all edges.
+
+        Args:
+            setting: The question.
+        """
+        return along_inputs(setting, *quadrature(self.steps, self.rule))
+
+
+def quadrature(
+    steps: int, rule: Rule
+) -> tuple[Float[Array, " run"], Float[Array, " run"]]:
+    """Nodes in [0, 1] and weights of a rule, which add up to 1.
+
+    Args:
+        steps: Intervals.
+        rule: Where an interval is looked at.
+
+    Example:
+        >>> nodes, weights = quadrature(2, "trapezoid")
+        >>> nodes.tolist(), weights.tolist()
+        ([0.0, 0.5, 1.0], [0.25, 0.5, 0.25])
+    """
+    if rule == "trapezoid":
+        weights = jnp.ones(steps + 1).at[0].set(0.5).at[-1].set(0.5)
+        return jnp.linspace(0.0, 1.0, steps + 1), weights / steps
+    first = 0.5 if rule == "midpoint" else 0.0
+    return (jnp.arange(steps) + first) / steps, jnp.full(steps, 1 / steps)
+
+
+def along_inputs(
+    setting: Setting, nodes: Float[Array, " run"], weights: Float[Array, " run"]
+) -> Float[Array, "*axes source destination"]:
+    """Scores by gradients at some points between corrupted and clean embeddings.
+
+    All points are runs of one batch. What is put in place of the embedding is where the
+    line begins, so it is the corrupted one only for the ablation `resample`.
+
+    Args:
+        setting: The question.
+        nodes: Places on the line: 0 is corrupted, 1 clean.
+        weights: What the gradient of each counts.
+    """
+    model, pairs, instead = setting.model, setting.pairs, setting.instead
+    own = written(model, pairs.clean)
+    differences = stacked(instead, setting.graph) - stacked(own, setting.graph)
+    start, end = _embedding(instead, own), own.embed
+    runs = len(nodes)
+    share = nodes[:, None, None, None].astype(end.dtype)
+    between = (start + share * (end - start)).reshape(-1, *end.shape[1:])
+    repeated = jax.tree.map(lambda x: jnp.tile(x, (runs, *(1,) * (x.ndim - 1))), pairs)
+    counted = (weights[:, None] * setting.weights).ravel()
+    line = Replace("embed", between, jnp.ones((1, 1, 1), bool))
+    at = reads(model, repeated, counted, setting.objective, edits=(line,))
+    return contract(setting, differences, at)
+
+
+def _embedding(instead: Written, own: Written) -> Array:
+    """What the token embedding would have to be for the two together to be `instead`.
+
+    Learned positions are added behind it, whatever is put in place of them.
+    """
+    if instead.pos_embed is None or own.pos_embed is None:
+        return instead.embed
+    return instead.embed + (instead.pos_embed - own.pos_embed)
+
+
+_SYED = "Syed et al. (2023), Attribution patching outperforms automated circuit discovery"
+_HANNA = "Hanna et al. (2024), Have faith in faithfulness"
+SPECS = (
+    MethodSpec("eap", "first-order prediction at the clean run", EAP, _SYED),
+    MethodSpec(
+        "eap_ig_inputs", "gradients along a line of inputs", EAPIGInputs, _HANNA
+    ),
+    MethodSpec(
+        "clean_corrupted", "mean of the gradients at both ends", CleanCorrupted, _HANNA
+    ),
+)
