@@ -68,7 +68,7 @@ def attribute(
         >>> from jaxcirc import circuits
         >>> from jaxcirc.models import Transformer, TransformerConfig
         >>> from jaxcirc.tasks import Induction
-        >>> task = Induction(n_symbols=7, n_ctx=9)
+        >>> task = Induction(7, 9, 3, 4)
         >>> config = TransformerConfig(d_vocab=8, n_ctx=9, n_layers=1, n_heads=2)
         >>> model = Transformer(config, key=jr.key(0))
         >>> pairs = circuits.pairs(task, 4, key=jr.key(1))

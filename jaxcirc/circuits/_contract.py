@@ -49,7 +49,8 @@ def contract(
     layers = layers.reshape(*layers.shape[:-2], -1)
     last = _product(setting, differences, logits)
     scores = jnp.concatenate([layers, last], axis=-1)
-    return jnp.where(setting.graph.exists, scores, 0)
+    exists = jnp.broadcast_to(setting.graph.exists, scores.shape)
+    return jnp.where(exists, scores, 0)
 
 
 def _attention(model: Transformer):

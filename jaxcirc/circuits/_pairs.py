@@ -32,7 +32,7 @@ def pairs(
         >>> import jax.random as jr
         >>> from jaxcirc import circuits
         >>> from jaxcirc.tasks import Induction
-        >>> pairs = circuits.pairs(Induction(n_symbols=7, n_ctx=9), 4, key=jr.key(0))
+        >>> pairs = circuits.pairs(Induction(7, 9, 3, 4), 4, key=jr.key(0))
         >>> pairs.clean.shape, pairs.right.shape
         ((4, 9), (4, 1))
     """

@@ -133,7 +133,7 @@ def quadrature(
         weights = jnp.ones(steps + 1).at[0].set(0.5).at[-1].set(0.5)
         return jnp.linspace(0.0, 1.0, steps + 1), weights / steps
     first = 0.5 if rule == "midpoint" else 0.0
-    return (jnp.arange(steps) + first) / steps, jnp.full(steps, 1 / steps)
+    return (jnp.arange(steps, dtype=float) + first) / steps, jnp.full(steps, 1 / steps)
 
 
 def along_inputs(
@@ -155,9 +155,10 @@ def along_inputs(
     start, end = _embedding(instead, own), own.embed
     runs = len(nodes)
     share = nodes[:, None, None, None].astype(end.dtype)
-    between = (start + share * (end - start)).reshape(-1, *end.shape[1:])
+    between = start[None] + share * (end - start)[None]
+    between = between.reshape(-1, *end.shape[1:])
     repeated = jax.tree.map(lambda x: jnp.tile(x, (runs, *(1,) * (x.ndim - 1))), pairs)
-    counted = (weights[:, None] * setting.weights).ravel()
+    counted = jnp.outer(weights, setting.weights).ravel()
     line = Replace("embed", between, jnp.ones((1, 1, 1), bool))
     at = reads(model, repeated, counted, setting.objective, edits=(line,))
     return contract(setting, differences, at)
