@@ -15,7 +15,23 @@ from ._ablation import (
     Zero as Zero,
 )
 from ._attribute import METHODS as METHODS, attribute as attribute, patch as patch
+from ._bootstrap import Confidence as Confidence, bootstrap as bootstrap
+from ._choose import (
+    SHARES as SHARES,
+    greedy as greedy,
+    nested as nested,
+    ranks as ranks,
+    threshold as threshold,
+    top as top,
+)
 from ._exact import Exact as Exact
+from ._faithfulness import (
+    Faithfulness as Faithfulness,
+    Smallest as Smallest,
+    faithfulness as faithfulness,
+    random_circuits as random_circuits,
+    smallest as smallest,
+)
 from ._method import AbstractMethod as AbstractMethod, MethodSpec as MethodSpec
 from ._pairs import pairs as pairs
 from ._path import (
@@ -23,5 +39,15 @@ from ._path import (
     CleanCorrupted as CleanCorrupted,
     EAPIGInputs as EAPIGInputs,
 )
+from ._prune import pruned as pruned
+from ._run import Performance as Performance, performance as performance, run as run
 from ._scores import Scores as Scores
 from ._setting import Setting as Setting
+from ._similarity import (
+    Edits as Edits,
+    edits as edits,
+    jaccard as jaccard,
+    rank_correlation as rank_correlation,
+    running_mean as running_mean,
+    weighted_jaccard as weighted_jaccard,
+)
