@@ -6,7 +6,9 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Int, Key
 
+from .._core import fold_name
 from ._batch import Batch, Split
+from ._pairs import Pairs
 from ._task import AbstractTask, TaskSpec
 
 
@@ -109,6 +111,56 @@ class Induction(AbstractTask):
             return jnp.where(tokens == self.n_symbols, tokens, moved)
 
         return Batch(rename(batch.tokens), rename(batch.targets), batch.mask)
+
+    def pairs(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Pairs:
+        """`n` sequences, and each with its block in another order before the last token.
+
+        The counterpart repeats the same tokens the other way round, from a random place
+        on, and ends with the same token. So the question is the same, and another token
+        follows the earlier occurrence, which is at another place. What a head finds by
+        looking for what comes behind an equal token differs, and what the last token
+        says by itself does not. (In `corrupt`, all tokens are renamed: there, both ends
+        of a match change together.)
+
+        Args:
+            n: How many; at least 1.
+            split: As for `sample`; it makes no difference.
+            key: Random key of sequences and counterparts.
+
+        Returns:
+            Pairs that ask at the last position. Blocks of two tokens have no other
+            order: their answers are -1.
+
+        Raises:
+            ValueError: `n` is below 1.
+        """
+        if n < 1:
+            raise ValueError(f"pairs: `n` must be at least 1; got {n}.")
+        clean = self.sample(n, split=split, key=fold_name(key, "sample"))
+        # The answers begin to count behind the first block.
+        length = jnp.argmax(clean.mask, axis=-1)[:, None] - int(self.bos)
+        first, end = int(self.bos), self.n_ctx - 1
+        place = jnp.arange(self.n_ctx)[None, :] - first
+        asked = (end - first) % length
+        # Backwards, token `asked` comes to stand at `turn - asked`: neither where it
+        # stood, nor just before the end, where it would be its own successor.
+        draw = jr.uniform(fold_name(key, "corrupt"), (n, 1))
+        free = jnp.maximum(length - 2, 1)
+        turn = 2 * asked + 1 + (draw * free.astype(draw.dtype)).astype(length.dtype)
+        block = lambda at: jnp.take_along_axis(clean.tokens, first + at % length, -1)
+        backwards = block(turn - place)
+        kept = (place < 0) | (place == end - first)
+        corrupted = jnp.where(kept, clean.tokens, backwards)
+        other = length > 2
+        right, wrong = (block(asked + step) for step in (1, -1))
+        ends = jnp.full(n, end, jnp.int32)
+        return Pairs(
+            clean.tokens,
+            corrupted,
+            jnp.where(other, right, -1),
+            jnp.where(other, wrong, -1),
+            {**self.positions(clean, ends), "end": ends},
+        )
 
     def positions(
         self, batch: Batch, end: Int[Array, " example"]

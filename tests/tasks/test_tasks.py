@@ -228,8 +228,22 @@ def test_induction_pairs_name_where_the_answer_stands(bos):
     np.testing.assert_array_equal(clean[rows, at["previous"]], clean[rows, at["end"]])
     # The last earlier one: a block is between 3 and 6 long.
     assert set((at["end"] - at["previous"]).tolist()) == {3, 4, 5, 6}
+    # The counterpart asks the same of the same tokens in another order, so what stands
+    # behind the last earlier occurrence is another token at another place.
     corrupted = np.asarray(pairs.corrupted)
-    np.testing.assert_array_equal(corrupted[rows, at["source"]], pairs.wrong[:, 0])
+    for row, (sequence, asked) in enumerate(zip(corrupted, clean[:, -1], strict=True)):
+        assert sequence[-1] == asked
+        assert set(sequence) == set(clean[row])
+        there = np.flatnonzero(sequence[:-1] == asked)[-1]
+        assert there != at["previous"][row]
+        assert sequence[there + 1] == pairs.wrong[row, 0]
+
+
+def test_a_block_of_two_has_no_other_order_and_no_answer():
+    task = build("induction", n_symbols=5, n_ctx=9, shortest=2, longest=2)
+    pairs = task.pairs(3, key=jr.key(0))
+    assert (pairs.right == -1).all()
+    assert (pairs.wrong == -1).all()
 
 
 def test_examples_without_another_answer_come_last_and_have_none():

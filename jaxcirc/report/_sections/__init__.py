@@ -8,6 +8,7 @@ from .._section import SectionSpec
 from . import (
     attention,
     changes,
+    circuit,
     llc,
     llc_ablations,
     llc_conformance,
@@ -27,6 +28,7 @@ _OWN = (
     performance.SECTION,
     attention.SECTION,
     patterns.SECTION,
+    circuit.SECTION,
     weights.SECTION,
     llc.SECTION,
     llc_grid.SECTION,

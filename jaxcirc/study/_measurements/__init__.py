@@ -3,6 +3,8 @@
 from ..._core import Catalogue
 from . import (
     _attention,
+    _circuit,
+    _circuit_change,
     _curvature,
     _fourier,
     _gradients,
@@ -44,6 +46,8 @@ _OWN = (
     _performance.SPEC,
     _attention.SPEC,
     _patterns.SPEC,
+    _circuit.SPEC,
+    _circuit_change.SPEC,
     _weights.SPEC,
     _weight_path.SPEC,
     _metrics.SPEC,
