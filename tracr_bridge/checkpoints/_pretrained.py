@@ -121,14 +121,17 @@ def save_folder(model: Transformer, folder: str) -> None:
 
 
 def express(config: TransformerConfig) -> tuple[Family, dict[str, Any]]:
-    """The first family that can express a config, and its `config.json`.
+    """The family that writes a config, and its `config.json`.
+
+    Of those that can express it, the one that does not yield to another of them.
 
     Raises:
         ValueError: none can.
     """
-    for family in FAMILIES:
-        raw = family.config_json(config)
-        if raw is not None:
+    written = [(family, family.config_json(config)) for family in FAMILIES]
+    able = {family.name for family, raw in written if raw is not None}
+    for family, raw in written:
+        if raw is not None and able.isdisjoint(family.yields_to):
             return family, raw
     raise ValueError(
         "this model's config is of no family that can be written: "
