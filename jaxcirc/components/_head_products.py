@@ -1,7 +1,7 @@
 """What components have in common that are a product of every head's matrices."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import equinox as eqx
 

@@ -53,16 +53,16 @@ def at_centers(job: Job, kind: Baseline) -> Centers:
         ValueError: a loss at w* is not finite, or `kind` is none of these.
     """
     # True and False are numbers to Python, and no losses.
-    is_number = isinstance(kind, int | float) and not isinstance(kind, bool)
-    if not is_number:
+    number = kind if isinstance(kind, int | float) else None
+    if number is None or isinstance(kind, bool):
         _check_kind(kind, job)
     every = kind == "full" or (kind == "paired" and _is_worth_a_table(job))
     each = _losses(job.problem, job.models, every)
     mean = each.mean(axis=-1)
     _check_finite(np.asarray(mean), job)
     observed = jax.device_get(_observe(job.models, job.observables))
-    if is_number:
-        given = jnp.full(job.lengths["checkpoint"], kind, job.dtype)
+    if number is not None:
+        given = jnp.full(job.lengths["checkpoint"], number, job.dtype)
         return Centers(given, np.asarray(given), observed)
     if not every:
         return Centers(None, None, observed)

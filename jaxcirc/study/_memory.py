@@ -1,5 +1,6 @@
 """How much memory measurements will take, from the compiler, without running them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -42,7 +43,7 @@ def measuring_memory(row: Measurement, prepared: Prepared) -> int | None:
         given = eqx.filter_eval_shape(lambda: _arguments(row, prepared, models))
         # Shapes alone, so that nothing of the models' size is made.
         shapes, rest = eqx.partition((*given, prepared.task), _is_array_like)
-        program: Any = along_program(measure) if along else chunk_program(measure)
+        program = _program(measure)
         compiled = jax.jit(lambda x, key: program(*eqx.combine(x, rest), key))
         memory = compiled.lower(shapes, jr.key(0)).compile().memory_analysis()
     # A package's measurement may raise anything while it is traced.
@@ -80,14 +81,20 @@ def _arguments(row: Measurement, prepared: Prepared, number: int) -> tuple:
 def _found(row: Measurement, prepared: Prepared, number: int) -> Used:
     """What a row finds for a number of models, as rows that use it are given it."""
     arguments = (*_arguments(row, prepared, number), prepared.task, jr.key(0))
+    found = _program(row.measure)(*arguments)
     if isinstance(row.measure, AlongRun):
-        _, found = along_program(row.measure)(*arguments)
-    else:
-        found = chunk_program(row.measure)(*arguments)
+        _, found = found  # a state comes first
     quantities = {name: q.values for name, q in found.quantities.items()}
     # From a file, a tree of arrays is read by names.
     artefacts = {name: named_leaves(tree) for name, tree in found.artefacts.items()}
     return Used(quantities, artefacts)
+
+
+def _program(measure: Any) -> Callable[..., Any]:
+    """The program that the runner compiles for a measurement of either scope."""
+    if isinstance(measure, AlongRun):
+        return along_program(measure)
+    return chunk_program(measure)
 
 
 def _repeated(stacked: PyTree, times: int) -> PyTree:
