@@ -222,8 +222,7 @@ def on_cpu(args):
 def memory(model, tokens):
     """Peak memory of the compiled program, as the compiler counts it."""
     from jaxcirc._core import tree_bytes
-    from jaxcirc.llc._baseline import initial_losses
-    from jaxcirc.llc._layout import chain_bytes
+    from jaxcirc.llc._baseline import at_centers
     from jaxcirc.llc._program import Layout, sample_cells
 
     schedule = llc.Schedule(10, 0, 1)
@@ -241,19 +240,18 @@ def memory(model, tokens):
         batch_size=BATCH,
         observables=None,
     )
-    baselines, _ = initial_losses(job, "paired")
     inputs = (
         job.problem,
         job.sampler.without_numbers(),
         job.models,
         None,
-        baselines,
+        at_centers(job, "paired").baselines,
         job.cells(jr.key(0)),
         {},
         schedule,
     )
     parameters = tree_bytes(model)
-    activations = chain_bytes(job.problem, model) - 3 * parameters
+    activations = job.chain_bytes - 3 * parameters
     allowed = 3 * parameters + activations
     for lanes in (1, CHAINS):
         lowered = sample_cells.lower(*inputs, Layout(lanes))

@@ -2,7 +2,11 @@
 
 from ._catalogue import Catalogue as Catalogue, find as find
 from ._draws import normal as normal
-from ._dtypes import at_least_float32 as at_least_float32, widened as widened
+from ._dtypes import (
+    at_least_float32 as at_least_float32,
+    number_dtype as number_dtype,
+    widened as widened,
+)
 from ._files import (
     create_folder as create_folder,
     is_local as is_local,

@@ -2,10 +2,11 @@
 
 from typing import Any, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 Tree = TypeVar("Tree")
 
@@ -23,6 +24,16 @@ def widened(tree: Tree) -> Tree:
     derivatives. Whole numbers, keys and what is no array stay as they are.
     """
     return jax.tree.map(lambda x: at_least_float32(x) if _is_real(x) else x, tree)
+
+
+def number_dtype(tree: PyTree) -> jnp.dtype:
+    """The type of numbers about weights: float32, or float64 with such weights.
+
+    Step sizes, losses and norms have it, whatever narrower type the weights are in.
+    """
+    leaves = jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
+    wide = any(x.dtype == jnp.dtype("float64") for x in leaves)
+    return jnp.dtype("float64" if wide else "float32")
 
 
 def _is_real(x: Any) -> bool:

@@ -13,6 +13,7 @@ def listing() -> tuple[dict[str, Sequence[Any]], tuple[LeftOut, ...]]:
     from ..llc import SAMPLERS
     from ..metrics import METRICS
     from ..models import MODELS
+    from ..objectives import OBJECTIVES
     from ..study import LISTINGS, MEASUREMENTS, PACKAGED
     from ..tasks import TASKS
 
@@ -24,6 +25,7 @@ def listing() -> tuple[dict[str, Sequence[Any]], tuple[LeftOut, ...]]:
         "metrics": METRICS,
         "components": COMPONENTS,
         "samplers": SAMPLERS,
+        "objectives": OBJECTIVES,
     }
     read = [
         rows for rows in (*groups.values(), LISTINGS) if isinstance(rows, Catalogue)

@@ -6,22 +6,20 @@ from jaxtyping import Array
 
 from ..models import TransformerConfig
 from ._component import (
-    AbstractComponent,
     ComponentSpec,
     Data,
     Needs,
     Observed,
     Position,
-    check_options,
-    check_position,
     label_of,
 )
 from ._gradients import ov_gradient_matrices, ov_gradient_sites
+from ._head_products import AbstractHeadProduct, builder
 from ._ov_qk import ov
 from ._part import Part
 
 
-class OV(AbstractComponent):
+class OV(AbstractHeadProduct):
     """W_V W_O of every head, what each adds to the stream, or dL/d(W_V W_O).
 
     Attributes:
@@ -52,11 +50,6 @@ class OV(AbstractComponent):
             )
         return Needs()
 
-    def check_batch(self, length: int) -> None:
-        """Refuse sequences that the position lies outside of."""
-        if self.data != "weights":
-            check_position(self.name, self.position, length, "sequences")
-
     def parts(self, seen: Observed) -> dict[str, Part]:
         """One part with axes layer, head, row and column."""
         if self.data == "weights":
@@ -85,34 +78,8 @@ def written(result: Array, position: Position) -> Array:
     return x[:, :, :, position]
 
 
-def build(
-    config: TransformerConfig,
-    *,
-    data: Data = "weights",
-    position: Position = -1,
-    heads: bool = True,
-    layers: tuple[int, ...] | None = None,
-) -> OV:
-    """The component of what every head writes.
-
-    Args:
-        config: The model's config.
-        data: Weights, activations or gradients.
-        position: Token position of activations, or `all`.
-        heads: Has no effect: heads are always taken one by one.
-        layers: Only these layers.
-
-    Raises:
-        ValueError: the model has no such layer or position.
-    """
-    del heads
-    has: tuple[Data, ...] = ("weights", "activations", "gradients")
-    check_options("ov", config, data=data, has=has, layers=layers, position=position)
-    return OV(data=data, position=position, layers=layers)
-
-
 SPEC = ComponentSpec(
     name="ov",
     summary="W_V W_O of every head, what it writes, or the gradient of the product",
-    build=build,
+    build=builder("ov", OV),
 )

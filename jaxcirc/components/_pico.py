@@ -7,16 +7,14 @@ from jaxtyping import Array
 from .._core import widened
 from ..models import Transformer, TransformerConfig
 from ._component import (
-    AbstractComponent,
     ComponentSpec,
     Data,
     Needs,
     Observed,
     Position,
-    check_options,
-    check_position,
     label_of,
 )
+from ._head_products import AbstractHeadProduct, builder
 from ._ov_qk import ov_velocity
 from ._part import Part
 
@@ -25,7 +23,7 @@ PICO_METRICS = {"cka": "cka_biased"}
 PICO_COMPONENTS = {"ov": "pico_ov"}
 
 
-class PicoOV(AbstractComponent):
+class PicoOV(AbstractHeadProduct):
     """The three products that Pico Analyze calls `ov_circuit`, of every head.
 
     Weights: W_O W_V, d_head × d_head, which has the eigenvalues of W_V W_O but not its
@@ -55,11 +53,6 @@ class PicoOV(AbstractComponent):
         if self.data == "activations":
             return Needs(activations=("attn.v",))
         return Needs(weight_gradients=self.data == "gradients")
-
-    def check_batch(self, length: int) -> None:
-        """Refuse sequences that the position lies outside of."""
-        if self.data != "weights":
-            check_position(self.name, self.position, length, "sequences")
 
     def parts(self, seen: Observed) -> dict[str, Part]:
         """One part with axes layer, head, row and column."""
@@ -93,36 +86,8 @@ def _group(model: Transformer) -> int:
     return model.config.n_heads // model.config.sizes.n_kv_heads
 
 
-def build(
-    config: TransformerConfig,
-    *,
-    data: Data = "weights",
-    position: Position = -1,
-    heads: bool = True,
-    layers: tuple[int, ...] | None = None,
-) -> PicoOV:
-    """What Pico Analyze computes under the name `ov_circuit`.
-
-    Args:
-        config: The model's config.
-        data: Weights, activations or gradients.
-        position: Token position of activations, or `all`.
-        heads: Has no effect: heads are always taken one by one.
-        layers: Only these layers.
-
-    Raises:
-        ValueError: the model has no such layer or position.
-    """
-    del heads
-    has: tuple[Data, ...] = ("weights", "activations", "gradients")
-    check_options(
-        "pico_ov", config, data=data, has=has, layers=layers, position=position
-    )
-    return PicoOV(data=data, position=position, layers=layers)
-
-
 SPEC = ComponentSpec(
     name="pico_ov",
     summary="what Pico Analyze calls `ov_circuit`, for checking its curves",
-    build=build,
+    build=builder("pico_ov", PicoOV),
 )

@@ -16,7 +16,6 @@ from ._curvature import Curvature, curvature, run_pilot
 from ._diagnostics import mean_ess
 from ._job import Job, make_job
 from ._plateau import Plateau, find_plateau
-from ._problem import number_dtype
 from ._result import LLCEstimate
 from ._sampler import AbstractSampler
 from ._sgld import SGLD
@@ -275,7 +274,7 @@ def settle(
     Returns:
         The curvature where the last pilot ended, and the sampler with its numbers.
     """
-    model, dtype = job.model, number_dtype(job.model)
+    model, dtype = job.model, job.dtype
     mask = None if job.masks is None else jax.tree.map(lambda m: m[0], job.masks)
     n_beta = job.sampler.numbers()["n_beta"]
     blank = job.sampler.without_numbers()

@@ -11,9 +11,9 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from .._core import Objective, count, named_leaves, tree_bytes, unknown
+from .._core import Objective, count, named_leaves, number_dtype, tree_bytes, unknown
 from ._chain import Observables, Schedule
-from ._problem import Problem, make_problem, number_dtype
+from ._problem import Problem, make_problem
 from ._program import Cells
 from ._sampler import AbstractSampler
 
@@ -55,13 +55,38 @@ class Job(NamedTuple):
         """The first checkpoint, without the checkpoint axis."""
         return jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, self.models)
 
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The type of step sizes, losses and norms."""
+        return number_dtype(self.model)
+
+    @property
+    def chain_bytes(self) -> int:
+        """Memory of one running chain: weights, gradient, noise, and activations.
+
+        The activations are what the gradient of a step keeps from the forward pass,
+        from shapes alone; nothing is compiled.
+        """
+        params, rest = eqx.partition(self.model, eqx.is_inexact_array)
+
+        def kept(params: PyTree, rest: PyTree, key: Array) -> PyTree:
+            def loss(p: PyTree) -> Array:
+                examples = self.problem.draw(key)[0]
+                return self.problem.losses(eqx.combine(p, rest), examples).mean()
+
+            return jax.tree.leaves(jax.vjp(loss, params)[1])
+
+        key = jax.eval_shape(lambda: jr.key(0))
+        residuals = eqx.filter_eval_shape(kept, params, rest, key)
+        return 3 * tree_bytes(params) + tree_bytes(residuals)
+
     def fixed_bytes(self, devices: int) -> int:
         """Memory that a device holds whatever runs: models, data and traces."""
         seen = eqx.filter_eval_shape(
             lambda m: {name: of(m) for name, of in self.observables.items()}, self.model
         )
         # The nine numbers of a row of `Trace`.
-        numbers = 9 * number_dtype(self.model).itemsize
+        numbers = 9 * self.dtype.itemsize
         per_block = numbers + tree_bytes(seen)
         chains = math.prod(self.lengths.values()) / devices
         traces = chains * len(self.schedule.lengths) * per_block
@@ -78,9 +103,10 @@ class Job(NamedTuple):
             zip(self.axes, np.indices(shape).reshape(len(shape), -1), strict=True)
         )
         label = {name: np.asarray(self.axes[name])[at[name]] for name in self.axes}
-        dtype = number_dtype(self.model)
         numbers = {
-            name: jnp.asarray(label.get(name, np.full(at["chain"].shape, value)), dtype)
+            name: jnp.asarray(
+                label.get(name, np.full(at["chain"].shape, value)), self.dtype
+            )
             for name, value in self.sampler.numbers().items()
         }
 

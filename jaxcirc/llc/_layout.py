@@ -3,14 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import PyTree
 
-from .._core import device_memory, tree_bytes, unknown
-from ._problem import Problem
+from .._core import device_memory, unknown
 from ._program import Layout
 
 Strategy = str | Mapping[str, str]
@@ -24,33 +21,6 @@ SHARE = 0.8
 
 class LLCMemoryError(MemoryError):
     """A single chain, or what all chains share, does not fit the device."""
-
-
-def chain_bytes(problem: Problem, model: PyTree) -> int:
-    """Memory of one running chain: weights, gradient, noise, and a step's activations.
-
-    The activations are what the gradient keeps from the forward pass, from shapes
-    alone; nothing is compiled.
-
-    Args:
-        problem: Loss and data.
-        model: One model, or its shapes.
-    """
-    params = eqx.filter(model, eqx.is_inexact_array)
-
-    def kept(params: PyTree, model: PyTree, key: jax.Array) -> PyTree:
-        rest = eqx.filter(model, eqx.is_inexact_array, inverse=True)
-
-        def loss(p: PyTree) -> jax.Array:
-            examples = problem.draw(key)[0]
-            return problem.losses(eqx.combine(p, rest), examples).mean()
-
-        return jax.tree.leaves(jax.vjp(loss, params)[1])
-
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    # Beside weights, gradient and noise there is what the forward pass leaves behind.
-    residuals = eqx.filter_eval_shape(kept, params, model, key)
-    return 3 * tree_bytes(params) + tree_bytes(residuals)
 
 
 def plan_layout(

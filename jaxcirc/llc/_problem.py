@@ -10,7 +10,14 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
-from .._core import Objective, at_least_float32, named_leaves, require_loss
+from .._core import (
+    Objective,
+    at_least_float32,
+    fold_name,
+    named_leaves,
+    number_dtype,
+    require_loss,
+)
 
 
 class Problem(eqx.Module):
@@ -76,6 +83,13 @@ class Problem(eqx.Module):
         each = jax.lax.map(lambda row: self.losses(params, self.take(row)), rows)
         return each.reshape(-1)[: self.n]
 
+    def some_losses(self, params: PyTree) -> Float[Array, " example"]:
+        """The losses of one step's examples, the same ones whenever it is asked.
+
+        They show whether weights give finite losses, where all would cost too much.
+        """
+        return self.losses(params, self.draw(fold_name(jr.key(0), "initial loss"))[0])
+
 
 class DatasetLoss(eqx.Module):
     """An observable: the loss of each example of a data set.
@@ -91,13 +105,6 @@ class DatasetLoss(eqx.Module):
     def __call__(self, params: PyTree) -> Float[Array, " example"]:
         """The losses with some weights."""
         return self.loss_fn(params, self.data)
-
-
-def number_dtype(params: PyTree) -> jnp.dtype:
-    """Type of step sizes, losses and norms: float32, or float64 with such weights."""
-    leaves = jax.tree.leaves(eqx.filter(params, eqx.is_inexact_array))
-    wide = any(x.dtype == jnp.dtype("float64") for x in leaves)
-    return jnp.dtype("float64" if wide else "float32")
 
 
 def make_problem(

@@ -189,6 +189,20 @@ class LLCEstimate:
         )
 
 
+def require_converged(estimates: np.ndarray) -> None:
+    """Refuse estimates whose chains did not give a number that may be used.
+
+    Raises:
+        LLCError: one is not `converged`; the message has the first of them.
+    """
+    bad = [e for e in estimates.flat if e.status is not Status.CONVERGED]
+    if bad:
+        raise LLCError(
+            f"llc: {len(bad)} of {estimates.size} estimates are not converged; the "
+            f"first: {bad[0]}"
+        )
+
+
 # What a diverged chain leaves behind may overflow, and is set aside below.
 @np.errstate(over="ignore", invalid="ignore")
 def summarize(

@@ -10,12 +10,12 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PyTree
 
 from .._core import Objective, unknown
-from ._baseline import initial_losses, observe_centers
+from ._baseline import Centers, at_centers
 from ._chain import Schedule, Trace
 from ._job import Baseline, Job, make_job
-from ._layout import Strategy, chain_bytes, execution_order, plan_layout
+from ._layout import Strategy, execution_order, plan_layout
 from ._program import fetch, place, sample_cells
-from ._result import LLCError, LLCEstimate, summarize
+from ._result import LLCEstimate, require_converged, summarize
 from ._sampler import AbstractSampler
 from ._status import Status
 
@@ -229,25 +229,24 @@ def sweep(
         job.lengths,
         strategy,
         mesh,
-        per_chain=chain_bytes(job.problem, job.model),
+        per_chain=job.chain_bytes,
         fixed=job.fixed_bytes,
         max_memory=max_memory,
     )
-    baselines, before = initial_losses(job, initial_loss)
-    centers = observe_centers(job)
+    centers = at_centers(job, initial_loss)
     cells = job.cells(key)
     # Chains that share a `vmap` lie side by side while they run, and go back after.
     order = execution_order(job.lengths, strategy)
     cells = jax.tree.map(lambda x: x[order], cells)
     # Numbers come with the cells, so that other values compile nothing again.
     sampler = job.sampler.without_numbers()
-    inputs = (job.problem, sampler, job.models, job.masks, baselines, cells)
+    inputs = (job.problem, sampler, job.models, job.masks, centers.baselines, cells)
     placed = place((*inputs, job.observables), layout.mesh)
     trace = fetch(sample_cells(*placed, schedule, layout), layout.mesh)  # pyright: ignore
     trace = jax.tree.map(lambda x: x[np.argsort(order)], trace)
-    estimates = _summarize(job, trace, before, centers, trivial_loss)
+    estimates = _summarize(job, trace, centers, trivial_loss)
     if throw:
-        _throw(estimates)
+        require_converged(estimates)
     shown = {
         "checkpoint": steps is not None,
         **dict.fromkeys(grid or {}, True),
@@ -314,8 +313,7 @@ def estimate(
 def _summarize(
     job: Job,
     trace: Trace,
-    before: np.ndarray | None,
-    centers: Mapping[str, np.ndarray],
+    centers: Centers,
     trivial_loss: float | None,
 ) -> np.ndarray:
     """An estimate for every place, from the chains there, which lie side by side."""
@@ -334,18 +332,9 @@ def _summarize(
             n_beta=n_betas[at.get("n_beta", 0)],
             dimension=job.dimensions[at["mask"]],
             num_draws=job.schedule.num_draws,
-            initial_loss=None if before is None else float(before[checkpoint]),
+            initial_loss=centers.loss(checkpoint),
             trivial_loss=trivial_loss,
-            observed_at_center={k: v[checkpoint] for k, v in centers.items()},
+            observed_at_center=centers.observed_at(checkpoint),
             gradients=num_chains * gradients,
         )
     return estimates
-
-
-def _throw(estimates: np.ndarray) -> None:
-    bad = [e for e in estimates.flat if e.status is not Status.CONVERGED]
-    if bad:
-        raise LLCError(
-            f"llc: {len(bad)} of {estimates.size} estimates are not converged; the "
-            f"first: {bad[0]}"
-        )

@@ -117,6 +117,38 @@ def test_every_family_of_ours_is_written_and_read_again(row, tmp_path):
         np.testing.assert_array_equal(leaf, named_leaves(again)[name], err_msg=name)
 
 
+def test_one_family_writes_a_model_whatever_their_order(monkeypatch):
+    pretrained = tb.checkpoints._pretrained
+    rows = [row for row in MODELS if row.name not in ("attention_only", "grokking")]
+    configs = [r.build(11, 8, **r.tiny) for r in rows if not r.name.startswith("rasp")]
+    forwards = [pretrained.express(config)[0].name for config in configs]
+    monkeypatch.setattr(pretrained, "FAMILIES", tb.FAMILIES[::-1])
+    assert [pretrained.express(config)[0].name for config in configs] == forwards
+
+
+def test_rows_that_hold_nothing_are_left_out_and_written_as_zeros():
+    """OPT's table of positions begins with two that padding has."""
+    row = tb.rule("wpe", "W_pos", "p m -> p m", unused=2)
+    shapes = {"W_pos": (4, 3)}
+    table = np.arange(18.0).reshape(6, 3)
+    assert row.shape(shapes) == table.shape
+    (own,) = row.read(table, shapes)
+    np.testing.assert_array_equal(own, table[2:])
+    table[:2] = 0
+    np.testing.assert_array_equal(row.write([own], shapes), table)
+
+
+def test_keys_that_a_family_declares_to_have_no_part_are_passed_over():
+    (gpt2,) = (row for row in tb.FAMILIES if row.name == "gpt2")
+    sizes = {"vocab_size": 11, "n_positions": 8, "n_embd": 8, "n_layer": 1, "n_head": 2}
+    with pytest.warns(UserWarning, match="colour"):
+        known = gpt2.config(sizes | {"colour": 1})
+    assert (
+        gpt2._replace(no_part=frozenset({"colour"})).config(sizes | {"colour": 1})
+        == known
+    )
+
+
 def test_a_model_of_no_family_says_so(tmp_path):
     import jax.random as jr
 

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcirc._core import named_leaves
+from jaxcirc._core import find, named_leaves
 from jaxcirc.checkpoints import CheckpointError, open_trajectory
-from jaxcirc.models import Transformer, TransformerConfig
+from jaxcirc.models import MODELS, Transformer
 from jaxcirc.study import (
     MEASUREMENTS,
     AlongRun,
@@ -34,7 +34,6 @@ from jaxcirc.study import (
 from jaxcirc.study._measure import Work, measure_missing
 from jaxcirc.study._measurements import checked
 from jaxcirc.study._store import RowFolder
-from jaxcirc.tasks import Induction, ModAdd
 
 
 class Total(PerCheckpoint):
@@ -398,13 +397,18 @@ PER_CHECKPOINT = [
 ]
 
 
+# The study's own, one with MLPs and biases, and one with all that Gemma adds.
+@pytest.mark.parametrize("family", [None, "gpt2", "gemma3"])
 @pytest.mark.parametrize("spec", PER_CHECKPOINT, ids=lambda spec: spec.name)
-def test_who_looks_back_says_of_what_and_nobody_else_does(spec):
+def test_who_looks_back_says_of_what_and_nobody_else_does(tiny, spec, family):
     """`needs_previous` is declared, and so are the quantities that it is for."""
-    measure = spec.build(**spec.tiny)
-    task = ModAdd(5, 0.5, 0) if spec.name == "fourier" else Induction(12, 16, 3, 6)
-    size = {"d_vocab": task.d_vocab, "n_ctx": task.n_ctx, "d_model": 8, "n_heads": 2}
-    config = TransformerConfig(**size)
+    task = "task={name: induction, n_symbols: 12, n_ctx: 16, shortest: 3, longest: 6}"
+    prepared = prepare(tiny(task, *spec.tiny_study))
+    measure, task, config = spec.build(**spec.tiny), prepared.task, prepared.model
+    if family is not None:
+        row = find(MODELS, family, kind="family")
+        config = row.build(task.d_vocab, task.n_ctx, **row.tiny)
+    measure.check(config, task)
 
     def outcome():
         model = Transformer(config, key=jax.random.key(0))

@@ -19,6 +19,7 @@ from jaxcirc.study import (
     Use,
     _prepare_rows,
     parse_use,
+    plan,
     prepare,
     run,
 )
@@ -121,6 +122,23 @@ def test_all_steps_reach_a_row_that_runs_once(ran, tiny):
     study = measured(ran, tiny, "{name: highest, uses: {of: total@all}}", "total")
     sums = [W_E.sum() for _, W_E in sorted(embeddings(study).items())]
     assert study.open()["highest"]["place"].values.tolist() == [int(np.argmax(sums))]
+
+
+def test_a_plan_bounds_what_uses_other_rows(tiny):
+    rows = (
+        "total",
+        "{name: ratio, uses: {other: total@last}}",
+        "{name: ratio, id: again, uses: {other: chained}}",
+        "{name: total, id: chained, uses: {}}",
+        "{name: highest, uses: {of: total@all}}",
+    )
+    prepared = prepare(tiny(f"measure=[{', '.join(rows)}]"))
+    planned = plan(prepared)
+    # The embeddings of all seeds, and the other row's mask of a byte for each entry.
+    entries = prepared.model.d_vocab * prepared.model.d_model * planned.seeds
+    for row in ("ratio", "again"):
+        assert planned.measuring[row] >= (4 + 1) * entries
+    assert planned.measuring["highest"] is None
 
 
 def test_a_checkpoint_or_another_run_is_used_as_it_is(ran, tiny, tmp_path):

@@ -6,7 +6,6 @@ from ._load import (
     from_transformer_lens as from_transformer_lens,
     load as load,
     load_llama2c as load_llama2c,
-    open_tensors as open_tensors,
     save as save,
 )
 from ._parity import (
@@ -15,6 +14,7 @@ from ._parity import (
     check_parity as check_parity,
 )
 from ._pico_run import PicoDynamics as PicoDynamics, pico_dynamics as pico_dynamics
+from ._tensor_files import open_tensors as open_tensors
 from ._torch_modules import from_torch as from_torch, to_torch as to_torch
 from ._trajectories import trajectory as trajectory
 from .families import (

@@ -49,7 +49,7 @@ def hub_series(
         folder = _hub.download(repo, revision=name, cache=cache)
         if folder not in on_disk:
             on_disk.append(folder)
-        model = reading.folder(folder)
+        model = reading.folder(folder).read()
         # The oldest goes: in order of steps it is the last to be asked for again.
         while keep is not None and len(on_disk) > keep:
             _hub.forget(repo, [on_disk.popleft()], cache=cache)
@@ -57,7 +57,7 @@ def hub_series(
 
     def config(name: str) -> TransformerConfig:
         file = _hub.download_file(repo, CONFIG, revision=name, cache=cache)
-        return reading.folder_config(os.path.dirname(file))
+        return reading.folder(os.path.dirname(file)).config
 
     def tokenizer(name: str) -> Any:
         folder = _hub.download_tokenizer(repo, revision=name, cache=cache)

@@ -4,34 +4,28 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from jaxcirc._core import find, named_leaves
+from jaxcirc._core import find
 from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.models import Transformer, TransformerConfig
 
 from ._hub import download
 from ._pretrained import (
     CONFIG,
-    WEIGHTS,
     from_family,
-    load_folder,
-    open_weights,
+    open_folder,
     save_folder,
 )
 from ._sources import located
-from ._tensor_names import renamed
+from ._tensor_files import WEIGHTS, open_tensors
+from ._tensor_names import renamed, unwrapped
 from ._torch_modules import state_arrays
-from ._transformer_lens import from_hooked
+from ._transformer_lens import open_hooked
 from ._weights import assemble, canonical
 from .families import FAMILIES, Rule
 from .formats import (
     Tensors,
     in_memory,
     open_llama2c,
-    open_npz,
-    open_safetensors,
-    open_torch,
 )
 
 
@@ -103,7 +97,7 @@ def load(
             "`load_program`."
         )
     _check_folder(path)
-    return load_folder(path, dtype=dtype, ignore=ignore, names=names)
+    return open_folder(path, dtype=dtype, ignore=ignore, names=names).read()
 
 
 def _load_file(path: str, dtype: str | None) -> Transformer:
@@ -224,50 +218,6 @@ def load_llama2c(path: str, *, dtype: str | None = "float32") -> Transformer:
     return from_family(llama, config, tensors, dtype=dtype)
 
 
-def open_tensors(source: Any) -> Tensors:
-    """Named tensors of a file, a folder, or a tree of arrays.
-
-    Names, shapes and types are known at once, and a tensor is read when it is asked
-    for. No file is trusted: sizes are checked before anything is allocated, and nothing
-    in a pickle is executed.
-
-    Args:
-        source: A path that ends in `.safetensors`, `.npz`, `.pt`, `.pth`, `.ckpt` or
-            `.bin`; a folder of them as HuggingFace splits models; or a tree of arrays
-            (a state dict, Flax parameters, what Orbax restored), whose leaves are
-            called by their dotted paths.
-
-    Returns:
-        A mapping from names to NumPy arrays.
-
-    Raises:
-        CheckpointError: the file is missing or damaged, or holds no numbers. An entry
-            of another kind is an error when it is read.
-        ValueError: the ending says no kind that is read.
-
-    Example:
-        >>> import numpy as np
-        >>> from tracr_bridge import open_tensors
-        >>> open_tensors({"embed": {"kernel": np.zeros((5, 2))}}).shapes
-        {'embed.kernel': (5, 2)}
-    """
-    if not isinstance(source, str | os.PathLike):
-        leaves = named_leaves(source)
-        return in_memory("tree", {k: np.asarray(v) for k, v in leaves.items()})
-    path = located(source)
-    if os.path.isdir(path):
-        return open_weights(path)
-    kinds = {".safetensors": open_safetensors, ".npz": open_npz}
-    kinds |= dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), open_torch)
-    kind = kinds.get(os.path.splitext(path)[1])
-    if kind is None:
-        raise ValueError(f"{path}: its ending is none of {', '.join(kinds)}.")
-    try:
-        return kind(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing.") from error
-
-
 def from_tensors(
     source: Any,
     config: TransformerConfig,
@@ -321,7 +271,7 @@ def from_tensors(
         [[4.0, 6.0], [5.0, 7.0]]
     """
     tensors = source if isinstance(source, Tensors) else open_tensors(source)
-    tensors = renamed(tensors, names)
+    tensors = unwrapped(renamed(tensors, names), rules)
     tensors = canonical(tensors, rules, config.n_layers, buffers=ignore)
     return assemble(config, rules, tensors, dtype=dtype)
 
@@ -361,4 +311,5 @@ def from_transformer_lens(
         cfg = source.cfg.to_dict() if cfg is None else cfg
         source = in_memory("HookedTransformer", state_arrays(source.state_dict()))
     tensors = source if isinstance(source, Tensors) else open_tensors(source)
-    return from_hooked(tensors, cfg, ignore=ignore, dtype=dtype, **options)
+    opened = open_hooked(tensors, cfg, ignore=ignore, dtype=dtype, **options)
+    return opened.read()

@@ -13,38 +13,28 @@ from jaxcirc._core import create_folder, unknown, write_atomically
 from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.models import Transformer, TransformerConfig
 
-from ._tensor_names import renamed
+from ._opened import Opened
+from ._tensor_files import WEIGHTS, open_weights, read_json
+from ._tensor_names import renamed, unwrapped
 from ._weights import assemble, canonical, disassemble
 from .families import FAMILIES, Family, UnsupportedOption
 from .formats import (
     Tensors,
-    open_safetensors,
-    open_torch,
-    ordinary,
-    parse_json,
-    reading,
 )
 
 CONFIG = "config.json"
-# A config takes kilobytes, the index of the largest models some megabytes.
-_MAX_JSON = 32_000_000
-# In order of preference. Where a model is split over files, an index lists them.
-WEIGHTS = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
 
 
-def load_folder(
+def open_folder(
     folder: str,
     *,
     dtype: str | None = "float32",
     ignore: Sequence[str] = (),
     names: Mapping[str, str] | None = None,
-) -> Transformer:
+) -> Opened:
     """The model of a folder; neither torch nor transformers is needed.
+
+    The config is read at once, and tensors are looked for with the weights.
 
     Args:
         folder: The folder, with `config.json` and weights.
@@ -61,8 +51,12 @@ def load_folder(
     raw = read_json(os.path.join(folder, CONFIG))
     family = family_of(raw)
     config = family.config(raw)
-    tensors = renamed(open_weights(folder), names)
-    return from_family(family, config, tensors, dtype=dtype, ignore=ignore)
+
+    def read() -> Transformer:
+        tensors = renamed(open_weights(folder), names)
+        return from_family(family, config, tensors, dtype=dtype, ignore=ignore)
+
+    return Opened(config, read)
 
 
 def from_family(
@@ -74,6 +68,7 @@ def from_family(
     ignore: Sequence[str] = (),
 ) -> Transformer:
     """The model of a family's tensors, as files or live modules name them."""
+    tensors = unwrapped(tensors, family.rules, family.prefix, family.in_memory)
     tensors = canonical(
         tensors,
         family.rules,
@@ -126,14 +121,17 @@ def save_folder(model: Transformer, folder: str) -> None:
 
 
 def express(config: TransformerConfig) -> tuple[Family, dict[str, Any]]:
-    """The first family that can express a config, and its `config.json`.
+    """The family that writes a config, and its `config.json`.
+
+    Of those that can express it, the one that does not yield to another of them.
 
     Raises:
         ValueError: none can.
     """
-    for family in FAMILIES:
-        raw = family.config_json(config)
-        if raw is not None:
+    written = [(family, family.config_json(config)) for family in FAMILIES]
+    able = {family.name for family, raw in written if raw is not None}
+    for family, raw in written:
+        if raw is not None and able.isdisjoint(family.yields_to):
             return family, raw
     raise ValueError(
         "this model's config is of no family that can be written: "
@@ -161,71 +159,3 @@ def family_of(raw: Mapping[str, Any]) -> Family:
         f"config.json: {message} For others, give a name map: "
         "`tracr_bridge.from_tensors`."
     )
-
-
-def open_weights(folder: str) -> Tensors:
-    """The tensors of a folder, from one file or several, safetensors if there are any.
-
-    Raises:
-        CheckpointError: there are none, or a file is missing or damaged.
-    """
-    for name in WEIGHTS:
-        path = os.path.join(folder, name)
-        if not os.path.exists(path):
-            continue
-        if not name.endswith(".json"):
-            return open_file(path)
-        parts = [open_file(os.path.join(folder, part)) for part in shards(path)]
-        whole = Tensors(folder, {})
-        for part in parts:
-            whole = whole.joined(part)
-        return whole
-    raise CheckpointError(f"{folder} holds no weights: none of {', '.join(WEIGHTS)}.")
-
-
-def shards(index: str) -> list[str]:
-    """The files that an index lists, each a plain name beside it.
-
-    Raises:
-        CheckpointError: the index is damaged or points outside its folder.
-    """
-    listed = read_json(index).get("weight_map")
-    files = list(listed.values()) if isinstance(listed, dict) else []
-    plain = all(isinstance(name, str) and _is_plain(name) for name in files)
-    if not files or not plain:
-        raise CheckpointError(f"{index} lists no files beside it; it is damaged.")
-    return sorted(set(files))
-
-
-def _is_plain(name: str) -> bool:
-    """Whether this names a file of the same folder."""
-    return os.path.basename(name) == name and name not in ("", ".", "..")
-
-
-def open_file(path: str) -> Tensors:
-    """The tensors of one file, safetensors or torch by its ending.
-
-    Raises:
-        CheckpointError: it is missing or damaged.
-    """
-    try:
-        kind = open_safetensors if path.endswith(".safetensors") else open_torch
-        return kind(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing.") from error
-
-
-def read_json(path: str) -> dict[str, Any]:
-    """A JSON file that holds a mapping.
-
-    Raises:
-        CheckpointError: it is missing or damaged.
-    """
-    try:
-        with reading(path), open(ordinary(path), "rb") as file:
-            data = file.read(_MAX_JSON + 1)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing.") from error
-    if len(data) > _MAX_JSON:
-        raise CheckpointError(f"{path} is longer than any checkpoint's.")
-    return parse_json(data, path)

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxcirc._core import unknown
 from jaxcirc.models import Transformer, TransformerConfig
 
-from ._load import from_tensors, from_transformer_lens
-from ._pretrained import CONFIG, family_of, load_folder, open_weights, read_json
+from ._load import from_tensors
+from ._opened import Opened
+from ._pretrained import open_folder
+from ._tensor_files import open_weights
 from ._tensor_names import compiled, renamed
-from ._transformer_lens import read_cfg
+from ._transformer_lens import open_hooked
 from .families import Rule
 from .formats import Tensors
 
@@ -54,35 +55,21 @@ class Reading(NamedTuple):
     config: TransformerConfig | None = None
     rules: Sequence[Rule] = ()
 
-    def folder(self, path: str) -> Transformer:
+    def folder(self, path: str) -> Opened:
         """The model that a folder holds."""
-        if self.rules:
-            return self.tensors(open_weights(path))
-        return load_folder(path, dtype=self.dtype, ignore=self.ignore, names=self.names)
-
-    def folder_config(self, path: str) -> TransformerConfig:
-        """The config of a folder's model."""
         if self.config is not None:
-            return self.config
-        raw = read_json(f"{path}/{CONFIG}")
-        return family_of(raw).config(raw)
+            return Opened(self.config, lambda: self.weights(open_weights(path)).read())
+        return open_folder(path, dtype=self.dtype, ignore=self.ignore, names=self.names)
 
-    def tensors(self, found: Tensors) -> Transformer:
+    def weights(self, found: Tensors) -> Opened:
         """The model of weights by themselves."""
-        found = renamed(found, self.names)
-        if self.config is None:
-            return from_transformer_lens(
-                found, self.cfg, ignore=self.ignore, dtype=self.dtype
-            )
-        return from_tensors(
-            found, self.config, self.rules, ignore=self.ignore, dtype=self.dtype
+        found, config = renamed(found, self.names), self.config
+        if config is None:
+            return open_hooked(found, self.cfg, ignore=self.ignore, dtype=self.dtype)
+        options: dict[str, Any] = {"ignore": self.ignore, "dtype": self.dtype}
+        return Opened(
+            config, lambda: from_tensors(found, config, self.rules, **options)
         )
-
-    def tensors_config(self, found: Tensors) -> TransformerConfig:
-        """The config of the model that such weights make."""
-        if self.config is not None:
-            return self.config
-        return read_cfg(renamed(found, self.names), self.cfg or {}, {})
 
 
 def checked(reading: Reading) -> Reading:
@@ -101,17 +88,3 @@ def checked(reading: Reading) -> Reading:
     for pattern in (*reading.ignore, *(reading.names or {})):
         compiled(pattern)
     return reading
-
-
-def chosen_names(
-    given: Mapping[int, str], there: Sequence[str], source: str
-) -> Mapping[int, str]:
-    """Names that a user gave, each known to be there.
-
-    Raises:
-        ValueError: one is not there.
-    """
-    for name in given.values():
-        if name not in there:
-            raise ValueError(f"{source}: {unknown('checkpoint', name, there)}")
-    return given

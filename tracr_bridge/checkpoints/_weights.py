@@ -16,7 +16,7 @@ from jaxcirc._core import named_leaves
 from jaxcirc.checkpoints import CheckpointError
 from jaxcirc.models import Transformer, TransformerConfig
 
-from ._tensor_names import compiled, unwrapped
+from ._tensor_names import compiled
 from .families import Rule
 from .formats import Tensors, aligned_empty, copy_blocked
 
@@ -112,13 +112,17 @@ def canonical(
 ) -> Tensors:
     """The tensors under the rules' names, without buffers.
 
-    Bare base models leave out `prefix`; live modules name some tensors otherwise;
-    wrappers put something in front of all.
+    Args:
+        tensors: The tensors, without what wrappers put in front (`unwrapped`).
+        rules: What they hold.
+        n_layers: Layers of the model.
+        prefix: What bare base models leave out in front of names.
+        in_memory: Names of live modules -> names of files, where the two differ.
+        buffers: Patterns of tensors that are no weights.
 
     Raises:
         CheckpointError: two tensors come to have one name.
     """
-    tensors = unwrapped(tensors, rules, prefix, in_memory or ())
     left_out = [compiled(pattern) for pattern in (*buffers, *_NO_WEIGHTS)]
     known = {name for rule in rules for name in rule.names(n_layers)}
     names = {}

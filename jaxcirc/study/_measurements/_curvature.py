@@ -15,24 +15,34 @@ from ...metrics import (
     kernel_alignment,
     kernel_velocity,
 )
-from ...models import Transformer
-from ...objectives import CrossEntropy
+from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask, Batch
 from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._named_objective import NamedObjective, named_objective
 from ._quantity import Outcome, Quantity
 
 
 class Curvature(PerCheckpoint):
     """Hessian trace and largest eigenvalue, Fisher traces, tangent kernel.
 
-    The kernel is that of the logit of the right answer minus the mean logit, at each
-    example's last position that counts.
+    Hessian and empirical Fisher information are of an objective, Fisher information
+    and kernel of the answers. The kernel is that of the logit of the right answer minus
+    the mean logit, at each example's last position that counts.
     """
 
+    objective: NamedObjective
     n_examples: int = eqx.field(static=True)
     n_kernel: int = eqx.field(static=True)
     num_probes: int = eqx.field(static=True)
     num_nodes: int = eqx.field(static=True)
+
+    def check(self, config: TransformerConfig, task: AbstractTask) -> None:
+        """Refuse a task without examples for the objective, before any training.
+
+        Raises:
+            ValueError: the objective cannot be taken of this model and task.
+        """
+        self.objective.check(config, task)
 
     @property
     def needs_previous(self) -> bool:
@@ -48,10 +58,11 @@ class Curvature(PerCheckpoint):
         )
         # The kernel takes a gradient of the model for each example, in memory at once.
         few = jax.tree.map(lambda x: x[: self.n_kernel], batch)
-        objective = CrossEntropy()
+        examples = self.objective.examples(task, self.n_examples, key)
+        units = self.objective.units
         # Products with the Hessian are differences that half precision rounds away.
         model, previous = widened(snapshot.model), widened(snapshot.previous)
-        loss = (objective, model, batch)
+        loss = (self.objective.value, model, examples)
         trace = hessian_trace(
             *loss, num_probes=self.num_probes, key=fold_name(key, "probes")
         )
@@ -67,15 +78,15 @@ class Curvature(PerCheckpoint):
         residual = _wrong_probability(model, few)
         return Outcome(
             {
-                "hessian_trace": Quantity(trace, (), "nats", "sum of all curvatures"),
-                "largest_eigenvalue": Quantity(top[0], (), "nats", "largest curvature"),
+                "hessian_trace": Quantity(trace, (), units, "sum of all curvatures"),
+                "largest_eigenvalue": Quantity(top[0], (), units, "largest curvature"),
                 "fisher_trace": Quantity(
                     fisher, (), "nats", "Fisher information, in all"
                 ),
                 "empirical_fisher_trace": Quantity(
                     empirical_fisher_trace(*loss),
                     (),
-                    "nats",
+                    units,
                     "mean squared norm of the examples' gradients",
                 ),
                 "kernel_velocity": Quantity(
@@ -127,7 +138,11 @@ def _wrong_probability(model: Transformer, batch: Batch) -> Array:
 
 
 def curvature(
-    n_examples: int = 128, n_kernel: int = 24, num_probes: int = 16, num_nodes: int = 24
+    n_examples: int = 128,
+    n_kernel: int = 24,
+    num_probes: int = 16,
+    num_nodes: int = 24,
+    objective: str = "cross_entropy",
 ) -> Curvature:
     """Curvature of the loss, Fisher information and the tangent kernel.
 
@@ -136,16 +151,19 @@ def curvature(
         n_kernel: How many of them the kernel is of.
         num_probes: Random vectors for the trace.
         num_nodes: Lanczos iterations for the largest eigenvalue.
+        objective: What the Hessian is of: a name of `jaxcirc list objectives`.
 
     Raises:
-        ValueError: the kernel has fewer than two examples, or more than the loss.
+        ValueError: the kernel has fewer than two examples, or more than the loss; or
+            there is no such objective.
     """
     if not 2 <= n_kernel <= n_examples:
         raise ValueError(
             f"curvature: `n_kernel` must be between 2 and `n_examples` = {n_examples}; "
             f"got {n_kernel}."
         )
-    return Curvature(n_examples, n_kernel, num_probes, num_nodes)
+    aim = named_objective(objective)
+    return Curvature(aim, n_examples, n_kernel, num_probes, num_nodes)
 
 
 SPEC = MeasurementSpec(

@@ -4,19 +4,28 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Key
 
-from ..._core import fold_name, widened
+from ..._core import widened
 from ...metrics import gradient_cosine, gradient_statistics
-from ...models import Transformer
-from ...objectives import CrossEntropy
+from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask
 from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
+from ._named_objective import NamedObjective, named_objective
 from ._quantity import Outcome, Quantity
 
 
 class Gradients(PerCheckpoint):
-    """Gradients of the loss on train examples: norm, noise scale and directions."""
+    """Gradients of an objective on train examples: norm, noise scale, directions."""
 
+    objective: NamedObjective
     n_examples: int = eqx.field(static=True)
+
+    def check(self, config: TransformerConfig, task: AbstractTask) -> None:
+        """Refuse a task without examples for the objective, before any training.
+
+        Raises:
+            ValueError: the objective cannot be taken of this model and task.
+        """
+        self.objective.check(config, task)
 
     @property
     def needs_previous(self) -> bool:
@@ -27,11 +36,9 @@ class Gradients(PerCheckpoint):
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
     ) -> Outcome:
         """Norms, noise scale and cosines, one number each."""
-        batch = task.sample(
-            self.n_examples, split="train", key=fold_name(key, "examples")
-        )
+        batch = self.objective.examples(task, self.n_examples, key)
         model, previous = widened(snapshot.model), widened(snapshot.previous)
-        objective = CrossEntropy()
+        objective, units = self.objective.value, self.objective.units
         found = gradient_statistics(objective, model, batch)
 
         def loss(model: Transformer) -> Array:
@@ -42,13 +49,11 @@ class Gradients(PerCheckpoint):
         turned = gradient_cosine(found.mean, before)
         return Outcome(
             {
-                "norm": Quantity(
-                    found.norm, (), "nats", "norm of the batch's gradient"
-                ),
+                "norm": Quantity(found.norm, (), units, "norm of the batch's gradient"),
                 "example_norm": Quantity(
                     found.example_norm,
                     (),
-                    "nats",
+                    units,
                     "typical norm of an example's gradient",
                 ),
                 "noise_scale": Quantity(
@@ -76,20 +81,22 @@ class Gradients(PerCheckpoint):
         )
 
 
-def gradients(n_examples: int = 128) -> Gradients:
+def gradients(n_examples: int = 128, objective: str = "cross_entropy") -> Gradients:
     """The measurement of size, agreement and noise of gradients.
 
     Args:
-        n_examples: Examples, at least 2.
+        n_examples: Examples, at least 2; pairs, where the objective is of pairs.
+        objective: What gradients are of: a name of `jaxcirc list objectives`.
 
     Raises:
-        ValueError: there is one example, which agrees with nothing.
+        ValueError: there is one example, which agrees with nothing; or there is no
+            such objective.
     """
     if n_examples < 2:
         raise ValueError(
             f"gradients: `n_examples` must be at least 2, to compare; got {n_examples}."
         )
-    return Gradients(n_examples)
+    return Gradients(named_objective(objective), n_examples)
 
 
 SPEC = MeasurementSpec(

@@ -18,9 +18,10 @@ MAX_TRACE = 200
 
 
 class LocalLearningCoefficient(PerChunk):
-    """The LLC of the mean cross-entropy on train examples.
+    """The LLC of a mean objective, such as cross-entropy, on train examples.
 
-    Chains are local where their loss stays below that of uniform guesses. The same keys
+    With cross-entropy, chains are local where their loss stays below that of uniform
+    guesses. The same keys
     are used at every checkpoint, so errors of neighbours are alike.
     """
 
@@ -55,6 +56,7 @@ class LocalLearningCoefficient(PerChunk):
             values = flat.reshape(*found.shape, *flat.shape[1:])
             return Quantity(values, dims, units, meaning, role=role)
 
+        units = self.sampling.objective.units
         status = each(lambda e: STATUSES.index(e.status), meaning="of the estimate")
         quantities = {
             "llc": each(
@@ -70,8 +72,8 @@ class LocalLearningCoefficient(PerChunk):
             "status": dataclasses.replace(status, codes=STATUSES),
             "rhat": each(lambda e: e.rhat, meaning="rank-normalised split R-hat"),
             "ess": each(lambda e: e.ess, (), "draws", "bulk effective sample size"),
-            "initial_loss": each(lambda e: e.initial_loss, (), "nats", "loss at w*"),
-            "sampled_loss": each(lambda e: np.nanmean(e.loss), (), "nats", "of draws"),
+            "initial_loss": each(lambda e: e.initial_loss, (), units, "loss at w*"),
+            "sampled_loss": each(lambda e: np.nanmean(e.loss), (), units, "of draws"),
             "n_beta": each(lambda e: e.n_beta, meaning="inverse temperature × n"),
             "distance": each(lambda e: e.distance.mean(), meaning="of draws from w*"),
             "per_chain": each(

@@ -88,9 +88,15 @@ class Ablations(Once):
             task: The study's task.
 
         Raises:
-            ValueError: there is no solution, or a number does not fit.
+            ValueError: there is no solution, a number does not fit, or an `objective`
+                is given, which has no part in it.
         """
         solution_of(task, "llc_ablations")
+        if self.sampling.objective.name != "cross_entropy":
+            raise ValueError(
+                "llc_ablations: takes no `objective`; an ablated program is measured "
+                "by its divergence from its own answers. Leave it out."
+            )
         self.sampling.check(config, task)
 
     def __call__(

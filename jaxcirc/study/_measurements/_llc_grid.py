@@ -57,6 +57,7 @@ class LLCGrid(PerChunk):
             flat = np.stack([np.asarray(of(p)) for p in plateaus])
             return flat.reshape(*lead, *flat.shape[1:])
 
+        units = self.sampling.objective.units
         diagnostic = functools.partial(Quantity, role="diagnostic")
         quantities = {
             "llc": Quantity(values, dims, "", "local learning coefficient"),
@@ -69,7 +70,7 @@ class LLCGrid(PerChunk):
                 codes=STATUSES,
             ),
             "sampled_loss": diagnostic(
-                each(lambda e: np.nanmean(e.loss)), dims, "nats", "of draws"
+                each(lambda e: np.nanmean(e.loss)), dims, units, "of draws"
             ),
             "inside": diagnostic(
                 of_plateau(lambda p: p.inside).astype(np.float32),
@@ -108,6 +109,7 @@ def llc_grid(
     num_burnin: int = 600,
     steps_between_draws: int = 4,
     n_examples: int = 4096,
+    objective: str = "cross_entropy",
 ) -> LLCGrid:
     """The calibration grid: LLCs over step sizes × n_betas.
 
@@ -122,6 +124,7 @@ def llc_grid(
         num_burnin: Steps before the first.
         steps_between_draws: Steps to a draw.
         n_examples: Train examples that make up the loss, at most.
+        objective: As in `llc`.
 
     Raises:
         ValueError: an axis has no two positive, ascending values.
@@ -144,6 +147,7 @@ def llc_grid(
         num_burnin,
         steps_between_draws,
         n_examples,
+        objective=objective,
     )
     return LLCGrid(how, tuple(step_sizes), tuple(n_betas))
 

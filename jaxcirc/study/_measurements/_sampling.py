@@ -14,8 +14,8 @@ from jaxtyping import Array, Key, PyTree
 from ..._core import find, fold_name, widened
 from ...llc import SAMPLERS, AbstractSampler, Schedule, Sweep, make_job, sweep
 from ...models import Transformer, TransformerConfig
-from ...objectives import CrossEntropy
 from ...tasks import AbstractTask, Batch
+from ._named_objective import NamedObjective, named_objective
 
 Made = TypeVar("Made")
 # Options of a short run, for tests.
@@ -46,6 +46,7 @@ class Sampling(eqx.Module):
     """How chains are run; shared by the measurements that run them.
 
     Args:
+        objective: What the loss is.
         sampler: The sampler with its numbers.
         batch_size: Examples per step, all if there are no more; None for all.
         num_chains: Chains at every model.
@@ -55,6 +56,7 @@ class Sampling(eqx.Module):
         n_examples: Train examples that make up the loss, at most.
     """
 
+    objective: NamedObjective
     sampler: AbstractSampler
     batch_size: int | None = eqx.field(static=True)
     num_chains: int = eqx.field(static=True)
@@ -74,9 +76,10 @@ class Sampling(eqx.Module):
             ValueError: a number does not fit the models or the task.
         """
         model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
-        examples = train_examples(task, self.n_examples, jr.key(0))
+        self.objective.check(config, task)
+        examples = self.examples(task, jr.key(0))
         make_job(
-            CrossEntropy(),
+            self.objective.loss,
             # NumPy's zeros take no memory before somebody writes to them.
             jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), model),
             examples,
@@ -92,6 +95,17 @@ class Sampling(eqx.Module):
             batch_size=self._batch_size(examples),
             observables=None,
         )
+
+    def examples(self, task: AbstractTask, key: Key[Array, ""]) -> PyTree:
+        """The train examples that make up the loss.
+
+        Args:
+            task: The study's task.
+            key: The examples are drawn from it, where they are drawn.
+        """
+        if self.objective.takes == "batch":
+            return train_examples(task, self.n_examples, key)
+        return self.objective.examples(task, self.n_examples, key)
 
     def _batch_size(self, data: PyTree) -> int | None:
         """Examples per step, or None for all, which is what some samplers need."""
@@ -118,13 +132,15 @@ class Sampling(eqx.Module):
         Returns:
             An object array of `LLCEstimate`: checkpoint × seed, and axes of a grid.
         """
-        data = train_examples(task, self.n_examples, key)
-        trivial = math.log(min(task.d_vocab_out, models.config.sizes.d_vocab_out))
+        data = self.examples(task, key)
+        trivial = None
+        if self.objective.name == "cross_entropy":
+            trivial = math.log(min(task.d_vocab_out, models.config.sizes.d_vocab_out))
         lead = jax.tree.leaves(models)[0].shape[:2]
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), widened(models))
         # Noise goes by seed, so that a curve shows weights changing and not chains.
         more = {"trivial_loss": trivial, "noise": [*range(lead[1])] * lead[0], **more}
-        found = self.sweep(CrossEntropy(), flat, data, key, **more).estimates
+        found = self.sweep(self.objective.loss, flat, data, key, **more).estimates
         return found.reshape(*lead, *found.shape[1:])
 
     def sweep(
@@ -173,6 +189,7 @@ def sampling(
     steps_between_draws: int = 4,
     n_examples: int = 4096,
     num_leapfrog: int | None = None,
+    objective: str = "cross_entropy",
 ) -> Sampling:
     """The settings of chains that sample a local posterior, from a study's options.
 
@@ -189,6 +206,8 @@ def sampling(
         n_examples: Train examples that make up the loss, at most.
         num_leapfrog: Gradients of one trajectory of `hmc`; 20 unless given. Steep
             models, such as compiled programs, need 100.
+        objective: What the loss is: a name of `jaxcirc list objectives`; of a score,
+            its negative.
 
     Raises:
         ValueError: there is no such sampler, or it takes no such number.
@@ -201,6 +220,7 @@ def sampling(
             "it out."
         )
     return Sampling(
+        named_objective(objective),
         build(step_size=step_size, n_beta=n_beta, gamma=gamma, **more),
         batch_size,
         num_chains,

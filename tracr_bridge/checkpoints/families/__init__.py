@@ -5,7 +5,6 @@ from ._family import Family as Family
 from ._fields import Fields as Fields, UnsupportedOption as UnsupportedOption
 from ._rule import Rule as Rule, norm as norm, rule as rule
 
-# Where two can express a config, the first is taken.
 FAMILIES = (
     _gpt2.FAMILY,
     _gpt_neox.FAMILY,

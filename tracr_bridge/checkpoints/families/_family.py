@@ -26,6 +26,9 @@ class Family(NamedTuple):
         buffers: Patterns of tensors that hold no weights.
         block: The module of a layer in a live model.
         resid_mid: The module that reads the residual stream after attention.
+        no_part: Keys of its `config.json` that have no part in the forward pass,
+            beside those that no family's have.
+        yields_to: Families that write a model which both can express.
 
     Example:
         >>> from tracr_bridge import FAMILIES
@@ -43,6 +46,8 @@ class Family(NamedTuple):
     buffers: tuple[str, ...] = ()
     block: str = "model.layers.{layer}"
     resid_mid: str = "model.layers.{layer}.post_attention_layernorm"
+    no_part: frozenset[str] = frozenset()
+    yields_to: tuple[str, ...] = ()
 
     def config(self, raw: Mapping[str, Any]) -> TransformerConfig:
         """Our config for a parsed `config.json`.
@@ -54,7 +59,7 @@ class Family(NamedTuple):
             UnsupportedOption: it asks for what the model cannot do, or lacks a size.
             ValueError: its sizes do not fit each other.
         """
-        fields = Fields(self.name, raw)
+        fields = Fields(self.name, raw, self.no_part)
         try:
             config = self.read(fields)
         # A config is somebody else's: any value may be of any kind.

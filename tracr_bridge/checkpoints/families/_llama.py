@@ -90,6 +90,8 @@ FAMILY = Family(
 MISTRAL = FAMILY._replace(
     name="mistral",
     architecture="MistralForCausalLM",
+    # Without a window the two are one model.
+    yields_to=("llama",),
     read=read_mistral,
     write=write_mistral,
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from einops import rearrange
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -21,11 +22,14 @@ class Rule(NamedTuple):
             tensor holds several, which the axis `w` of the layout counts.
         layout: An einops pattern from their axes to ours: m d_model, h head, d d_head,
             f d_mlp, v d_vocab, p pos.
+        unused: Rows in front of the tensor's first axis that are no weights of ours,
+            such as positions that padding has. They are dropped, and written as zeros.
     """
 
     theirs: str
     ours: tuple[str, ...]
     layout: str
+    unused: int = 0
 
     @property
     def per_layer(self) -> bool:
@@ -63,7 +67,9 @@ class Rule(NamedTuple):
         axes = self._axes(shapes)
         blank = jax.ShapeDtypeStruct(tuple(axes.values()), "float32")
         # Einops itself says the shape; no array is made for it.
-        return jax.eval_shape(lambda x: rearrange(x, self._back(), **axes), blank).shape
+        back = lambda x: rearrange(x, self._back(), **axes)
+        rows, *rest = jax.eval_shape(back, blank).shape
+        return (rows + self.unused, *rest)
 
     def read(self, tensor: Any, shapes: Shapes) -> Sequence[Any]:
         """Our weights, one for each of `ours`, as views of the tensor if possible.
@@ -72,7 +78,8 @@ class Rule(NamedTuple):
             tensor: The tensor as it is on disk.
             shapes: Shapes of our weights, by their paths.
         """
-        out = rearrange(tensor, self.layout, **self._axes(shapes))
+        own = tensor[self.unused :] if self.unused else tensor
+        out = rearrange(own, self.layout, **self._axes(shapes))
         return list(out) if len(self.ours) > 1 else [out]
 
     def write(self, weights: Sequence[Any], shapes: Shapes) -> Any:
@@ -83,7 +90,12 @@ class Rule(NamedTuple):
             shapes: Shapes of our weights, by their paths.
         """
         whole = list(weights) if len(self.ours) > 1 else weights[0]
-        return rearrange(whole, self._back(), **self._axes(shapes))
+        own = rearrange(whole, self._back(), **self._axes(shapes))
+        if not self.unused:
+            return own
+        return np.concatenate(
+            [np.zeros_like(own, shape=(self.unused, *own.shape[1:])), own]
+        )
 
     def _back(self) -> str:
         """The layout in the other direction."""
@@ -91,7 +103,7 @@ class Rule(NamedTuple):
         return f"{ours} -> {theirs}"
 
 
-def rule(theirs: str, ours: str, layout: str) -> Rule:
+def rule(theirs: str, ours: str, layout: str, *, unused: int = 0) -> Rule:
     """A rule of a name map, in one line.
 
     It says of one tensor, or of one in every layer, what it is called, which of our
@@ -102,6 +114,8 @@ def rule(theirs: str, ours: str, layout: str) -> Rule:
         theirs: The tensor's name on disk; `{layer}` stands for the number of a layer.
         ours: Our weight's dotted path, or several with blanks between.
         layout: An einops pattern from their axes to ours.
+        unused: Rows in front of the tensor's first axis that are no weights of ours;
+            OPT's table of positions begins with 2.
 
     Returns:
         The rule, which reads and writes.
@@ -115,7 +129,7 @@ def rule(theirs: str, ours: str, layout: str) -> Rule:
         >>> fused.names(2), fused.leaves()[0]
         (['h.0.qkv', 'h.1.qkv'], 'blocks.attn.W_Q')
     """
-    return Rule(theirs, tuple(ours.split()), layout)
+    return Rule(theirs, tuple(ours.split()), layout, unused)
 
 
 def norm(theirs: str, ours: str) -> tuple[Rule, Rule]:
