@@ -41,6 +41,38 @@ class Faithfulness(eqx.Module):
         return (self.values - self.none) / (self.full - self.none)
 
     @property
+    def error(self) -> Float[Array, " circuit"]:
+        """Standard error of `normalised`, over draws of the pairs.
+
+        A ratio of two means of the same pairs: by its linearisation, the error of the
+        mean of (c - none) - f (full - none) over pairs, in units of m(N) - m(∅). Where
+        that difference is itself hardly told from 0, so is every share of it.
+        """
+        values, counts = self.performance
+        weights = counts.astype(values.dtype)
+        number = weights.sum()
+        full, none = values[-2], values[-1]
+        share = self.normalised[:, None]
+        off = (values[:-2] - none[None]) - share * (full - none)[None]
+        variance = (jnp.square(off) * weights[None]).sum(axis=1) / (number - 1)
+        return jnp.sqrt(variance / number) / jnp.abs(self.full - self.none)
+
+    @property
+    def told(self) -> Float[Array, ""]:
+        """How many standard errors m(N) is away from m(∅), over draws of the pairs.
+
+        Below about 3 there is no behaviour that a circuit could keep.
+        """
+        values, counts = self.performance
+        weights = counts.astype(values.dtype)
+        number = weights.sum()
+        gap = values[-2] - values[-1]
+        mean = (gap * weights).sum() / number
+        variance = (jnp.square(gap - mean) * weights).sum() / (number - 1)
+        error = jnp.sqrt(variance / number)
+        return jnp.abs(mean) / jnp.where(error > 0, error, jnp.inf)
+
+    @property
     def ratio(self) -> Float[Array, " circuit"]:
         """m(C) / m(N), which is not 0 for no edges: as in Tigges et al. (2024)."""
         return self.values / self.full

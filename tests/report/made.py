@@ -59,6 +59,19 @@ def patterns(m):
     return m.node("patterns", {"pattern": made}, query_pos=tokens, key_pos=tokens)
 
 
+def circuit(m):
+    sources, destinations = ["embed", "L0H0", "L0.mlp"], ["L0H0.q", "L0G0.k", "logits"]
+    sizes, detail = {"sizes": (3, 3)}, {"role": "detail", "units": "logits"}
+    by_edge = ("score", "low", "high", "often", "kept")
+    dims = ("source", "destination")
+    made = {k: m.array(*dims, **sizes, attrs=detail) for k in by_edge}
+    made |= {k: m.array() for k in ("size", "nodes", "faithfulness", "random")}
+    made |= {k: m.array(attrs=DIAGNOSTIC) for k in ("null_jaccard", "told", "error")}
+    made["curve"] = m.array("share", sizes=(2,), attrs={"role": "detail"})
+    labels = {"source": sources, "destination": destinations, "share": ["0.1", "1"]}
+    return m.node("circuit", made, **labels)
+
+
 def weights(m):
     parts = ["W_E", "blocks.0.attn.W_Q", "blocks.0.mlp.W_in", "ln_f.weight", "W_U"]
     names = ("norm", "update_ratio")
@@ -140,6 +153,7 @@ KINDS = {
     "performance": performance,
     "attention": attention,
     "patterns": patterns,
+    "circuit": circuit,
     "weights": weights,
     "llc": lambda m: _chains(m, "llc"),
     "llc_grid": llc_grid,

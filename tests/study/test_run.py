@@ -227,6 +227,9 @@ INDUCTION = "{name: induction, n_symbols: 12, n_ctx: 16, shortest: 3, longest: 6
 ONCE = ("llc_conformance", "llc_solution", "llc_ablations", "llc_programs")
 
 
+# What is NaN where a model has no behaviour yet, as none of these has.
+OF_A_BEHAVIOUR = {"circuit": ("size", "nodes", "faithfulness", "random", "error")}
+
 # Whole studies in themselves: minutes of compilation for numbers of a few chains.
 LONG = ("llc_conformance", "llc_programs")
 ROWS = [
@@ -252,11 +255,13 @@ def test_every_measurement_has_units_meaning_and_one_compilation(spec, tiny):
     )
     dataset = run(prepared).open()[spec.name].to_dataset()
     assert dataset.sizes.get("step", 1) == (1 if once else 5)
-    for array in dataset.data_vars.values():
+    for name, array in dataset.data_vars.items():
         # What runs once is of no step and no seed.
         assert once or array.dims[:2] == ("step", "seed")
         assert not (once and {"step", "seed"}.intersection(array.dims))
         assert "units" in array.attrs
         assert array.attrs["long_name"]
+        if name in OF_A_BEHAVIOUR.get(spec.name, ()):
+            continue
         assert np.isfinite(array if once else array.isel(step=slice(1, None))).any()
     assert find(MEASUREMENTS, spec.name, kind="measurement").summary

@@ -33,6 +33,8 @@ page.explorer("circuit", ({ section, data }) => {
   const show = () => {
     svg.replaceChildren();
     svg.setAttribute("viewBox", `0 0 ${data.width} ${data.height}`);
+    // A small graph need not fill the page.
+    svg.style.maxWidth = `${2 * data.width}px`;
     const all = strongest();
     const shown = picked === null ? all : all.filter((e) => e[0] === picked || e[1] === picked);
     const most = Math.max(...all.map((e) => Math.abs(e[3])), 1e-30);
@@ -45,11 +47,15 @@ page.explorer("circuit", ({ section, data }) => {
       make("title", {}, line).textContent = told(edge);
     }
     data.nodes.forEach((node, i) => {
-      const group = make("g", { style: "cursor: pointer", opacity: used.has(i) ? 1 : 0.3 }, svg);
+      const group = make("g", { class: "node", style: "cursor: pointer", opacity: used.has(i) ? 1 : 0.3 }, svg);
       make("rect", { x: node.x - 22, y: node.y - 11, width: 44, height: 22, rx: 5,
         fill: picked === i ? "#ffe9a8" : "white", stroke: "#52606d" }, group);
       make("text", { x: node.x, y: node.y + 4, "text-anchor": "middle", fill: "#1f2933" }, group)
         .textContent = node.label;
+      if (data.heads.includes(i)) ["q", "k", "v"].forEach((input, place) => {
+        make("text", { x: node.x - 25, y: node.y - 4 + 6 * place, "font-size": 5.5,
+          "text-anchor": "end", fill: "#52606d" }, group).textContent = input;
+      });
       group.addEventListener("click", () => { picked = picked === i ? null : i; show(); });
     });
     const whose = picked === null ? "" : ` Only edges of ${names[picked]}; click it again for all.`;

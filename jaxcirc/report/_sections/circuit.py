@@ -50,6 +50,7 @@ def draw(view: View) -> list[Block]:
         "nodes": nodes,
         "width": max(node["x"] for node in nodes) + _MARGIN,
         "height": max(node["y"] for node in nodes) + _MARGIN,
+        "heads": [i for i, node in enumerate(nodes) if _is_head(node["name"])],
         "edges": edges,
         "most": most,
         "first": min(max(last, 1), most, 40) - 1,
@@ -77,8 +78,11 @@ def _of_size(data: xr.Dataset) -> list[str]:
     size, kept = data["size"].mean("seed"), data["faithfulness"].mean("seed")
     end = last_finite(size)
     if end is None or not np.isfinite(kept.values[end]):
-        return ["No circuit was found: no faithfulness is finite."]
-    of, random = data.sizes["source"] * 0, data["random"].mean("seed").values[end]
+        return [
+            "No circuit is spoken of: at no step do the pairs tell the whole model from "
+            "one without any edges."
+        ]
+    random = data["random"].mean("seed").values[end]
     of = int(data["score"].notnull().isel(step=end, seed=0).sum())
     step = step_text(int(data["step"].values[end]))
     beside = f"; random circuits of that size {random:.2f}" * bool(np.isfinite(random))
@@ -129,8 +133,9 @@ _INPUTS = {".q": "query", ".k": "key", ".v": "value"}
 def _nodes(sources: list[str], destinations: list[str]) -> list[dict]:
     """Every node once, with its place: a column for each layer's heads and its MLP."""
     names = [*sources, *(d for d in destinations if d == "logits" or "G" in d)]
-    names = list(dict.fromkeys(name.split(".")[0] if "G" in name else name
-                               for name in names))  # fmt: skip
+    # Keys and values of a group are one node.
+    names = [name.split(".")[0] if "G" in name else name for name in names]
+    names = list(dict.fromkeys(names))
     columns: dict[tuple[float, int], list[str]] = {}
     for name in names:
         columns.setdefault(_column(name), []).append(name)
@@ -146,6 +151,10 @@ def _nodes(sources: list[str], destinations: list[str]) -> list[dict]:
                 "x": _MARGIN + place * _COLUMN, "y": top + row * _ROW,
             })  # fmt: skip
     return nodes
+
+
+def _is_head(name: str) -> bool:
+    return re.fullmatch(r"L\d+[HG]\d+", name) is not None
 
 
 def _column(name: str) -> tuple[float, int]:

@@ -15,13 +15,18 @@ from ._quantity import Outcome, Quantity
 # Circuits are compared with random ones of their size, of which this many are run.
 _RANDOM = 8
 
+# A circuit is spoken of where the behaviour is so many standard errors from nothing,
+# and the share that is kept is known so well.
+_TOLD, _KNOWN = 3.0, 0.25
+
 
 class Circuit(PerCheckpoint):
     """Scores of all edges with intervals, the smallest circuit, and what that keeps.
 
     Pairs are the same at every checkpoint. The circuit is the smallest of some sizes,
     chosen by absolute score, that keeps `at_least` of the objective; all edges where
-    none does.
+    none does. Where the pairs do not tell all edges from none, or a share is not known
+    to a quarter, there is no behaviour to keep, and what is said of a circuit is NaN.
     """
 
     method: circuits.AbstractMethod
@@ -98,12 +103,19 @@ class Circuit(PerCheckpoint):
         """What there is of a whole circuit, beside what chance gives."""
         units = find(OBJECTIVES, self.objective, kind="objective").units
         nodes = best.keep.any(axis=1).sum()
+        error = jnp.append(kept.error, 0.0)[best.place]
+        known = (kept.told > _TOLD) & (error < _KNOWN)
+        only = lambda x: jnp.where(known, jnp.asarray(x, jnp.float32), jnp.nan)
         series = {
-            "size": (best.size, "edges", "smallest circuit that keeps enough"),
-            "nodes": (nodes, "sources", "that the circuit reads"),
-            "faithfulness": (best.faithfulness, "share", "of the objective it keeps"),
+            "size": (only(best.size), "edges", "smallest circuit that keeps enough"),
+            "nodes": (only(nodes), "sources", "that the circuit reads"),
+            "faithfulness": (
+                only(best.faithfulness),
+                "share",
+                "of the objective it keeps",
+            ),
             "random": (
-                by_chance.normalised.mean(),
+                only(by_chance.normalised.mean()),
                 "share",
                 "that random circuits of its size keep",
             ),
@@ -114,6 +126,11 @@ class Circuit(PerCheckpoint):
             name: Quantity(jnp.asarray(values, jnp.float32), (), unit, meaning)
             for name, (values, unit, meaning) in series.items()
         }
+        for name, value, meaning in (
+            ("error", only(error), "standard error of the faithfulness"),
+            ("told", kept.told, "standard errors between all edges and none"),
+        ):
+            found[name] = Quantity(value, (), "", meaning, role="diagnostic")
         found["null_jaccard"] = Quantity(
             sure.null_jaccard,
             (),

@@ -143,4 +143,9 @@ SPEC = MeasurementSpec(
     summary="similarity of a circuit to the step before and to a reference",
     build=circuit_change,
     tiny={},
+    tiny_study=(
+        "measure=[{name: circuit, method: eap, n_pairs: 4, sizes: [0.2, 1.0],"
+        " resamples: 4}, {name: circuit_change,"
+        " uses: {circuit: circuit, reference: circuit@last}}]",
+    ),
 )
