@@ -6,8 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from .._core import Catalogue, Objective, find
-from ..models import Graph, Transformer, graph as graph_of
-from ..objectives import LogitDifference
+from ..models import Transformer, graph as graph_of
 from ..tasks import Pairs
 from . import _exact, _path
 from ._ablation import AbstractAblation, ablation_of
@@ -16,7 +15,7 @@ from ._chunks import chunk_size
 from ._method import AbstractMethod, MethodSpec
 from ._scores import Scores
 from ._setting import Setting
-from ._values import objective_name, values_of
+from ._values import LOGIT_DIFFERENCE, objective_name, values_of
 
 _OWN = (_exact.SPEC, *_path.SPECS)
 METHODS = Catalogue("jaxcirc.methods", _OWN, of=MethodSpec)
@@ -27,7 +26,7 @@ def attribute(
     pairs: Pairs,
     method: str | AbstractMethod = "eap_ig_inputs",
     *,
-    objective: Objective = LogitDifference(),
+    objective: Objective = LOGIT_DIFFERENCE,
     ablation: str | AbstractAblation = "resample",
     positions: bool = False,
     spans: Int[Array, "example pos"] | None = None,
@@ -106,9 +105,7 @@ def attribute(
     )
 
 
-def patch(
-    model: Transformer, pairs: Pairs, *, at_once: int = 16, **options
-) -> Scores:
+def patch(model: Transformer, pairs: Pairs, *, at_once: int = 16, **options) -> Scores:
     """The truth: how the objective changes when each edge is patched for itself.
 
     As many forward passes as there are edges, for each example, in one program: minutes
@@ -133,8 +130,8 @@ def _method_of(given: str | AbstractMethod, options: dict) -> AbstractMethod:
     if isinstance(given, AbstractMethod):
         if options:
             raise ValueError(
-                f"attribute: {', '.join(options)} is no option of `attribute`; a method "
-                "that is given as it is has its options already."
+                f"attribute: {', '.join(options)} is no option of `attribute`; a "
+                "method that is given as it is has its options already."
             )
         return given
     row = find(METHODS, given, kind="method")

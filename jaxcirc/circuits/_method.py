@@ -36,9 +36,7 @@ class AbstractMethod(eqx.Module):
         return 1
 
     @abc.abstractmethod
-    def __call__(
-        self, setting: Setting
-    ) -> Float[Array, "*axes source destination"]:
+    def __call__(self, setting: Setting) -> Float[Array, "*axes source destination"]:
         """Scores of all edges, of the setting's `shape`.
 
         Summed over examples by their weights where they are not told apart, never

@@ -30,9 +30,7 @@ class EAP(AbstractMethod):
     name: ClassVar[str] = "eap"
     clean_only: ClassVar[bool] = True
 
-    def __call__(
-        self, setting: Setting
-    ) -> Float[Array, "*axes source destination"]:
+    def __call__(self, setting: Setting) -> Float[Array, "*axes source destination"]:
         """Scores of all edges.
 
         Args:
@@ -54,9 +52,7 @@ class CleanCorrupted(AbstractMethod):
         """Both ends."""
         return 2
 
-    def __call__(
-        self, setting: Setting
-    ) -> Float[Array, "*axes source destination"]:
+    def __call__(self, setting: Setting) -> Float[Array, "*axes source destination"]:
         """Scores of all edges.
 
         Args:
@@ -82,6 +78,9 @@ class EAPIGInputs(AbstractMethod):
         rule: `left` takes α = 0, 1/steps, … and never the clean end, as the method was
             published; `midpoint` and `trapezoid` are of second order, the latter with
             one more pass.
+
+    Raises:
+        ValueError: there is no step, or the rule has another name.
     """
 
     steps: int = eqx.field(static=True, default=5)
@@ -104,9 +103,7 @@ class EAPIGInputs(AbstractMethod):
         """One for each node of the rule."""
         return self.steps + (self.rule == "trapezoid")
 
-    def __call__(
-        self, setting: Setting
-    ) -> Float[Array, "*axes source destination"]:
+    def __call__(self, setting: Setting) -> Float[Array, "*axes source destination"]:
         """Scores of all edges.
 
         Args:
@@ -174,7 +171,9 @@ def _embedding(instead: Written, own: Written) -> Array:
     return instead.embed + (instead.pos_embed - own.pos_embed)
 
 
-_SYED = "Syed et al. (2023), Attribution patching outperforms automated circuit discovery"
+_SYED = (
+    "Syed et al. (2023), Attribution patching outperforms automated circuit discovery"
+)
 _HANNA = "Hanna et al. (2024), Have faith in faithfulness"
 SPECS = (
     MethodSpec("eap", "first-order prediction at the clean run", EAP, _SYED),
