@@ -128,7 +128,7 @@ class Mean(AbstractAblation):
         if self.positions == "each":
             _check_aligned(pairs)
         values = _means(model, pairs, self.of, self.positions)
-        return Constant(values, of=self.name)
+        return Constant(values=values, of=self.name)
 
     def __call__(self, model: Transformer, pairs: Pairs) -> Written:
         """Means over these pairs alone; `fitted` takes them over all."""
