@@ -190,7 +190,9 @@ def test_a_circuit_is_told_by_its_size_and_its_strongest_composition():
         {"step": [0, 10, 20, 30], "seed": [0], **labels},
         {"measurement": "circuit", "id": "circuit"},
     )
-    size, composition = findings(run_of({"circuit": data}))
+    said = findings(run_of({"circuit": data}))
+    (size,) = [sentence for sentence in said if "of the behaviour" in sentence]
+    (composition,) = [sentence for sentence in said if "composition" in sentence]
     assert "a circuit of 7 of 16 edges keeps 0.90 of the behaviour" in size
     assert "random circuits of that size 0.10" in size
     assert "from L0H1 to the key input of L1H0" in composition
