@@ -35,6 +35,10 @@ jaxtyping.install_import_hook(
 
 pytest_plugins = ["tests._cost"]
 
+# Tracing makes objects by the million, and few of them are garbage in circles. What is
+# older is searched when a worker's memory is full, as below.
+gc.set_threshold(20_000, 50, 1000)
+
 # XLA's older way of making loops, which compiles in half the time; and a program is one
 # module for LLVM instead of 32, each of which brings what they share again.
 QUICK = {
@@ -62,13 +66,6 @@ def _known_to_xla(flags) -> list[str]:
         ):
             known |= {flag for flag in flags if data.find(flag.encode()) >= 0}
     return [flag for flag in flags if flag in known]
-
-
-def pytest_collection_finish():
-    """Leave what is imported by now out of every later search for garbage."""
-    gc.freeze()
-    # Tracing makes many objects that live: searching more rarely finds as much.
-    gc.set_threshold(20_000, 20, 20)
 
 
 # Compiling takes most of the time of tests whose models are tiny, and four times as
@@ -109,6 +106,7 @@ def _forget_compiled_programs():
     yield
     if resident_bytes() > ENOUGH:
         jax.clear_caches()
+        gc.collect()
         if sys.platform == "linux":
             # What was freed in between is otherwise kept for this process.
             ctypes.CDLL(None).malloc_trim(0)
