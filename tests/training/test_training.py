@@ -247,6 +247,13 @@ def test_learning_rates_rise_and_fall_as_said(decay):
     assert float(rate(100)) == pytest.approx(peak if decay == "constant" else 0)
 
 
+def test_trainings_that_differ_in_seed_and_checkpoints_share_a_program():
+    one = Training(**SHORT)
+    other = Training(**SHORT | {"seed": 5, "checkpoints": "all"})
+    assert make_loop(one) is make_loop(other)
+    assert make_loop(one) is not make_loop(Training(**SHORT | {"learning_rate": 0.5}))
+
+
 SCRIPT = """
 import sys
 from tests.training.test_training import CONFIG, TASK
