@@ -1,6 +1,7 @@
 """Strict settings for every test: shapes checked, no silent promotion, a cache."""
 
 import ctypes
+import gc
 import importlib.util
 import mmap
 import os
@@ -34,28 +35,37 @@ jaxtyping.install_import_hook(
 
 pytest_plugins = ["tests._cost"]
 
-# XLA's older way of making loops, which compiles in half the time.
-QUICK = "xla_cpu_use_fusion_emitters"
+# Tracing makes objects by the million, and few of them are garbage in circles. What is
+# older is searched when a worker's memory is full, as below.
+gc.set_threshold(20_000, 50, 1000)
+
+# XLA's older way of making loops, which compiles in half the time; and a program is one
+# module for LLVM instead of 32, each of which brings what they share again.
+QUICK = {
+    "xla_cpu_use_fusion_emitters": "false",
+    "xla_cpu_parallel_codegen_split_count": "1",
+}
 
 
 def pytest_configure(config):
     """Compile quickly unless long tests run, which are to run what users run."""
-    if "not slow" in config.option.markexpr and _xla_knows(QUICK):
-        os.environ["XLA_FLAGS"] += f" --{QUICK}=false"
+    if "not slow" in config.option.markexpr:
+        for flag in _known_to_xla(QUICK):
+            os.environ["XLA_FLAGS"] += f" --{flag}={QUICK[flag]}"
 
 
-def _xla_knows(flag: str) -> bool:
-    """Whether this version of XLA has a flag; a process ends at one that it lacks."""
+def _known_to_xla(flags) -> list[str]:
+    """The flags that this version of XLA has; a process ends at one that it lacks."""
     spec = importlib.util.find_spec("jaxlib")
     folders = (spec.submodule_search_locations or []) if spec else []
+    known = set()
     for library in (file for f in folders for file in pathlib.Path(f).glob("*.so")):
         with (
             library.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
         ):
-            if data.find(flag.encode()) >= 0:
-                return True
-    return False
+            known |= {flag for flag in flags if data.find(flag.encode()) >= 0}
+    return [flag for flag in flags if flag in known]
 
 
 # Compiling takes most of the time of tests whose models are tiny, and four times as
@@ -96,6 +106,7 @@ def _forget_compiled_programs():
     yield
     if resident_bytes() > ENOUGH:
         jax.clear_caches()
+        gc.collect()
         if sys.platform == "linux":
             # What was freed in between is otherwise kept for this process.
             ctypes.CDLL(None).malloc_trim(0)

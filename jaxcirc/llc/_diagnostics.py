@@ -4,8 +4,7 @@ In NumPy and float64: traces are small, and what they are compared with uses bot
 """
 
 import numpy as np
-import scipy.special
-import scipy.stats
+import scipy
 from jaxtyping import Float
 
 Draws = Float[np.ndarray, "chain draw"]

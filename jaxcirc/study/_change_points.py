@@ -5,9 +5,8 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
-import ruptures
+import scipy
 from jaxtyping import Float, Int
-from scipy.optimize import nnls
 
 # Shorter series have no level on either side of a change.
 LEAST_CHECKPOINTS = 6
@@ -104,6 +103,9 @@ def _whole(y: Float[np.ndarray, " step"]) -> dict[int, float]:
     limit = _limit(chance, (1 - _FOR_PULSES) * ALPHA)
     if _gains(z).max() <= limit:
         limit = _limit(chance, _FOR_PULSES * ALPHA)
+    # Loaded here: it takes more than a second, and most commands look for nothing.
+    import ruptures
+
     # A linear kernel is least squares, and its search is compiled.
     search = ruptures.KernelCPD(kernel="linear", min_size=2, jump=1)
     # The last of its cuts is the end of the series.
@@ -156,7 +158,7 @@ def _is_step_among(near: Float[np.ndarray, " step"], whole: int) -> bool:
 def _bend_error(y: Float[np.ndarray, " step"]) -> float:
     """Squares left by the best convex or concave curve, whichever is better."""
     hinges = _hinges(len(y))
-    return min(float(nnls(hinges, sign * y)[1]) ** 2 for sign in (1, -1))
+    return min(float(scipy.optimize.nnls(hinges, sign * y)[1]) ** 2 for sign in (1, -1))
 
 
 @functools.lru_cache(maxsize=64)

@@ -114,6 +114,29 @@ def begin_program(
     return program
 
 
+def compiled(make: Callable[[Any], Callable], measure: Any) -> Callable:
+    """The program of a measurement, to be compiled at its first call.
+
+    Equal measurements share it, so that the studies of a sweep, and rows that differ in
+    what they use alone, are traced and compiled once.
+
+    Args:
+        make: Which program: `chunk_program`, `along_program` or `begin_program`.
+        measure: The measurement.
+    """
+    # 1 and 1.0 are equal, and may compute in other types.
+    types = tuple(map(type, jax.tree.leaves(measure)))
+    try:
+        return _shared(make, measure, types)
+    except TypeError:  # arrays among its options have no hash
+        return eqx.filter_jit(make(measure))
+
+
+@functools.lru_cache(maxsize=64)
+def _shared(make: Callable, measure: Any, types: tuple[type, ...]) -> Callable:  # noqa: ARG001
+    return eqx.filter_jit(make(measure))
+
+
 def stacked_snapshot(loaded: Loaded, inputs: Inputs) -> Snapshot:
     """A checkpoint of all seeds, with the same step and flag for each of them.
 
@@ -157,7 +180,7 @@ def _per_checkpoint(
     measure: PerCheckpoint, task: AbstractTask, key: jax.Array, at_once: int
 ) -> Runner:
     """A runner that compiles once and takes several checkpoints at a time."""
-    compiled = eqx.filter_jit(chunk_program(measure))
+    program = compiled(chunk_program, measure)
 
     def run(some: Sequence[tuple[Loaded, Inputs]]) -> Iterator[Outcome]:
         shots = [stacked_snapshot(*pair) for pair in some]
@@ -167,7 +190,7 @@ def _per_checkpoint(
         stacked = padded[0]
         if len(padded) > 1:
             stacked = jax.tree.map(lambda *xs: jnp.concatenate(xs), *padded)
-        measured = jax.device_get(compiled(stacked, task, key))
+        measured = jax.device_get(program(stacked, task, key))
         for i in range(len(some)):
             own = slice(i * seeds, (i + 1) * seeds)
             yield jax.tree.map(lambda x, own=own: np.asarray(x)[own], measured)
@@ -199,8 +222,8 @@ class _AlongRunner:
     def __init__(
         self, measure: AlongRun, task: AbstractTask, key: jax.Array, state: State
     ):
-        self._begin = eqx.filter_jit(begin_program(measure))
-        self._step = eqx.filter_jit(along_program(measure))
+        self._begin = compiled(begin_program, measure)
+        self._step = compiled(along_program, measure)
         self._task, self._key, self._files = task, key, state
         self._state: PyTree | None = None
 

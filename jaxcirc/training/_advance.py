@@ -1,5 +1,7 @@
 """The transformer's state, and one update of it."""
 
+import dataclasses
+import functools
 from typing import NamedTuple
 
 import equinox as eqx
@@ -64,23 +66,38 @@ def init_state(
         training: Its seeds, its optimiser, and which weights are frozen.
         start: Weights that every seed starts from.
     """
+    first = training.seed
+    seeds = jnp.arange(first, first + training.seeds, dtype=jnp.int32)
+    return _states(config, _of_programs(training), start, seeds)
+
+
+def _of_programs(training: Training) -> Training:
+    """The same training without what no program of it depends on."""
+    return dataclasses.replace(training, seed=0, checkpoints="linear", every=1)
+
+
+# Of the module, not of a call: runs that differ in their first seed share a program.
+@eqx.filter_jit
+def _states(
+    config: TransformerConfig,
+    training: Training,
+    start: Transformer | None,
+    seeds: Int[Array, " seed"],
+) -> State:
     # Paths are looked up in shapes, before memory is taken for any weights.
     like = eqx.filter_eval_shape(lambda: Transformer(config, key=jr.key(0)))
     frozen = select_paths(like, training.freeze, what="training.freeze")
     trained = jax.tree.map(lambda f: not f, frozen)
     optimizer = training.build_optimizer()
 
-    @jax.jit
-    @jax.vmap
-    def init(seed):
+    def init(seed: Array) -> State:
         fresh = Transformer(config, key=fold_name(seed_key(seed), "model"))
         # In the type of fresh weights: half precision would round most updates away.
         model = fresh if start is None else jax.tree.map(_in_type_of, start, fresh)
         params, rest = eqx.partition(model, trained)
         return State(params, rest, optimizer.init(params), jnp.zeros_like(seed), seed)
 
-    first = training.seed
-    return init(jnp.arange(first, first + training.seeds, dtype=jnp.int32))
+    return jax.vmap(init)(seeds)
 
 
 def _in_type_of(x: Array, like: Array) -> Array:
@@ -90,8 +107,15 @@ def _in_type_of(x: Array, like: Array) -> Array:
 def make_loop(training: Training) -> Loop:
     """The loop over updates of as many models as there are seeds.
 
-    Its state is a `State`, and what its updates share a `Lesson`.
+    Its state is a `State`, and what its updates share a `Lesson`. Trainings that differ
+    in their first seed or in their checkpoints alone have one loop, and so one compiled
+    program.
     """
+    return _loop(_of_programs(training))
+
+
+@functools.lru_cache(maxsize=64)
+def _loop(training: Training) -> Loop:
     optimizer = training.build_optimizer()
 
     def update(state: State, lesson: Lesson) -> tuple[State, Array]:

@@ -19,6 +19,8 @@ from jaxcirc.checkpoints import (
 )
 from jaxcirc.models import Transformer, TransformerConfig
 
+from .._wide import double_precision
+
 CONFIG = TransformerConfig(
     d_vocab=5, n_ctx=4, n_layers=2, d_model=8, n_heads=2, window=(2, None)
 )
@@ -208,7 +210,7 @@ def test_a_full_disk_keeps_what_was_there(tmp_path):
 
 def test_float64_is_read_where_jax_is_set_to_it_and_else_named(tmp_path):
     path = str(tmp_path / "run")
-    with jax.enable_x64(True):
+    with double_precision(True):
         wide = model(0)
         assert wide.W_E.dtype == jnp.float64
         TrajectoryWriter(path, CONFIG, {}).save(0, wide)
@@ -218,7 +220,7 @@ def test_float64_is_read_where_jax_is_set_to_it_and_else_named(tmp_path):
 
 
 def test_float32_is_read_as_it_is_where_jax_is_set_to_float64(folder):
-    with jax.enable_x64(True):
+    with double_precision(True):
         found = open_trajectory(str(folder)).load(10)
         assert found.W_E.dtype == jnp.float32
     assert same(found, model(10))
@@ -227,7 +229,7 @@ def test_float32_is_read_as_it_is_where_jax_is_set_to_float64(folder):
 def test_a_state_of_another_precision_is_told_from_another_model(tmp_path):
     file = str(tmp_path / "state.safetensors")
     save_tensors(file, {"x": jnp.zeros(3)})
-    with jax.enable_x64(True):
+    with double_precision(True):
         like = {"x": jnp.zeros(3)}
         with pytest.raises(CheckpointError, match="another JAX_ENABLE_X64"):
             load_tensors(file, like)

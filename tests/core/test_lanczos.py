@@ -9,6 +9,8 @@ from jax.flatten_util import ravel_pytree
 
 from jaxcirc._core import lanczos
 
+from .._wide import double_precision
+
 SIZES = (1, 3, 12, 64)
 # What rounding may move an eigenvalue by, in units of the operator's norm.
 UNITS = 200
@@ -37,7 +39,7 @@ def operator(eigenvalues: np.ndarray, dtype) -> jax.Array:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("scale", [1e-20, 1.0, 1e20])
 def test_only_eigenvalues_of_the_operator_are_found(kind, dtype, scale):
-    with jax.enable_x64(dtype == "float64"):
+    with double_precision(dtype == "float64"):
         for size in SIZES:
             exact = spectrum(kind, size) * scale
             A = operator(exact, dtype)

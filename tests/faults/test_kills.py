@@ -1,6 +1,5 @@
 """A run that is killed at any file operation ends, started again, in the same bytes."""
 
-import os
 import pathlib
 import random
 import signal
@@ -11,6 +10,8 @@ import pytest
 import xarray as xr
 
 from jaxcirc.study import Study, check_run
+
+from .._children import quick
 
 # A process that kills itself at the n-th step of writing a file: before the bytes are
 # forced to disk, before the rename, or after it.
@@ -57,11 +58,10 @@ def start(tmp_path_factory):
 
     def go(out: pathlib.Path, kill_at: int = 10**9) -> int:
         words = [str(here / "study.yaml"), str(out), str(here / "xla"), str(kill_at)]
-        environment = os.environ | {"JAX_PLATFORMS": "cpu"}
         return subprocess.run(
             [sys.executable, "-c", PROGRAM, *words],
             capture_output=True,
-            env=environment,
+            env=quick(),
         ).returncode
 
     return go

@@ -8,10 +8,12 @@ import pytest
 from jaxcirc import llc
 from jaxcirc.llc import Status, conformance
 
+from .._wide import double_precision
+
 
 @pytest.mark.slow
 def test_hmc_in_float64_finds_the_coefficient_of_deep_linear_networks():
-    with jax.enable_x64(True):
+    with double_precision(True):
         # The quickest six of the published list of forty.
         families = conformance.random_deep_linear(
             40, n_beta=1e5, gradients=20_000, dtype=jnp.float64

@@ -1,4 +1,3 @@
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -7,6 +6,7 @@ import pytest
 from jaxcirc import llc
 from jaxcirc.llc import conformance, truth
 
+from .._wide import double_precision
 from .problems import ONE, W_ONLY, at_zero, quadratic, spectra
 
 # Chains as users run them: most of their time is spent in steps, not in compiling.
@@ -143,7 +143,7 @@ def test_an_orthogonal_change_of_coordinates_changes_nothing_but_the_draws():
 
 
 def test_oracles_run_in_float64():
-    with jax.enable_x64(True):
+    with double_precision(True):
         found = llc.estimate(
             lambda w, x: (w**2).sum() / 2 + 0 * x,
             jnp.zeros(4, jnp.float64),

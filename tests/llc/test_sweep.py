@@ -15,6 +15,7 @@ from jaxcirc import llc
 from jaxcirc.llc import truth
 from jaxcirc.llc._program import sample_cells
 
+from .._children import quick
 from .problems import ONE, at_zero, quadratic, regression
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -246,7 +247,7 @@ def test_two_processes_give_what_one_gives(tmp_path, whole):
     script = tmp_path / "worker.py"
     script.write_text(textwrap.dedent(WORKER))
     port = str(20_000 + os.getpid() % 20_000)
-    env = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    env = quick(devices=False)
     workers = [
         subprocess.Popen(
             [sys.executable, script, str(rank), port, ROOT, tmp_path / f"{rank}.npy"],

@@ -33,6 +33,7 @@ from jaxcirc.study import (
 )
 from jaxcirc.study._measure import Work, measure_missing
 from jaxcirc.study._measurements import checked
+from jaxcirc.study._scopes import chunk_program, compiled
 from jaxcirc.study._store import RowFolder
 
 
@@ -447,3 +448,23 @@ def test_what_cannot_be_labelled_is_said_before_it_is_written(found, said):
     # Models and steps of a chunk are axes before its own.
     chunk = Outcome({"norm": Quantity(np.zeros((3, 2)), (), "", "a norm")})
     assert checked(chunk, lead=2) is chunk
+
+
+class Scaled(PerCheckpoint):
+    by: float
+
+    def __call__(self, snapshot, task, *, key):
+        value = self.by * snapshot.model.W_E.sum()
+        return Outcome({"sum": Quantity(value, (), "", "a sum")})
+
+
+def test_equal_measurements_share_a_program():
+    def program(by):
+        return compiled(chunk_program, Scaled(by))
+
+    assert program(2.0) is program(2.0)
+    assert program(2.0) is not program(3.0)
+    # Equal to Python, and perhaps not to what computes with it.
+    assert program(2.0) is not program(2)
+    # Arrays have no hash, and so no program to share.
+    assert program(jnp.array(2.0)) is not program(jnp.array(2.0))

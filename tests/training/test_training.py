@@ -1,5 +1,4 @@
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -25,6 +24,8 @@ from jaxcirc.training import (
     training_memory,
 )
 from jaxcirc.training._advance import Lesson, init_state, make_loop
+
+from .._children import quick
 
 # Without attention biases: that on keys has no gradient but rounding, which Adam would
 # blow up to full steps in a random direction.
@@ -246,6 +247,13 @@ def test_learning_rates_rise_and_fall_as_said(decay):
     assert float(rate(100)) == pytest.approx(peak if decay == "constant" else 0)
 
 
+def test_trainings_that_differ_in_seed_and_checkpoints_share_a_program():
+    one = Training(**SHORT)
+    other = Training(**SHORT | {"seed": 5, "checkpoints": "all"})
+    assert make_loop(one) is make_loop(other)
+    assert make_loop(one) is not make_loop(Training(**SHORT | {"learning_rate": 0.5}))
+
+
 SCRIPT = """
 import sys
 from tests.training.test_training import CONFIG, TASK
@@ -256,7 +264,7 @@ train(CONFIG, TASK, Training(steps=3000, batch_size=5, every=100), sys.argv[1])
 
 def test_a_killed_run_ends_in_the_same_weights(tmp_path):
     root = pathlib.Path(__file__).parents[2]
-    environment = os.environ | {
+    environment = quick() | {
         "PYTHONPATH": str(root),
         "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
     }

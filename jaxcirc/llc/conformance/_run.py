@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Array, Key
 
 from ..._core import fold_name, number_dtype

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import scipy.integrate
+import scipy
 from jaxtyping import Float
 
 from ._coefficient import LearningCoefficient
