@@ -6,10 +6,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from .._core import Catalogue, Objective, find
-from ..models import Graph, Transformer, graph as graph_of
+from ..models import Transformer, graph as graph_of
 from ..objectives import LogitDifference
 from ..tasks import Pairs
-from . import _exact, _path
+from . import (
+    _acdc,
+    _atp_star,
+    _eap_ig_activations,
+    _edge_pruning,
+    _exact,
+    _information_flow,
+    _path,
+)
 from ._ablation import AbstractAblation, ablation_of
 from ._checks import check_moves, check_pairs
 from ._chunks import chunk_size
@@ -18,7 +26,15 @@ from ._scores import Scores
 from ._setting import Setting
 from ._values import objective_name, values_of
 
-_OWN = (_exact.SPEC, *_path.SPECS)
+_OWN = (
+    _exact.SPEC,
+    *_path.SPECS,
+    _eap_ig_activations.SPEC,
+    _atp_star.SPEC,
+    _information_flow.SPEC,
+    _acdc.SPEC,
+    _edge_pruning.SPEC,
+)
 METHODS = Catalogue("jaxcirc.methods", _OWN, of=MethodSpec)
 
 
@@ -92,7 +108,7 @@ def attribute(
             model.config, n_examples, n_pos, method.runs, f"attribute: {method.name}"
         )
     fitted = ablation.fitted(model, pairs)
-    values, counts = _in_chunks(
+    values, counts = in_chunks(
         model, pairs, method, fitted, objective, graph, spans, n_spans, per_example,
         min(batch_size, n_examples),
     )  # fmt: skip
@@ -106,9 +122,7 @@ def attribute(
     )
 
 
-def patch(
-    model: Transformer, pairs: Pairs, *, at_once: int = 16, **options
-) -> Scores:
+def patch(model: Transformer, pairs: Pairs, *, at_once: int = 16, **options) -> Scores:
     """The truth: how the objective changes when each edge is patched for itself.
 
     As many forward passes as there are edges, for each example, in one program: minutes
@@ -153,7 +167,7 @@ def _check_options(method: AbstractMethod, per_example: bool, spans) -> None:
 
 
 @eqx.filter_jit
-def _in_chunks(
+def in_chunks(
     model, pairs, method, ablation, objective, graph, spans, n_spans, each, size
 ):
     """Scores of all examples, and which of them count."""

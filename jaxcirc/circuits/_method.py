@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..models import Graph
 from ._setting import Setting
 
 
@@ -36,9 +38,7 @@ class AbstractMethod(eqx.Module):
         return 1
 
     @abc.abstractmethod
-    def __call__(
-        self, setting: Setting
-    ) -> Float[Array, "*axes source destination"]:
+    def __call__(self, setting: Setting) -> Float[Array, "*axes source destination"]:
         """Scores of all edges, of the setting's `shape`.
 
         Summed over examples by their weights where they are not told apart, never
@@ -47,6 +47,18 @@ class AbstractMethod(eqx.Module):
         Args:
             setting: The question.
         """
+
+
+def only_edges(
+    graph: Graph, scores: Float[Array, "*axes source destination"]
+) -> Float[Array, "*axes source destination"]:
+    """Scores with 0 where there is no edge.
+
+    Args:
+        graph: Whose sources and destinations these are.
+        scores: Any numbers by source and destination.
+    """
+    return jnp.where(jnp.broadcast_to(graph.exists, scores.shape), scores, 0)
 
 
 class MethodSpec(NamedTuple):

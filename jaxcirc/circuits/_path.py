@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..models import Replace, Written, written
+from ..tasks import Pairs
 from ._contract import contract
 from ._method import AbstractMethod, MethodSpec
 from ._reads import reads
@@ -30,9 +31,7 @@ class EAP(AbstractMethod):
     name: ClassVar[str] = "eap"
     clean_only: ClassVar[bool] = True
 
-    def __call__(
-        self, setting: Setting
-    ) -> Float[Array, "*axes source destination"]:
+    def __call__(self, setting: Setting) -> Float[Array, "*axes source destination"]:
         """Scores of all edges.
 
         Args:
@@ -54,9 +53,7 @@ class CleanCorrupted(AbstractMethod):
         """Both ends."""
         return 2
 
-    def __call__(
-        self, setting: Setting
-    ) -> Float[Array, "*axes source destination"]:
+    def __call__(self, setting: Setting) -> Float[Array, "*axes source destination"]:
         """Scores of all edges.
 
         Args:
@@ -89,30 +86,39 @@ class EAPIGInputs(AbstractMethod):
     name: ClassVar[str] = "eap_ig_inputs"
 
     def __check_init__(self):
-        if self.steps < 1:
-            raise ValueError(
-                f"eap_ig_inputs: `steps` must be at least 1; got {self.steps}."
-            )
-        if self.rule not in ("left", "midpoint", "trapezoid"):
-            raise ValueError(
-                f"eap_ig_inputs: `rule` must be 'left', 'midpoint' or 'trapezoid'; got "
-                f"{self.rule!r}."
-            )
+        check_rule(self.name, self.steps, self.rule)
 
     @property
     def runs(self) -> int:
         """One for each node of the rule."""
         return self.steps + (self.rule == "trapezoid")
 
-    def __call__(
-        self, setting: Setting
-    ) -> Float[Array, "*axes source destination"]:
+    def __call__(self, setting: Setting) -> Float[Array, "*axes source destination"]:
         """Scores of all edges.
 
         Args:
             setting: The question.
         """
         return along_inputs(setting, *quadrature(self.steps, self.rule))
+
+
+def check_rule(who: str, steps: int, rule: str) -> None:
+    """Refuse a line without steps, and rules that there are not.
+
+    Args:
+        who: The method that complains.
+        steps: Intervals.
+        rule: Where an interval is looked at.
+
+    Raises:
+        ValueError: as said.
+    """
+    if steps < 1:
+        raise ValueError(f"{who}: `steps` must be at least 1; got {steps}.")
+    if rule not in ("left", "midpoint", "trapezoid"):
+        raise ValueError(
+            f"{who}: `rule` must be 'left', 'midpoint' or 'trapezoid'; got {rule!r}."
+        )
 
 
 def quadrature(
@@ -153,15 +159,30 @@ def along_inputs(
     own = written(model, pairs.clean)
     differences = stacked(instead, setting.graph) - stacked(own, setting.graph)
     start, end = _embedding(instead, own), own.embed
-    runs = len(nodes)
     share = nodes[:, None, None, None].astype(end.dtype)
     between = start[None] + share * (end - start)[None]
     between = between.reshape(-1, *end.shape[1:])
-    repeated = jax.tree.map(lambda x: jnp.tile(x, (runs, *(1,) * (x.ndim - 1))), pairs)
-    counted = jnp.outer(weights, setting.weights).ravel()
+    repeated, counted = repeat(setting, weights)
     line = Replace("embed", between, jnp.ones((1, 1, 1), bool))
     at = reads(model, repeated, counted, setting.objective, edits=(line,))
     return contract(setting, differences, at)
+
+
+def repeat(
+    setting: Setting, weights: Float[Array, " run"]
+) -> tuple[Pairs, Float[Array, " run_example"]]:
+    """The pairs once for each of some runs, which are one batch, and what they count.
+
+    Args:
+        setting: The question.
+        weights: What the gradient of each run counts.
+
+    Returns:
+        Pairs, all of the first run before those of the second, and their weights.
+    """
+    times = lambda x: jnp.tile(x, (len(weights), *(1,) * (x.ndim - 1)))
+    counted = jnp.outer(weights, setting.weights).ravel()
+    return jax.tree.map(times, setting.pairs), counted
 
 
 def _embedding(instead: Written, own: Written) -> Array:
@@ -174,7 +195,9 @@ def _embedding(instead: Written, own: Written) -> Array:
     return instead.embed + (instead.pos_embed - own.pos_embed)
 
 
-_SYED = "Syed et al. (2023), Attribution patching outperforms automated circuit discovery"
+_SYED = (
+    "Syed et al. (2023), Attribution patching outperforms automated circuit discovery"
+)
 _HANNA = "Hanna et al. (2024), Have faith in faithfulness"
 SPECS = (
     MethodSpec("eap", "first-order prediction at the clean run", EAP, _SYED),
