@@ -7,7 +7,6 @@ from jaxtyping import Array, Int
 
 from .._core import Catalogue, Objective, find
 from ..models import Transformer, graph as graph_of
-from ..objectives import LogitDifference
 from ..tasks import Pairs
 from . import (
     _acdc,
@@ -24,7 +23,7 @@ from ._chunks import chunk_size
 from ._method import AbstractMethod, MethodSpec
 from ._scores import Scores
 from ._setting import Setting
-from ._values import objective_name, values_of
+from ._values import LOGIT_DIFFERENCE, objective_name, values_of
 
 _OWN = (
     _exact.SPEC,
@@ -43,7 +42,7 @@ def attribute(
     pairs: Pairs,
     method: str | AbstractMethod = "eap_ig_inputs",
     *,
-    objective: Objective = LogitDifference(),
+    objective: Objective = LOGIT_DIFFERENCE,
     ablation: str | AbstractAblation = "resample",
     positions: bool = False,
     spans: Int[Array, "example pos"] | None = None,
@@ -147,8 +146,8 @@ def _method_of(given: str | AbstractMethod, options: dict) -> AbstractMethod:
     if isinstance(given, AbstractMethod):
         if options:
             raise ValueError(
-                f"attribute: {', '.join(options)} is no option of `attribute`; a method "
-                "that is given as it is has its options already."
+                f"attribute: {', '.join(options)} is no option of `attribute`; a "
+                "method that is given as it is has its options already."
             )
         return given
     row = find(METHODS, given, kind="method")

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._core import Objective
 from ..models import Transformer
@@ -30,7 +31,7 @@ def check_pairs(pairs: Pairs, *, who: str) -> None:
             f"pos); got {clean} and {corrupted}. What is exchanged between two runs "
             "needs partners of one length."
         )
-    if any(isinstance(x, jax.core.Tracer) for x in (pairs.right, pairs.wrong)):
+    if any(isinstance(x, Tracer) for x in (pairs.right, pairs.wrong)):
         return
     right, wrong = np.asarray(pairs.right), np.asarray(pairs.wrong)
     same = (right[:, :, None] == wrong[:, None, :]) & (right[:, :, None] >= 0)
@@ -63,7 +64,7 @@ def check_moves(
             the corrupted run.
     """
     leaves = jax.tree.leaves((model, pairs))
-    if any(isinstance(x, jax.core.Tracer) for x in leaves):
+    if any(isinstance(x, Tracer) for x in leaves):
         return
     few = jax.tree.map(lambda x: x[:8], pairs)
     clean, corrupted = (float(_slope(model, few, objective, x)) for x in few[:2])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from ..models import Graph
@@ -183,7 +184,7 @@ def edge_count(size: int | float, graph: Graph) -> int:
 
 
 def _check_count(n, graph: Graph) -> None:
-    if isinstance(n, jax.core.Tracer):
+    if isinstance(n, Tracer):
         return
     if not 0 <= int(n) <= graph.n_edges:
         raise ValueError(
@@ -193,7 +194,7 @@ def _check_count(n, graph: Graph) -> None:
 
 
 def _check_finite(values: Array) -> None:
-    if not isinstance(values, jax.core.Tracer) and not jnp.isfinite(values).all():
+    if not isinstance(values, Tracer) and not jnp.isfinite(values).all():
         number = int((~jnp.isfinite(values)).sum())
         raise ValueError(
             f"circuits: {number} scores are not finite, so edges have no order. The "

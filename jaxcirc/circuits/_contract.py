@@ -94,9 +94,7 @@ def _product(setting: Setting, differences: Array, columns: Array) -> Array:
     """Each source's difference times each column, by example and span or summed."""
     if setting.spans is None:
         out = "bsc" if setting.each else "sc"
-        return jnp.einsum(
-            f"sbpm,cbpm->{out}", differences, columns, precision=_HIGHEST
-        )
+        return jnp.einsum(f"sbpm,cbpm->{out}", differences, columns, precision=_HIGHEST)
 
     def one(difference, column, spans):
         # At every position first: a span's share is a sum over its positions.

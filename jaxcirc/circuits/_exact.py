@@ -35,9 +35,7 @@ class Exact(AbstractMethod):
         """One for each edge that is patched at a time."""
         return self.at_once
 
-    def __call__(
-        self, setting: Setting
-    ) -> Float[Array, "*axes source destination"]:
+    def __call__(self, setting: Setting) -> Float[Array, "*axes source destination"]:
         """Effects of all edges.
 
         Args:

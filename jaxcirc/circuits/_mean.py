@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
 from ..models import Transformer, Written, written
@@ -43,7 +44,7 @@ class Mean(AbstractAblation):
         if self.positions == "each":
             _check_aligned(pairs)
         values = _means(model, pairs, self.of, self.positions)
-        return Constant(values, self.name)
+        return Constant(values=values, of=self.name)
 
     def __call__(self, model: Transformer, pairs: Pairs) -> Written:
         """Means over these pairs alone; `fitted` takes them over all."""
@@ -85,7 +86,7 @@ def _check_aligned(pairs: Pairs) -> None:
         ValueError: some position differs between examples.
     """
     for name, places in pairs.positions.items():
-        if isinstance(places, jax.core.Tracer):
+        if isinstance(places, Tracer):
             continue
         if len(set(np.asarray(places).ravel().tolist())) > 1:
             raise ValueError(

@@ -66,7 +66,7 @@ class Optimal(AbstractAblation):
             pairs: All pairs.
         """
         start = Mean(of="clean", positions="all").fitted(model, pairs).values
-        return Constant(_learnt(model, pairs, start, self), self.name)
+        return Constant(values=_learnt(model, pairs, start, self), of=self.name)
 
     def __call__(self, model: Transformer, pairs: Pairs) -> Written:
         """Constants learnt of these pairs alone; `fitted` learns them of all."""
@@ -83,7 +83,7 @@ def _learnt(model: Transformer, pairs: Pairs, start: Written, how: Optimal) -> W
     rate = optax.adam(how.learning_rate)
 
     def harm(values: Written) -> Float[Array, ""]:
-        mask = EdgeMask(model, keep, Constant(values, how.name)(model, pairs))
+        mask = EdgeMask(model, keep, Constant(values=values, of=how.name)(model, pairs))
         logits = model(pairs.clean, edits=(mask,))
         each, counts = values_of(loss, logits, pairs)
         return jnp.where(counts, each, 0).sum() / counts.sum().astype(each.dtype)

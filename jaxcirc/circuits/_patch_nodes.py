@@ -7,7 +7,6 @@ from jaxtyping import Array, Bool, Float
 
 from .._core import Objective
 from ..models import Graph, Transformer, graph as graph_of, written
-from ..objectives import LogitDifference
 from ..tasks import Pairs
 from ._ablation import AbstractAblation, ablation_of
 from ._attribute import in_chunks
@@ -16,9 +15,7 @@ from ._chunks import chunk_size
 from ._moved import moved
 from ._setting import Setting
 from ._sources import stacked
-from ._values import objective_name, values_of
-
-_DEFAULT = LogitDifference()
+from ._values import LOGIT_DIFFERENCE, objective_name, values_of
 
 
 class NodeScores(eqx.Module):
@@ -44,7 +41,7 @@ def patch_nodes(
     model: Transformer,
     pairs: Pairs,
     *,
-    objective: Objective = _DEFAULT,
+    objective: Objective = LOGIT_DIFFERENCE,
     ablation: str | AbstractAblation = "resample",
     positions: bool = False,
     per_example: bool = False,

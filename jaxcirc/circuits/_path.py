@@ -79,6 +79,9 @@ class EAPIGInputs(AbstractMethod):
         rule: `left` takes α = 0, 1/steps, … and never the clean end, as the method was
             published; `midpoint` and `trapezoid` are of second order, the latter with
             one more pass.
+
+    Raises:
+        ValueError: there is no step, or the rule has another name.
     """
 
     steps: int = eqx.field(static=True, default=5)

@@ -9,12 +9,11 @@ from jaxtyping import Array, Bool, Float, Shaped
 
 from .._core import Objective
 from ..models import EdgeMask, Graph, Transformer, graph as graph_of
-from ..objectives import LogitDifference
 from ..tasks import Pairs
 from ._ablation import AbstractAblation, ablation_of
 from ._checks import check_pairs
 from ._chunks import chunk_size
-from ._values import values_of
+from ._values import LOGIT_DIFFERENCE, values_of
 
 
 def run(
@@ -65,7 +64,7 @@ def performance(
     pairs: Pairs,
     circuits: Shaped[Array, "circuit source destination"],
     *,
-    objective: Objective = LogitDifference(),
+    objective: Objective = LOGIT_DIFFERENCE,
     ablation: str | AbstractAblation = "resample",
     graph: Graph | None = None,
     batch_size: int | None = None,

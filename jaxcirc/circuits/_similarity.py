@@ -130,7 +130,9 @@ def running_mean(
         known = jnp.isfinite(value)
         total = jnp.where(known, (1 - weight) * total + weight * value, total)
         weights = jnp.where(known, (1 - weight) * weights + weight, weights)
-        mean = jnp.where(weights > 0, total / jnp.where(weights > 0, weights, 1), jnp.nan)
+        mean = jnp.where(
+            weights > 0, total / jnp.where(weights > 0, weights, 1), jnp.nan
+        )
         return (total, weights), mean
 
     zero = jnp.zeros((), series.dtype)

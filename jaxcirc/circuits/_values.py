@@ -7,7 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from .._core import AbstractObjective, Objective, at_least_float32
+from ..objectives import LogitDifference
 from ..tasks import Pairs
+
+# What is measured unless something else is said.
+LOGIT_DIFFERENCE = LogitDifference()
 
 
 def values_of(

@@ -63,8 +63,7 @@ class Graph:
     def names(self) -> list[str]:
         """What each edge is called, `L0H1->L1H0.k`, in the order of `edges`."""
         return [
-            f"{self.sources[s]}->{self.destinations[d]}"
-            for s, d in self.edges.tolist()
+            f"{self.sources[s]}->{self.destinations[d]}" for s, d in self.edges.tolist()
         ]
 
     @property

@@ -113,7 +113,7 @@ class Induction(AbstractTask):
         return Batch(rename(batch.tokens), rename(batch.targets), batch.mask)
 
     def pairs(self, n: int, *, split: Split = "train", key: Key[Array, ""]) -> Pairs:
-        """`n` sequences, and each with its block in another order before the last token.
+        """`n` sequences, and each with its blocks in another order.
 
         The counterpart repeats the same tokens the other way round, from a random place
         on, and ends with the same token. So the question is the same, and another token

@@ -61,7 +61,7 @@ def by_hand(model: Transformer, pairs) -> np.ndarray:
         mlp = np.zeros((layers, 1, 1, 1), np.float32)
         mlp[layer] = part == "mlp"
         flags["mlp.in"] = mlp
-        flags["logits.in"] = np.float32([[[at_logits]]])
+        flags["logits.in"] = np.array([[[at_logits]]], np.float32)
         return flags
 
     there = [s for s in ("attn.q_in", "attn.k_in", "attn.v_in", "mlp.in", "logits.in")]
@@ -134,7 +134,7 @@ def test_first_order_scores_are_gradients_by_the_mask(kind):
 
 
 def linear_model() -> Transformer:
-    """Attention that sees all positions alike, no norm, no MLP: linear in embeddings."""
+    """Attention to all positions alike, no norm, no MLP: linear in embeddings."""
     config = dataclasses.replace(toy("attention_only"), norm="none", n_layers=3)
     model = model_of(config)
     flat = lambda m: (m.blocks.attn.W_Q, m.blocks.attn.b_Q)
@@ -160,6 +160,7 @@ def test_examples_and_spans_add_up_to_the_score():
     whole = circuits.attribute(model, pairs, "eap")
     each = circuits.attribute(model, pairs, "eap", per_example=True, batch_size=2)
     assert each.values.shape == (3, *whole.values.shape)
+    assert each.counts is not None
     assert bool(each.counts.all())
     close(each.mean, whole.values)
     spans = jnp.broadcast_to(jnp.arange(N_POS) // 3, pairs.clean.shape)
@@ -225,6 +226,7 @@ def test_means_are_those_of_numpy(of, positions):
     put = fitted(model, pairs)
     assert put.heads.shape == (2, 3, N_POS, 3, 12)
     for layer in range(2):
+        assert put.mlps is not None
         heads = np.asarray(acts["attn.result"][layer]).mean(axis=axes)
         mlps = np.asarray(acts["mlp.out"][layer]).mean(axis=axes)
         np.testing.assert_allclose(
@@ -261,7 +263,9 @@ def test_stacked_checkpoints_are_a_vmap():
     model, pairs = model_of(KINDS["clipped"]), some_pairs()
     other = jax.tree.map(lambda x: 1.1 * x, model)
     stacked = jax.tree.map(lambda *x: jnp.stack(x), model, other)
-    both = eqx.filter_vmap(lambda m: circuits.attribute(m, pairs, "eap").values)(stacked)
+    both = eqx.filter_vmap(lambda m: circuits.attribute(m, pairs, "eap").values)(
+        stacked
+    )
     close(both[0], circuits.attribute(model, pairs, "eap").values, rtol=1e-4)
     close(both[1], circuits.attribute(other, pairs, "eap").values, rtol=1e-4)
 

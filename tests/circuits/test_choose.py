@@ -117,7 +117,7 @@ def test_choosing_is_mapped_over_resamples():
 
 def test_what_cannot_be_chosen_is_said():
     scores = scores_of(SMALL)
-    with pytest.raises(ValueError, match=f"asked for 999 edges, and .* {SMALL.n_edges}"):
+    with pytest.raises(ValueError, match=f"asked for 999 edges.* {SMALL.n_edges}"):
         circuits.top(scores, 999)
     with pytest.raises(ValueError, match=r"share of all edges must be in \(0, 1\]"):
         circuits.nested(scores, [1.5])
@@ -260,7 +260,7 @@ def test_similarities_have_their_known_values():
     a, b = scores_of(SMALL, 0).values, scores_of(SMALL, 1).values
     a = jnp.where(jnp.abs(a) < 0.3, 0, a)  # Ties.
     places = tuple(SMALL.edges.T)
-    expected = spearmanr(np.abs(a[places]), np.abs(b[places])).statistic
+    expected = spearmanr(np.abs(a[places]), np.abs(b[places]))[0]
     found = circuits.rank_correlation(a, b, SMALL)
     assert float(found) == pytest.approx(expected, rel=1e-4)
     assert float(circuits.weighted_jaccard(a, 2 * a)) == pytest.approx(0.5)
@@ -279,5 +279,5 @@ def test_a_running_mean_starts_where_its_series_does():
 
 def test_masks_of_another_graph_are_refused():
     model, pairs = named("plain"), some_pairs()
-    with pytest.raises(ValueError, match=r"`circuits` must have the shape \(circuit, 9"):
+    with pytest.raises(ValueError, match=r"`circuits` must have the shape \(circuit"):
         circuits.performance(model, pairs, jnp.ones((2, 3, 3)))

@@ -93,9 +93,7 @@ def test_behind_the_softmax_a_linear_model_is_patched_exactly(name):
     spans = jnp.broadcast_to(jnp.arange(5) // 3, pairs.clean.shape)
     options = {"spans": spans, "per_example": True}
     truth = circuits.patch(model, pairs, **options)
-    found = circuits.attribute(
-        model, pairs, "atp_star", grad_drop=False, **options
-    )
+    found = circuits.attribute(model, pairs, "atp_star", grad_drop=False, **options)
     close(found.values, truth.values)
     # Which the gradient at queries and keys does not say.
     first = circuits.attribute(model, pairs, "eap", **options)

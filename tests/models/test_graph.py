@@ -1,4 +1,4 @@
-"""Graphs and masks over their edges: counts in closed form, and both ends of a sweep."""
+"""Graphs and masks over edges: counts in closed form, and both ends of a sweep."""
 
 import functools
 

@@ -164,3 +164,35 @@ def test_a_coefficient_says_how_much_of_it_is_heat(heating, said):
     sentence = next(s for s in findings(run_of({"llc": node})) if "highest at" in s)
     assert said in sentence
     assert ("have added" in sentence) == bool(said)
+
+
+def test_a_circuit_is_told_by_its_size_and_its_strongest_composition():
+    sources = ["embed", "L0H0", "L0H1", "L1H0"]
+    destinations = ["L0H0.q", "L1H0.q", "L1H0.k", "logits"]
+    score = np.zeros((4, 1, 4, 4))
+    # The embedding and the logits have the largest scores, and compose nothing.
+    score[..., 0, 0], score[..., 3, 3] = -9, -9
+    score[:2, 0, 1, 1] = -1.0
+    score[2:, 0, 2, 2] = [-2.0, -5.0]
+    dims = ("step", "seed")
+    by_edge = {
+        name: ((*dims, "source", "destination"), score, {"units": "logits"})
+        for name in ("score", "low", "high", "often", "kept")
+    }
+    whole = {
+        "size": (dims, np.full((4, 1), 7.0)),
+        "faithfulness": (dims, np.full((4, 1), 0.9)),
+        "random": (dims, np.full((4, 1), 0.1)),
+    }
+    labels = {"source": sources, "destination": destinations}
+    data = xr.Dataset(
+        by_edge | whole,
+        {"step": [0, 10, 20, 30], "seed": [0], **labels},
+        {"measurement": "circuit", "id": "circuit"},
+    )
+    size, composition = findings(run_of({"circuit": data}))
+    assert "a circuit of 7 of 16 edges keeps 0.90 of the behaviour" in size
+    assert "random circuits of that size 0.10" in size
+    assert "from L0H1 to the key input of L1H0" in composition
+    assert "the strongest from step 20 on, with a score of 5 at the end" in composition
+    assert "has half of that at step 30" in composition

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -79,8 +80,8 @@ def _of_size(data: xr.Dataset) -> list[str]:
     end = last_finite(size)
     if end is None or not np.isfinite(kept.values[end]):
         return [
-            "No circuit is spoken of: at no step do the pairs tell the whole model from "
-            "one without any edges."
+            "No circuit is spoken of: at no step do the pairs tell the whole model "
+            "from one without any edges."
         ]
     random = data["random"].mean("seed").values[end]
     of = int(data["score"].notnull().isel(step=end, seed=0).sum())
@@ -192,7 +193,7 @@ def _edges(
     return rows
 
 
-def _number(value: float) -> float | None:
+def _number(value: Any) -> float | None:
     """Four digits, which is more than a line shows; None if it is not finite."""
     return float(f"{value:.4g}") if np.isfinite(value) else None
 

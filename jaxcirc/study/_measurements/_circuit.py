@@ -207,7 +207,9 @@ def circuit(
             f"circuit: `sizes` must be ascending shares in (0, 1]; got {list(sizes)}."
         )
     if sizes[-1] > 1:
-        raise ValueError(f"circuit: a share of all edges is at most 1; got {sizes[-1]}.")
+        raise ValueError(
+            f"circuit: a share of all edges is at most 1; got {sizes[-1]}."
+        )
     return Circuit(
         built,
         find(circuits.ABLATIONS, ablation, kind="ablation").build(),

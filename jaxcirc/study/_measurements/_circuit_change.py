@@ -1,4 +1,4 @@
-"""How a task's circuit changes from checkpoint to checkpoint, beside what chance does."""
+"""How a task's circuit changes over training, beside what chance does."""
 
 from typing import NamedTuple
 
@@ -88,7 +88,10 @@ class CircuitChange(AlongRun):
             number = jnp.where(first, jnp.nan, number.astype(jnp.float32))
             found[name] = Quantity(number, (), "edges", "since the step before")
         found["null_jaccard"] = Quantity(
-            here["null_jaccard"], (), "share", "Jaccard index of two halves of the pairs"
+            here["null_jaccard"],
+            (),
+            "share",
+            "Jaccard index of two halves of the pairs",
         )
         kept = jnp.nan_to_num(here["kept"])
         return Before(here["score"], kept, state.total, state.weights), Outcome(found)
