@@ -34,7 +34,6 @@ from ._faithfulness import (
     random_circuits as random_circuits,
     smallest as smallest,
 )
-from ._files import read_circuit as read_circuit, write_circuit as write_circuit
 from ._information_flow import InformationFlow as InformationFlow
 from ._mean import Mean as Mean
 from ._method import AbstractMethod as AbstractMethod, MethodSpec as MethodSpec
@@ -48,6 +47,7 @@ from ._path import (
     EAPIGInputs as EAPIGInputs,
 )
 from ._prune import pruned as pruned
+from ._read_circuit import read_circuit as read_circuit
 from ._resample import Resample as Resample
 from ._run import Performance as Performance, performance as performance, run as run
 from ._scores import Scores as Scores
@@ -60,4 +60,5 @@ from ._similarity import (
     running_mean as running_mean,
     weighted_jaccard as weighted_jaccard,
 )
+from ._write_circuit import write_circuit as write_circuit
 from ._zero import Zero as Zero

@@ -12,7 +12,8 @@ from ..models import Graph, written
 from ._contract import contract
 from ._method import AbstractMethod, MethodSpec
 from ._moved import moved
-from ._path import Rule, check_rule, quadrature, repeat
+from ._path import repeat
+from ._quadrature import Rule, check_rule, quadrature
 from ._reads import reads
 from ._setting import Setting
 from ._sources import stacked
