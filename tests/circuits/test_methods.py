@@ -246,14 +246,14 @@ def test_pruning_finds_a_circuit_of_its_size_that_chance_does_not(loss):
 
 
 def test_more_edges_than_there_are_cannot_stay_open():
-    with pytest.raises(ValueError, match="`target` is 99, and the model has 9 edges"):
+    with pytest.raises(ValueError, match="`target` is 99, and the model has 8 edges"):
         circuits.attribute(model_of(TINY), some_pairs(), "edge_pruning", target=99)
 
 
 BAD = {
     "acdc": ({"threshold": -1.0}, "`threshold` must be at least 0"),
     "edge_pruning": ({"steps": 0}, "`target` and `steps` must be at least 1"),
-    "eap_ig_activations": ({"rule": "right"}, "`rule` must be 'left', 'midpoint' or"),
+    "eap_ig_activations": ({"steps": 0}, "`steps` must be at least 1; got 0"),
 }
 
 
