@@ -1,13 +1,11 @@
 """What other tools call the nodes and edges of a graph."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .._core import unknown
 from ..models import Graph
-
-Tool = Literal["jaxcirc", "eap_ig", "mib", "auto_circuit"]
 
 
 class _Notation(NamedTuple):
@@ -34,7 +32,7 @@ _NOTATIONS = {
 }
 
 
-def node_names(graph: Graph, tool: Tool = "eap_ig") -> dict[str, int]:
+def node_names(graph: Graph, tool: str = "eap_ig") -> dict[str, int]:
     """The sources of a graph by what a tool calls them, in the graph's order.
 
     EAP-IG and MIB write `input`, `a3.h2` and `m4`; auto-circuit `Resid Start`, `A3.2`
@@ -61,7 +59,7 @@ def node_names(graph: Graph, tool: Tool = "eap_ig") -> dict[str, int]:
     return {_source(graph, s, notation, tool): s for s in range(len(graph.sources))}
 
 
-def edge_names(graph: Graph, tool: Tool = "eap_ig") -> dict[str, tuple[int, int]]:
+def edge_names(graph: Graph, tool: str = "eap_ig") -> dict[str, tuple[int, int]]:
     """The edges of a graph by what a tool calls them, in the order of `graph.edges`.
 
     EAP-IG and MIB write `input->a3.h2<q>` and `m4->logits`; auto-circuit `Resid

@@ -47,7 +47,7 @@ def test_what_no_tool_has_is_said():
     with pytest.raises(ValueError, match="eap_ig has no name for that"):
         edge_names(graph(CONFIG, positions=True))
     with pytest.raises(ValueError, match="'acdcx'"):
-        edge_names(graph(CONFIG), "acdcx")  # pyright: ignore
+        edge_names(graph(CONFIG), "acdcx")
 
 
 @pytest.mark.parametrize("name", ["plain", "gqa", "parallel", "attention_only"])
