@@ -8,12 +8,11 @@ from ..models import Graph as Graph, graph as graph
 from ..tasks import Pairs as Pairs
 from ._ablation import (
     ABLATIONS as ABLATIONS,
+    AblationSpec as AblationSpec,
     AbstractAblation as AbstractAblation,
-    Constant as Constant,
-    Mean as Mean,
-    Resample as Resample,
-    Zero as Zero,
 )
+from ._acdc import ACDC as ACDC
+from ._atp_star import AtPStar as AtPStar
 from ._attribute import METHODS as METHODS, attribute as attribute, patch as patch
 from ._bootstrap import Confidence as Confidence, bootstrap as bootstrap
 from ._choose import (
@@ -24,6 +23,9 @@ from ._choose import (
     threshold as threshold,
     top as top,
 )
+from ._constant import Constant as Constant
+from ._eap_ig_activations import EAPIGActivations as EAPIGActivations
+from ._edge_pruning import EdgePruning as EdgePruning
 from ._exact import Exact as Exact
 from ._faithfulness import (
     Faithfulness as Faithfulness,
@@ -32,14 +34,21 @@ from ._faithfulness import (
     random_circuits as random_circuits,
     smallest as smallest,
 )
+from ._information_flow import InformationFlow as InformationFlow
+from ._mean import Mean as Mean
 from ._method import AbstractMethod as AbstractMethod, MethodSpec as MethodSpec
+from ._notation import edge_names as edge_names, node_names as node_names
+from ._optimal import Optimal as Optimal
 from ._pairs import pairs as pairs
+from ._patch_nodes import NodeScores as NodeScores, patch_nodes as patch_nodes
 from ._path import (
     EAP as EAP,
     CleanCorrupted as CleanCorrupted,
     EAPIGInputs as EAPIGInputs,
 )
 from ._prune import pruned as pruned
+from ._read_circuit import read_circuit as read_circuit
+from ._resample import Resample as Resample
 from ._run import Performance as Performance, performance as performance, run as run
 from ._scores import Scores as Scores
 from ._setting import Setting as Setting
@@ -51,3 +60,5 @@ from ._similarity import (
     running_mean as running_mean,
     weighted_jaccard as weighted_jaccard,
 )
+from ._write_circuit import write_circuit as write_circuit
+from ._zero import Zero as Zero

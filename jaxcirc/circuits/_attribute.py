@@ -8,7 +8,15 @@ from jaxtyping import Array, Int
 from .._core import Catalogue, Objective, find
 from ..models import Transformer, graph as graph_of
 from ..tasks import Pairs
-from . import _exact, _path
+from . import (
+    _acdc,
+    _atp_star,
+    _eap_ig_activations,
+    _edge_pruning,
+    _exact,
+    _information_flow,
+    _path,
+)
 from ._ablation import AbstractAblation, ablation_of
 from ._checks import check_moves, check_pairs
 from ._chunks import chunk_size
@@ -17,7 +25,15 @@ from ._scores import Scores
 from ._setting import Setting
 from ._values import LOGIT_DIFFERENCE, objective_name, values_of
 
-_OWN = (_exact.SPEC, *_path.SPECS)
+_OWN = (
+    _exact.SPEC,
+    *_path.SPECS,
+    _eap_ig_activations.SPEC,
+    _atp_star.SPEC,
+    _information_flow.SPEC,
+    _acdc.SPEC,
+    _edge_pruning.SPEC,
+)
 METHODS = Catalogue("jaxcirc.methods", _OWN, of=MethodSpec)
 
 
@@ -91,7 +107,7 @@ def attribute(
             model.config, n_examples, n_pos, method.runs, f"attribute: {method.name}"
         )
     fitted = ablation.fitted(model, pairs)
-    values, counts = _in_chunks(
+    values, counts = in_chunks(
         model, pairs, method, fitted, objective, graph, spans, n_spans, per_example,
         min(batch_size, n_examples),
     )  # fmt: skip
@@ -150,7 +166,7 @@ def _check_options(method: AbstractMethod, per_example: bool, spans) -> None:
 
 
 @eqx.filter_jit
-def _in_chunks(
+def in_chunks(
     model, pairs, method, ablation, objective, graph, spans, n_spans, each, size
 ):
     """Scores of all examples, and which of them count."""

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._core import at_least_float32
+from .._core import at_least_float32, widened
 from ..models import Transformer
 from ._reads import Reads
 from ._setting import Setting
@@ -80,7 +80,8 @@ def _pulled(block, gradients: dict[str, Array], acts: dict[str, Array]) -> Array
     if norm is None:
         return columns
     stream = acts["resid_pre"].astype(columns.dtype)
-    _, pull = jax.vjp(eqx.Partial(norm), stream)
+    # The gradient of a norm is a small difference, which half precision would lose.
+    _, pull = jax.vjp(eqx.Partial(widened(norm)), stream)
     return jax.vmap(lambda column: pull(column)[0])(columns)
 
 

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..models import Graph
 from ._setting import Setting
 
 
@@ -45,6 +47,18 @@ class AbstractMethod(eqx.Module):
         Args:
             setting: The question.
         """
+
+
+def only_edges(
+    graph: Graph, scores: Float[Array, "*axes source destination"]
+) -> Float[Array, "*axes source destination"]:
+    """Scores with 0 where there is no edge.
+
+    Args:
+        graph: Whose sources and destinations these are.
+        scores: Any numbers by source and destination.
+    """
+    return jnp.where(jnp.broadcast_to(graph.exists, scores.shape), scores, 0)
 
 
 class MethodSpec(NamedTuple):

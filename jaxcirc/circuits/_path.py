@@ -1,6 +1,6 @@
 """Attribution along a path of inputs: EAP, clean-corrupted and EAP-IG over inputs."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -8,13 +8,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..models import Replace, Written, written
+from ..tasks import Pairs
 from ._contract import contract
 from ._method import AbstractMethod, MethodSpec
+from ._quadrature import Rule, check_rule, quadrature
 from ._reads import reads
 from ._setting import Setting
 from ._sources import stacked
-
-Rule = Literal["left", "midpoint", "trapezoid"]
 
 
 class EAP(AbstractMethod):
@@ -88,15 +88,7 @@ class EAPIGInputs(AbstractMethod):
     name: ClassVar[str] = "eap_ig_inputs"
 
     def __check_init__(self):
-        if self.steps < 1:
-            raise ValueError(
-                f"eap_ig_inputs: `steps` must be at least 1; got {self.steps}."
-            )
-        if self.rule not in ("left", "midpoint", "trapezoid"):
-            raise ValueError(
-                f"eap_ig_inputs: `rule` must be 'left', 'midpoint' or 'trapezoid'; got "
-                f"{self.rule!r}."
-            )
+        check_rule(self.name, self.steps, self.rule)
 
     @property
     def runs(self) -> int:
@@ -110,27 +102,6 @@ class EAPIGInputs(AbstractMethod):
             setting: The question.
         """
         return along_inputs(setting, *quadrature(self.steps, self.rule))
-
-
-def quadrature(
-    steps: int, rule: Rule
-) -> tuple[Float[Array, " run"], Float[Array, " run"]]:
-    """Nodes in [0, 1] and weights of a rule, which add up to 1.
-
-    Args:
-        steps: Intervals.
-        rule: Where an interval is looked at.
-
-    Example:
-        >>> nodes, weights = quadrature(2, "trapezoid")
-        >>> nodes.tolist(), weights.tolist()
-        ([0.0, 0.5, 1.0], [0.25, 0.5, 0.25])
-    """
-    if rule == "trapezoid":
-        weights = jnp.ones(steps + 1).at[0].set(0.5).at[-1].set(0.5)
-        return jnp.linspace(0.0, 1.0, steps + 1), weights / steps
-    first = 0.5 if rule == "midpoint" else 0.0
-    return (jnp.arange(steps, dtype=float) + first) / steps, jnp.full(steps, 1 / steps)
 
 
 def along_inputs(
@@ -150,15 +121,30 @@ def along_inputs(
     own = written(model, pairs.clean)
     differences = stacked(instead, setting.graph) - stacked(own, setting.graph)
     start, end = _embedding(instead, own), own.embed
-    runs = len(nodes)
     share = nodes[:, None, None, None].astype(end.dtype)
     between = start[None] + share * (end - start)[None]
     between = between.reshape(-1, *end.shape[1:])
-    repeated = jax.tree.map(lambda x: jnp.tile(x, (runs, *(1,) * (x.ndim - 1))), pairs)
-    counted = jnp.outer(weights, setting.weights).ravel()
+    repeated, counted = repeat(setting, weights)
     line = Replace("embed", between, jnp.ones((1, 1, 1), bool))
     at = reads(model, repeated, counted, setting.objective, edits=(line,))
     return contract(setting, differences, at)
+
+
+def repeat(
+    setting: Setting, weights: Float[Array, " run"]
+) -> tuple[Pairs, Float[Array, " run_example"]]:
+    """The pairs once for each of some runs, which are one batch, and what they count.
+
+    Args:
+        setting: The question.
+        weights: What the gradient of each run counts.
+
+    Returns:
+        Pairs, all of the first run before those of the second, and their weights.
+    """
+    times = lambda x: jnp.tile(x, (len(weights), *(1,) * (x.ndim - 1)))
+    counted = jnp.outer(weights, setting.weights).ravel()
+    return jax.tree.map(times, setting.pairs), counted
 
 
 def _embedding(instead: Written, own: Written) -> Array:

@@ -15,7 +15,7 @@ from ._values import values_of
 # Where the gradient is taken. Behind the projections, queries, keys and values are a
 # head's width and not a whole stream for each head: that is what makes one backward
 # pass for all edges cheap.
-_PLACES = ("attn.q", "attn.k", "attn.v", "mlp.in", "logits.in")
+PLACES = ("attn.q", "attn.k", "attn.v", "mlp.in", "logits.in")
 
 
 class Reads(NamedTuple):
@@ -38,6 +38,7 @@ def reads(
     weights: Float[Array, " example"],
     objective: Objective,
     edits: Sequence[AbstractIntervention] = (),
+    places: Sequence[str] = PLACES,
 ) -> Reads:
     """One forward and one backward pass, for the weighted sum of the objective.
 
@@ -49,15 +50,17 @@ def reads(
         weights: What each counts in the sum.
         objective: What is differentiated.
         edits: Interventions that make the run another one than the clean one.
+        places: Sites at which the gradient is taken; those that a model lacks are
+            left out.
     """
     table = sites(model, pairs.clean.shape)
     zeros = {
         site: jnp.zeros(table[site].shape, jnp.promote_types(table[site].dtype, "f4"))
-        for site in _PLACES
+        for site in places
         if site in table
     }
     clip = model.config.clip_qkv is not None
-    want = ["resid_pre", *(_PLACES[:3] if clip else ())]
+    want = ["resid_pre", *(PLACES[:3] if clip else ())]
 
     def total(deltas):
         adds = [Add(site, delta) for site, delta in deltas.items()]

@@ -17,6 +17,7 @@ from . import (
     _qwen3,
 )
 from ._ablate import without as without
+from ._attention_pattern import attention_pattern as attention_pattern
 from ._capture import capture as capture
 from ._config import (
     Llama3Rotary as Llama3Rotary,

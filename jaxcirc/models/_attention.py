@@ -67,12 +67,7 @@ class Attention(eqx.Module):
     ) -> Float[Array, "*batch pos d_model"]:
         """What attention computes from the residual stream `x`."""
         q, k, v = self._project(x, norm, tape)
-        q, k = _normalise(q, self.q_norm), _normalise(k, self.k_norm)
-        cos, sin = constants.cos, constants.sin
-        if cos is not None and sin is not None:
-            pairing = self.config.rotary_pairing
-            q = tape("attn.rot_q", rotate(q, cos, sin, pairing))
-            k = tape("attn.rot_k", rotate(k, cos, sin, pairing))
+        q, k = self._turned(q, k, constants, tape)
         if constants.past is not None:
             past = constants.past.extended(k, v)
             tape.recorded["past.k"], tape.recorded["past.v"] = k, v = past.k, past.v
@@ -111,6 +106,32 @@ class Attention(eqx.Module):
             normed: The residual stream behind the norm.
         """
         return self._clipped(linear(normed, *self._weights(name)))
+
+    def attended(
+        self,
+        q: Float[Array, "*batch pos head d_head"],
+        k: Float[Array, "*batch pos kv_head d_head"],
+        constants: LayerConstants,
+    ) -> Float[Array, "*batch head query_pos key_pos"]:
+        """The pattern of queries and keys as `projected` gives them.
+
+        Args:
+            q: Queries, before they are normalised and turned.
+            k: Keys, likewise.
+            constants: Of this layer.
+        """
+        q, k = self._turned(q, k, constants, Tape())
+        return self._pattern(q, k, constants, Tape())
+
+    def _turned(self, q: Array, k: Array, constants: LayerConstants, tape: Tape):
+        """Queries and keys as scores are made of them: normalised and rotated."""
+        q, k = _normalise(q, self.q_norm), _normalise(k, self.k_norm)
+        cos, sin = constants.cos, constants.sin
+        if cos is not None and sin is not None:
+            pairing = self.config.rotary_pairing
+            q = tape("attn.rot_q", rotate(q, cos, sin, pairing))
+            k = tape("attn.rot_k", rotate(k, cos, sin, pairing))
+        return q, k
 
     def _weights(self, name: Literal["q", "k", "v"]) -> tuple[Array, Array | None]:
         parts = {

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from .._core import at_least_float32
 from ._config import TransformerConfig
 from ._graph import Graph, graph as graph_of
 from ._intervention import AbstractIntervention
@@ -196,12 +197,15 @@ class EdgeMask(AbstractIntervention):
 
     def _lost(self, cut: Array, memory: Missing) -> Array:
         """What is missing of a destination's input, or of those of all heads."""
+        # The mask is float32 whatever the weights are, and so is the sum over sources.
+        writes = at_least_float32(memory.writes)
+        cut = cut.astype(writes.dtype)
         if self.spans is None:
             many = "h" if cut.ndim == 2 else ""
-            return jnp.einsum(f"s{many},s...m->...{many}m", cut, memory.writes)
+            return jnp.einsum(f"s{many},s...m->...{many}m", cut, writes)
         # The mask of each position is small beside what the sources have written there.
         here, many = cut[self.spans], "h" if cut.ndim == 3 else ""
-        return jnp.einsum(f"...s{many},s...m->...{many}m", here, memory.writes)
+        return jnp.einsum(f"...s{many},s...m->...{many}m", here, writes)
 
     def _noted(self, site: str, x: Array, memory: Missing) -> Missing:
         """The memory after a source has written."""

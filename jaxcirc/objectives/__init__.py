@@ -10,7 +10,14 @@ from .._core import (
     Objective as Objective,
     mean_of as mean_of,
 )
-from . import _cross_entropy, _kl_to, _logit_difference, _probability_difference
+from . import (
+    _answer_probability,
+    _cross_entropy,
+    _kl_to,
+    _logit_difference,
+    _probability_difference,
+)
+from ._answer_probability import AnswerProbability as AnswerProbability
 from ._cross_entropy import CrossEntropy as CrossEntropy
 from ._kl_to import KLTo as KLTo, SoftBatch as SoftBatch
 from ._logit_difference import LogitDifference as LogitDifference
@@ -23,5 +30,6 @@ _OWN = (
     _logit_difference.SPEC,
     _kl_to.SPEC,
     _probability_difference.SPEC,
+    _answer_probability.SPEC,
 )
 OBJECTIVES = Catalogue("jaxcirc.objectives", _OWN, of=ObjectiveSpec)

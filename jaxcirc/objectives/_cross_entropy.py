@@ -6,7 +6,8 @@ from jaxtyping import Array
 
 from .._core import AbstractObjective
 from ..metrics import surprise
-from ..tasks import Batch
+from ..tasks import Batch, Pairs
+from ._pairs import log_probability_right
 from ._spec import ObjectiveSpec
 
 
@@ -20,6 +21,10 @@ class CrossEntropy(AbstractObjective):
     be anything that gives logits; examples are a `Batch`, NaN where one has no position
     that counts.
 
+    Of `Pairs` it is taken at the position `end` of the clean sequence, of all right
+    answers together: -log Σ p(right), since any of them will do. Pairs without a right
+    answer have no value.
+
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxcirc.tasks import Batch
@@ -32,13 +37,16 @@ class CrossEntropy(AbstractObjective):
 
     better: ClassVar[Literal["lower", "higher"]] = "lower"
 
-    def parts(self, model, examples: Batch) -> tuple[Array, Array]:
+    def parts(self, model, examples: Batch | Pairs) -> tuple[Array, Array]:
         """The surprise at every position, and which positions count.
 
         Args:
             model: A model, called as `model(tokens)`.
-            examples: A `Batch`.
+            examples: A `Batch`, or `Pairs`, each of which has one place.
         """
+        if isinstance(examples, Pairs):
+            log_p, some = log_probability_right(model, examples)
+            return -log_p[..., None], some[..., None]
         return surprise(model(examples.tokens), examples.targets), examples.mask
 
 

@@ -8,6 +8,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._core import AbstractObjective
 from ..metrics import kl_divergence
+from ..tasks import Pairs
+from ._pairs import logits_at_end
 from ._spec import ObjectiveSpec
 
 
@@ -33,12 +35,13 @@ class KLTo(AbstractObjective):
     is the loss for the coefficient of the function that a model computes, whether that
     is right or wrong. It is the loss of distillation (Hinton et al. 2015), and it
     measures an ablation where there is no right answer. No gradient flows into the
-    reference.
+    reference. Of `Pairs` it is taken at the position `end` of those clean sequences
+    that have a right answer.
 
     Args:
         reference: A model, called as `reference(tokens)`, for examples that are a
-            `Batch`; its targets are not looked at. None where the examples bring their
-            logits along, as a `SoftBatch`.
+            `Batch` or `Pairs`; what they say is right is not looked at. None where the
+            examples bring their logits along, as a `SoftBatch`.
 
     Raises:
         ValueError: there is neither a reference nor logits; when it is called.
@@ -60,11 +63,17 @@ class KLTo(AbstractObjective):
 
         Args:
             model: A model, called as `model(tokens)`.
-            examples: A `Batch`, or a `SoftBatch` where there is no reference.
+            examples: A `Batch` or `Pairs`, or a `SoftBatch` where there is no
+                reference.
 
         Raises:
             ValueError: there is neither a reference nor logits.
         """
+        if self.reference is not None and isinstance(examples, Pairs):
+            target = jax.lax.stop_gradient(logits_at_end(self.reference, examples))
+            divergence = kl_divergence(target, logits_at_end(model, examples))
+            # One without a counterpart has no answers, and counts for no objective.
+            return divergence[..., None], (examples.right >= 0).any(-1, keepdims=True)
         if self.reference is not None:
             target = self.reference(examples.tokens)
         elif isinstance(examples, SoftBatch):

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from .._core import at_least_float32
 from ..tasks import Pairs
 
 
@@ -32,3 +34,24 @@ def over_answers(
     # -1 would read the last outcome; any valid one does, since it is dropped.
     found = jnp.take_along_axis(values, jnp.maximum(answers, 0), axis=-1)
     return jnp.where(there, found, 0), there
+
+
+def log_probability_right(
+    model: Any, pairs: Pairs
+) -> tuple[Float[Array, "*example"], Bool[Array, "*example"]]:
+    """The log of the probability of all right answers together, and where there is one.
+
+    Args:
+        model: A model, called as `model(tokens)`.
+        pairs: Prompts, or a single one.
+
+    Returns:
+        log Σ p(right) at `end`, 0 where there is no right answer; and where there is.
+    """
+    log_p = jax.nn.log_softmax(at_least_float32(logits_at_end(model, pairs)))
+    found, there = over_answers(log_p, pairs.right)
+    some = there.any(axis=-1)
+    # A list without answers would be log 0, whose gradient is NaN: it has one of p = 1.
+    counted = there | ~some[..., None]
+    total = jax.nn.logsumexp(found, axis=-1, where=counted)
+    return jnp.where(some, total, 0), some

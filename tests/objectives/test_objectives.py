@@ -9,6 +9,7 @@ import pytest
 from jaxcirc import llc, metrics
 from jaxcirc.objectives import (
     OBJECTIVES,
+    AnswerProbability,
     CrossEntropy,
     KLTo,
     LogitDifference,
@@ -50,7 +51,10 @@ CASES = {
     "logit_difference": (LogitDifference(), PAIRS),
     "kl_to": (KLTo(OTHER), BATCH),
     "probability_difference": (ProbabilityDifference(), PAIRS),
+    "answer_probability": (AnswerProbability(), PAIRS),
     "soft": (KLTo(), SOFT),
+    "cross_entropy_of_pairs": (CrossEntropy(), PAIRS),
+    "kl_to_of_pairs": (KLTo(OTHER), PAIRS),
     "negative": (Negative(LogitDifference()), PAIRS),
 }
 cases = pytest.mark.parametrize(
@@ -80,6 +84,13 @@ def written_out(name):
         right, wrong = ([a for a in x[i].tolist() if a >= 0] for x in (RIGHT, WRONG))
         if not right:
             values.append(np.nan)
+        elif name == "kl_to_of_pairs":
+            other = np.asarray(OTHER(TOKENS), np.float64)[i, end]
+            q = other - np.log(np.exp(other).sum())
+            values.append((np.exp(q) * (q - log_p[i, end])).sum())
+        elif name in ("answer_probability", "cross_entropy_of_pairs"):
+            p = np.exp(log_p[i, end])[right].sum()
+            values.append(p if name == "answer_probability" else -np.log(p))
         elif name == "probability_difference":
             p = np.exp(log_p[i, end])
             values.append(p[right].sum() - p[wrong].sum())
@@ -100,7 +111,7 @@ def test_values_and_mean_are_the_definition(name):
 
 def test_the_catalogue_has_each_once_and_builds_it():
     names = [row.name for row in OBJECTIVES]
-    assert names == list(CASES)[:4]
+    assert names == list(CASES)[:5]
     for row in OBJECTIVES:
         examples = BATCH if row.takes == "batch" else PAIRS
         options = {"reference": OTHER} if row.name == "kl_to" else {}
