@@ -32,6 +32,7 @@ from ._faithfulness import (
     random_circuits as random_circuits,
     smallest as smallest,
 )
+from ._induction import induction_by_hand as induction_by_hand
 from ._method import AbstractMethod as AbstractMethod, MethodSpec as MethodSpec
 from ._pairs import pairs as pairs
 from ._path import (
@@ -39,6 +40,7 @@ from ._path import (
     CleanCorrupted as CleanCorrupted,
     EAPIGInputs as EAPIGInputs,
 )
+from ._planted import Planted as Planted, planted as planted
 from ._prune import pruned as pruned
 from ._run import Performance as Performance, performance as performance, run as run
 from ._scores import Scores as Scores
