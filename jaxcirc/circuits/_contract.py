@@ -1,12 +1,12 @@
 """From gradients and differences to a score for every edge."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._core import at_least_float32
 from ..models import Transformer
+from ._pulled import pulled
 from ._reads import Reads
 from ._setting import Setting
 
@@ -34,7 +34,7 @@ def contract(
 
     def layer(_, sliced):
         block, gradients, acts = sliced
-        columns = _by_run(_pulled(block, gradients, acts), n_examples)
+        columns = pulled(block, gradients, acts, n_examples)
         if "mlp.in" in gradients:
             mlp = _by_run(gradients["mlp.in"][None], n_examples)
             columns = jnp.concatenate([columns, mlp])
@@ -58,32 +58,6 @@ def _attention(model: Transformer):
     return model.blocks.attn, model.blocks.ln1
 
 
-def _pulled(block, gradients: dict[str, Array], acts: dict[str, Array]) -> Array:
-    """Gradients at the stream, one for each query, key and value input of a layer."""
-    attn, norm = block
-    back = []
-    for name in ("q", "k", "v"):
-        site, weight = f"attn.{name}", getattr(attn, f"W_{name.upper()}")
-        gradient = at_least_float32(gradients[site])
-        if attn.config.clip_qkv is not None:
-            inside = jnp.abs(acts[site]) < attn.config.clip_qkv
-            gradient = jnp.where(inside, gradient, 0)
-        back.append(
-            jnp.einsum(
-                "npcd,mcd->cnpm",
-                gradient,
-                weight.astype(gradient.dtype),
-                precision=_HIGHEST,
-            )
-        )
-    columns = jnp.concatenate(back)
-    if norm is None:
-        return columns
-    stream = acts["resid_pre"].astype(columns.dtype)
-    _, pull = jax.vjp(eqx.Partial(norm), stream)
-    return jax.vmap(lambda column: pull(column)[0])(columns)
-
-
 def _by_run(columns: Array, n_examples: int) -> Array:
     """Columns of all runs, summed over the runs of each example."""
     runs = columns.reshape(columns.shape[0], -1, n_examples, *columns.shape[2:])
@@ -94,9 +68,7 @@ def _product(setting: Setting, differences: Array, columns: Array) -> Array:
     """Each source's difference times each column, by example and span or summed."""
     if setting.spans is None:
         out = "bsc" if setting.each else "sc"
-        return jnp.einsum(
-            f"sbpm,cbpm->{out}", differences, columns, precision=_HIGHEST
-        )
+        return jnp.einsum(f"sbpm,cbpm->{out}", differences, columns, precision=_HIGHEST)
 
     def one(difference, column, spans):
         # At every position first: a span's share is a sum over its positions.

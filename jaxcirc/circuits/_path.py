@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._core import at_least_float32
 from ..models import Replace, Written, written
 from ._contract import contract
 from ._method import AbstractMethod, MethodSpec
@@ -30,9 +31,7 @@ class EAP(AbstractMethod):
     name: ClassVar[str] = "eap"
     clean_only: ClassVar[bool] = True
 
-    def __call__(
-        self, setting: Setting
-    ) -> Float[Array, "*axes source destination"]:
+    def __call__(self, setting: Setting) -> Float[Array, "*axes source destination"]:
         """Scores of all edges.
 
         Args:
@@ -54,9 +53,7 @@ class CleanCorrupted(AbstractMethod):
         """Both ends."""
         return 2
 
-    def __call__(
-        self, setting: Setting
-    ) -> Float[Array, "*axes source destination"]:
+    def __call__(self, setting: Setting) -> Float[Array, "*axes source destination"]:
         """Scores of all edges.
 
         Args:
@@ -104,9 +101,7 @@ class EAPIGInputs(AbstractMethod):
         """One for each node of the rule."""
         return self.steps + (self.rule == "trapezoid")
 
-    def __call__(
-        self, setting: Setting
-    ) -> Float[Array, "*axes source destination"]:
+    def __call__(self, setting: Setting) -> Float[Array, "*axes source destination"]:
         """Scores of all edges.
 
         Args:
@@ -151,7 +146,9 @@ def along_inputs(
     """
     model, pairs, instead = setting.model, setting.pairs, setting.instead
     own = written(model, pairs.clean)
-    differences = stacked(instead, setting.graph) - stacked(own, setting.graph)
+    # Before they are put in order, which copies them.
+    less = lambda a, b: at_least_float32(a) - at_least_float32(b)
+    differences = stacked(jax.tree.map(less, instead, own), setting.graph)
     start, end = _embedding(instead, own), own.embed
     runs = len(nodes)
     share = nodes[:, None, None, None].astype(end.dtype)
@@ -174,7 +171,9 @@ def _embedding(instead: Written, own: Written) -> Array:
     return instead.embed + (instead.pos_embed - own.pos_embed)
 
 
-_SYED = "Syed et al. (2023), Attribution patching outperforms automated circuit discovery"
+_SYED = (
+    "Syed et al. (2023), Attribution patching outperforms automated circuit discovery"
+)
 _HANNA = "Hanna et al. (2024), Have faith in faithfulness"
 SPECS = (
     MethodSpec("eap", "first-order prediction at the clean run", EAP, _SYED),

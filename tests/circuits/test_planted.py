@@ -12,7 +12,7 @@ from jaxcirc.study import change_table
 from jaxcirc.tasks import Induction
 
 TASK = Induction(n_symbols=7, n_ctx=10, shortest=3, longest=4)
-STEPS = range(0, 240, 10)
+STEPS = list(range(0, 240, 10))
 # Of each copy the previous-token head first, which nothing reads until the other is in.
 ONSETS = {"L0H0": 40, "L1H0": 80, "L0H1": 110, "L1H1": 160}
 
@@ -39,7 +39,7 @@ def names(graph, edges):
 def changes_of(nodes, sources):
     """Name -> checkpoints before and after each change of its series."""
     series = {name: ("step", nodes[:, i]) for i, name in enumerate(sources)}
-    node = xr.Dataset(series, coords={"step": list(STEPS)})
+    node = xr.Dataset(series, coords={"step": STEPS})
     table = change_table(xr.DataTree.from_dict({"circuit": node}))
     found = {}
     for row in range(table.sizes["change"]):
