@@ -34,6 +34,7 @@ from ._faithfulness import (
     random_circuits as random_circuits,
     smallest as smallest,
 )
+from ._induction import induction_by_hand as induction_by_hand
 from ._information_flow import InformationFlow as InformationFlow
 from ._mean import Mean as Mean
 from ._method import AbstractMethod as AbstractMethod, MethodSpec as MethodSpec
@@ -46,6 +47,7 @@ from ._path import (
     CleanCorrupted as CleanCorrupted,
     EAPIGInputs as EAPIGInputs,
 )
+from ._planted import Planted as Planted, planted as planted
 from ._prune import pruned as pruned
 from ._read_circuit import read_circuit as read_circuit
 from ._resample import Resample as Resample

@@ -1,12 +1,12 @@
 """From gradients and differences to a score for every edge."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._core import at_least_float32, widened
+from .._core import at_least_float32
 from ..models import Transformer
+from ._pulled import pulled
 from ._reads import Reads
 from ._setting import Setting
 
@@ -34,7 +34,7 @@ def contract(
 
     def layer(_, sliced):
         block, gradients, acts = sliced
-        columns = _by_run(_pulled(block, gradients, acts), n_examples)
+        columns = pulled(block, gradients, acts, n_examples)
         if "mlp.in" in gradients:
             mlp = _by_run(gradients["mlp.in"][None], n_examples)
             columns = jnp.concatenate([columns, mlp])
@@ -56,33 +56,6 @@ def contract(
 def _attention(model: Transformer):
     """What a layer's attention reads with, stacked by layer."""
     return model.blocks.attn, model.blocks.ln1
-
-
-def _pulled(block, gradients: dict[str, Array], acts: dict[str, Array]) -> Array:
-    """Gradients at the stream, one for each query, key and value input of a layer."""
-    attn, norm = block
-    back = []
-    for name in ("q", "k", "v"):
-        site, weight = f"attn.{name}", getattr(attn, f"W_{name.upper()}")
-        gradient = at_least_float32(gradients[site])
-        if attn.config.clip_qkv is not None:
-            inside = jnp.abs(acts[site]) < attn.config.clip_qkv
-            gradient = jnp.where(inside, gradient, 0)
-        back.append(
-            jnp.einsum(
-                "npcd,mcd->cnpm",
-                gradient,
-                weight.astype(gradient.dtype),
-                precision=_HIGHEST,
-            )
-        )
-    columns = jnp.concatenate(back)
-    if norm is None:
-        return columns
-    stream = acts["resid_pre"].astype(columns.dtype)
-    # The gradient of a norm is a small difference, which half precision would lose.
-    _, pull = jax.vjp(eqx.Partial(widened(norm)), stream)
-    return jax.vmap(lambda column: pull(column)[0])(columns)
 
 
 def _by_run(columns: Array, n_examples: int) -> Array:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._core import at_least_float32
 from ..models import Replace, Written, written
 from ..tasks import Pairs
 from ._contract import contract
@@ -119,7 +120,9 @@ def along_inputs(
     """
     model, pairs, instead = setting.model, setting.pairs, setting.instead
     own = written(model, pairs.clean)
-    differences = stacked(instead, setting.graph) - stacked(own, setting.graph)
+    # Before they are put in order, which copies them.
+    less = lambda a, b: at_least_float32(a) - at_least_float32(b)
+    differences = stacked(jax.tree.map(less, instead, own), setting.graph)
     start, end = _embedding(instead, own), own.embed
     share = nodes[:, None, None, None].astype(end.dtype)
     between = start[None] + share * (end - start)[None]
