@@ -32,7 +32,13 @@ from ._faithfulness import (
     random_circuits as random_circuits,
     smallest as smallest,
 )
+from ._hypotheses import (
+    Evidence as Evidence,
+    equivalence as equivalence,
+    independence as independence,
+)
 from ._method import AbstractMethod as AbstractMethod, MethodSpec as MethodSpec
+from ._minimality import Minimality as Minimality, minimality as minimality
 from ._pairs import pairs as pairs
 from ._path import (
     EAP as EAP,
