@@ -34,10 +34,16 @@ from ._faithfulness import (
     random_circuits as random_circuits,
     smallest as smallest,
 )
+from ._hypotheses import (
+    Evidence as Evidence,
+    equivalence as equivalence,
+    independence as independence,
+)
 from ._induction import induction_by_hand as induction_by_hand
 from ._information_flow import InformationFlow as InformationFlow
 from ._mean import Mean as Mean
 from ._method import AbstractMethod as AbstractMethod, MethodSpec as MethodSpec
+from ._minimality import Minimality as Minimality, minimality as minimality
 from ._notation import edge_names as edge_names, node_names as node_names
 from ._optimal import Optimal as Optimal
 from ._pairs import pairs as pairs
