@@ -20,6 +20,7 @@ from ._calibrate import calibrate as calibrate, propose as propose
 from ._calibration import Calibration as Calibration, Fit as Fit
 from ._chain import Schedule as Schedule
 from ._extrapolate import Limit as Limit, extrapolate as extrapolate
+from ._force_preconditioner import force_preconditioner as force_preconditioner
 from ._hmc import HMC as HMC
 from ._job import make_job as make_job
 from ._layout import LLCMemoryError as LLCMemoryError

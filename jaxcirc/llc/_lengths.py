@@ -24,6 +24,7 @@ class Lengths(NamedTuple):
         steps_between_draws: Steps to a draw, about half an autocorrelation time.
         expected_ess: Independent draws that all chains together are expected to have.
         expected_error: Relative standard error of λ̂ that they give.
+        wanted_error: The one that was asked for.
     """
 
     num_burnin: int
@@ -31,6 +32,12 @@ class Lengths(NamedTuple):
     steps_between_draws: int
     expected_ess: float
     expected_error: float
+    wanted_error: float
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the error is expected to be what was asked for, within a quarter."""
+        return self.expected_error <= 1.25 * self.wanted_error
 
     @property
     def num_steps(self) -> int:
@@ -59,7 +66,7 @@ def lengths_for(
     good = found.trace[np.isfinite(found.trace).all(axis=1)]
     # Such chains say nothing about a length, so it is all that there is.
     if len(good) < chains or not found.value > 0:
-        return Lengths(half, *_thinned(half, half), 0.0, math.inf)
+        return Lengths(half, *_thinned(half, half), 0.0, math.inf, relative_error)
     now, ess = draws * spacing, mean_ess(good)
     error = found.standard_error / found.value
     least = ENOUGH * max(MIN_ESS, MIN_ESS_PER_CHAIN * chains)
@@ -71,6 +78,7 @@ def lengths_for(
         *_thinned(steps, round(now * chains / ess / 2)),
         expected_ess=ess * steps / now,
         expected_error=error * math.sqrt(now / steps),
+        wanted_error=relative_error,
     )
 
 

@@ -97,3 +97,4 @@ def test_lengths_are_enough_for_a_verdict_and_for_the_error():
     short = lengths_for(found, 2, relative_error=0.02, max_steps=200)
     assert short.num_steps <= 200
     assert short.expected_ess < 50
+    assert (long.is_enough, short.is_enough) == (True, False)
