@@ -16,19 +16,25 @@ from . import (
     truth as truth,
 )
 from ._adam_sgld import AdamSGLD as AdamSGLD
-from ._calibrate import (
-    Calibration as Calibration,
-    calibrate as calibrate,
-    propose as propose,
-)
+from ._calibrate import calibrate as calibrate, propose as propose
+from ._calibration import Calibration as Calibration, Fit as Fit
 from ._chain import Schedule as Schedule
 from ._extrapolate import Limit as Limit, extrapolate as extrapolate
+from ._force_preconditioner import force_preconditioner as force_preconditioner
 from ._hmc import HMC as HMC
 from ._job import make_job as make_job
 from ._layout import LLCMemoryError as LLCMemoryError
+from ._lengths import Lengths as Lengths
 from ._mala import MALA as MALA
 from ._masks import path_mask as path_mask
 from ._plateau import Plateau as Plateau, find_plateau as find_plateau
+from ._preconditioner import (
+    AbstractPreconditioner as AbstractPreconditioner,
+    DiagonalPreconditioner as DiagonalPreconditioner,
+    LowRankPreconditioner as LowRankPreconditioner,
+    RootPreconditioner as RootPreconditioner,
+)
+from ._prediction import Prediction as Prediction
 from ._problem import DatasetLoss as DatasetLoss
 from ._responses import influence as influence, susceptibilities as susceptibilities
 from ._result import LLCError as LLCError, LLCEstimate as LLCEstimate

@@ -171,7 +171,7 @@ def sample_chain(
         w = sampler.position(state)
         if schedule.test_acceptance and not sampler.full_batch:
             batch_key, own_key = jr.split(fold_name(jr.fold_in(key, end), "acceptance"))
-            accepted = langevin_acceptance(w, here(batch_key), sampler, key=own_key)
+            accepted = langevin_acceptance(state, here(batch_key), sampler, key=own_key)
             means = means._replace(acceptance=accepted)
         away = jnp.sqrt(squared_norm(linear_combination((1, w), (-1, center))))
 

@@ -1,6 +1,7 @@
 """Curvature and gradient noise where a chain is, and the bias they predict."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -10,7 +11,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from .._core import keep, lanczos, squared_norm
+from .._core import Quadrature, fold_name, keep, lanczos, squared_norm
 from ._chain import neighbourhood
 from ._problem import Problem
 from ._sampler import AbstractSampler
@@ -30,8 +31,10 @@ class Curvature(NamedTuple):
             preconditioner has been multiplied in.
         weights: Weights of the nodes; they sum to 1.
         noise: Sum over coordinates of the variance of a minibatch gradient.
-        metric: Mean and largest entry of the preconditioner.
+        metric: Mean and largest eigenvalue of the preconditioner.
         dimension: Sampled coordinates.
+        plain: Nodes and weights of the Hessian's own spectrum, which says what the loss
+            is like whatever samples it; the same as above without a preconditioner.
     """
 
     nodes: Float[np.ndarray, " node"]
@@ -39,6 +42,7 @@ class Curvature(NamedTuple):
     noise: float
     metric: tuple[float, float]
     dimension: int
+    plain: tuple[Float[np.ndarray, " node"], Float[np.ndarray, " node"]]
 
     @property
     def largest(self) -> float:
@@ -49,6 +53,26 @@ class Curvature(NamedTuple):
     def trace(self) -> float:
         """Sum of the curvatures."""
         return float(self.dimension * (self.weights * self.nodes).sum())
+
+    def steeper(self, factor: float) -> "Curvature":
+        """The same spectrum and noise with every curvature that many times as large."""
+        h, weights = self.plain
+        return self._replace(
+            nodes=self.nodes * factor,
+            noise=self.noise * factor,
+            plain=(h * factor, weights),
+        )
+
+    def value(self, n_beta: float, gamma: float) -> float:
+        """λ(t, γ) = ½ Σ t h_i / (t h_i + γ) of a quadratic with this spectrum.
+
+        Args:
+            n_beta: t, inverse temperature times number of examples.
+            gamma: γ, strength of the localisation.
+        """
+        h = np.maximum(self.plain[0], 0)
+        own = n_beta * h / np.maximum(n_beta * h + gamma, 1e-30)
+        return float(0.5 * self.dimension * (self.plain[1] * own).sum())
 
     def predicted(
         self, step_size: float, n_beta: float, gamma: float
@@ -154,7 +178,7 @@ def measure(
     state: Any,
     num_nodes: int,
     key: Key[Array, ""],
-) -> tuple[Array, Array, Array, Array, Array]:
+) -> tuple[Quadrature, Quadrature, Array, Array, Array]:
     """Spectrum, gradient noise and metric at the place of a state.
 
     Args:
@@ -168,19 +192,52 @@ def measure(
         key: Key of batches and probes.
 
     Returns:
-        Nodes and weights by probe, summed variance of a minibatch gradient, and mean
-        and largest entry of the preconditioner.
+        The spectrum in the sampler's metric, the Hessian's own, summed variance of a
+        minibatch gradient, and mean and largest eigenvalue of the preconditioner.
     """
-    rest = eqx.filter(model, eqx.is_inexact_array, inverse=True)
     sampler = sampler.with_numbers(**numbers)
-    w, metric = sampler.position(state), sampler.metric(state)
-    if metric is None:
-        metric = jax.tree.map(jnp.ones_like, w)
-    # √G H √G is symmetric, and has the spectrum of G H that the step size must suit.
-    root = keep(jax.tree.map(jnp.sqrt, metric), mask)
+    w, whole = sampler.position(state), sampler.root(state)
     batch_key, probe_key = jr.split(key)
     # With all the data every batch is the same one.
     keys = jr.split(batch_key, 1 if _is_full(problem) else NUM_BATCHES)
+    gradient = _gradient(problem, model)
+
+    # R H R is symmetric, and has the spectrum of G H that the step size must suit.
+    def root(v: PyTree) -> PyTree:
+        return keep(whole(keep(v, mask)), mask)
+
+    def hessian(v: PyTree) -> PyTree:
+        products = jax.lax.map(
+            lambda k: jax.jvp(lambda p: gradient(p, k), (w,), (v,))[1], keys
+        )
+        return jax.tree.map(lambda x: x.mean(axis=0), products)
+
+    def spectrum(of: Callable[[PyTree], PyTree], key: Key[Array, ""]) -> Quadrature:
+        options = {"num_nodes": num_nodes, "num_probes": 2, "key": key}
+        return lanczos(of, w, mask=lambda v: keep(v, mask), **options)
+
+    found = plain = spectrum(lambda v: root(hessian(root(v))), probe_key)
+    mean = most = jnp.ones(())
+    if sampler.is_preconditioned:
+        plain = spectrum(lambda v: keep(hessian(v), mask), fold_name(key, "plain"))
+        if sampler.metric(state) is None:
+            squares = spectrum(lambda v: root(root(v)), fold_name(key, "metric"))
+            mean, most = _mean_and_largest(squares)
+        else:
+            mean, most = _entries(root(jax.tree.map(jnp.ones_like, w)))
+    noise = jnp.zeros(())
+    if not _is_full(problem):
+        each = jax.lax.map(lambda k: gradient(w, k), keys)
+        about = jax.tree.map(lambda g: g - g.mean(axis=0, keepdims=True), each)
+        noise = squared_norm(jax.lax.map(root, about)) / (NUM_BATCHES - 1)
+    return found, plain, noise, mean, most
+
+
+def _gradient(
+    problem: Problem, model: PyTree
+) -> Callable[[PyTree, Key[Array, ""]], PyTree]:
+    """Gradient of the mean loss of the batch that a key draws."""
+    rest = eqx.filter(model, eqx.is_inexact_array, inverse=True)
 
     def gradient(w: PyTree, key: Key[Array, ""]) -> PyTree:
         examples = problem.draw(key)[0]
@@ -188,33 +245,18 @@ def measure(
             lambda p: problem.losses(eqx.combine(p, rest), examples).mean()
         )(w)
 
-    def matvec(v: PyTree) -> PyTree:
-        tangent = jax.tree.map(jnp.multiply, root, v)
-        products = jax.lax.map(
-            lambda k: jax.jvp(lambda p: gradient(p, k), (w,), (tangent,))[1], keys
-        )
-        return jax.tree.map(lambda r, x: r * x.mean(axis=0), root, products)
+    return gradient
 
-    found = lanczos(
-        matvec,
-        w,
-        num_nodes=num_nodes,
-        num_probes=2,
-        mask=lambda v: keep(v, mask),
-        key=probe_key,
-    )
-    if _is_full(problem):
-        noise = jnp.zeros(())
-    else:
-        each = jax.lax.map(lambda k: gradient(w, k), keys)
-        away = jax.tree.map(
-            lambda r, g: r[None] * (g - g.mean(axis=0, keepdims=True)), root, each
-        )
-        noise = squared_norm(away) / (NUM_BATCHES - 1)
-    # Masked coordinates have a root of 0, and do not count.
+
+def _mean_and_largest(found: Quadrature) -> tuple[Array, Array]:
+    return (found.nodes * found.weights).sum(axis=1).mean(), found.nodes.max()
+
+
+def _entries(root: PyTree) -> tuple[Array, Array]:
+    """Mean and largest of the squares; those of masked coordinates do not count."""
     entries = jnp.concatenate([r.reshape(-1) ** 2 for r in jax.tree.leaves(root)])
     active = jnp.maximum((entries > 0).sum(), 1).astype(entries.dtype)
-    return found.nodes, found.weights, noise, entries.sum() / active, entries.max()
+    return entries.sum() / active, entries.max()
 
 
 def curvature(
@@ -242,16 +284,19 @@ def curvature(
     """
     # Lanczos finds no more directions than there are.
     num_nodes = min(24, dimension)
-    found = measure(problem, sampler, numbers, model, mask, state, num_nodes, key)
-    nodes, weights, noise, mean, most = (np.asarray(x, np.float64) for x in found)
-    probes = len(nodes)
-    return Curvature(
-        nodes.reshape(-1),
-        weights.reshape(-1) / probes,
-        float(noise),
-        (float(mean), float(most)),
-        dimension,
+    found, plain, *rest = measure(
+        problem, sampler, numbers, model, mask, state, num_nodes, key
     )
+    noise, mean, most = (float(x) for x in rest)
+    return Curvature(
+        *_mixed(found), noise, (mean, most), dimension, plain=_mixed(plain)
+    )
+
+
+def _mixed(found: Quadrature) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of all probes together, whose weights sum to 1."""
+    nodes, weights = (np.asarray(x, np.float64) for x in found)
+    return nodes.reshape(-1), weights.reshape(-1) / len(nodes)
 
 
 def _is_full(problem: Problem) -> bool:

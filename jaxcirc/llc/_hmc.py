@@ -4,11 +4,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Bool, Key, PyTree
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from .._core import keep, linear_combination, normal_like, squared_norm
 from ._local import Local
 from ._metropolis import AbstractMetropolisSampler, Evaluated
+from ._preconditioner import AbstractPreconditioner, root_of
 from ._sampler import Info, Number, SamplerSpec, length
 
 
@@ -29,6 +31,7 @@ class HMC(AbstractMetropolisSampler):
         jitter: Every trajectory has its own step size, uniform in h (1 ± jitter), so
             that none returns to where it began.
         target: Mean acceptance that burn-in tunes the step size to. None to keep it.
+        preconditioner: G, the inverse of the masses: a constant map; None for 1.
 
     Raises:
         ValueError: a number is out of range.
@@ -45,6 +48,7 @@ class HMC(AbstractMetropolisSampler):
     num_leapfrog: int = eqx.field(static=True, default=20)
     jitter: Number = 0.3
     target: Number | None = 0.8
+    preconditioner: AbstractPreconditioner | None = None
 
     def __check_init__(self):
         if self.num_leapfrog < 1:
@@ -64,6 +68,22 @@ class HMC(AbstractMetropolisSampler):
         """Evaluations of the gradient, one for each leapfrog step."""
         return self.num_leapfrog
 
+    def retained(
+        self, stiffness: Float[np.ndarray, " direction"]
+    ) -> Float[np.ndarray, " direction"]:
+        """How much of a direction's missing variance a trajectory leaves.
+
+        On a quadratic it turns a direction of frequency √s by θ = √s h num_leapfrog and
+        leaves cos² θ, here in the mean over the jitter of h.
+
+        Args:
+            stiffness: n_beta h_i + gamma, in the metric of the sampler.
+        """
+        angle = np.sqrt(stiffness) * np.asarray(self.step_size) * self.num_leapfrog
+        # NumPy's sinc has a π of its own.
+        spread = np.sinc(2 * angle * np.asarray(self.jitter) / np.pi)
+        return 0.5 * (1 + np.cos(2 * angle) * spread)
+
     def step(
         self,
         state: Evaluated,
@@ -81,7 +101,9 @@ class HMC(AbstractMetropolisSampler):
             key: Key of momentum, jitter and test.
         """
         momentum_key, jitter_key, accept_key = jr.split(key, 3)
+        # Of the coordinates in which all masses are 1.
         momentum = keep(normal_like(momentum_key, state.position), local.mask)
+        root = root_of(self.preconditioner, local.mask)
         # A trajectory of a fixed length may return to where it began, again and again.
         wobble = jr.uniform(jitter_key, (), jnp.asarray(self.step_size).dtype, -1, 1)
         h = self.step_size * state.tuning.scale * (1 + self.jitter * wobble)
@@ -92,7 +114,7 @@ class HMC(AbstractMetropolisSampler):
 
         def leapfrog(_, carry):
             at, p = carry
-            w = linear_combination((1, at.position), (h, p))
+            w = linear_combination((1, at.position), (h, root(p)))
             at = Evaluated(w, local.evaluate(w), state.tuning)
             return at, kick(p, at, 1.0)
 
@@ -109,7 +131,7 @@ class HMC(AbstractMetropolisSampler):
         after = after._replace(tuning=self._tune(state.tuning, probability, adapt))
         info = self._info(after, local, h * h)
         return after, info._replace(
-            noise_norm=length(momentum, h), acceptance=probability
+            noise_norm=length(root(momentum), h), acceptance=probability
         )
 
 

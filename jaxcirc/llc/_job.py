@@ -13,6 +13,7 @@ from jaxtyping import Array, Key, PyTree
 
 from .._core import Objective, count, named_leaves, number_dtype, tree_bytes, unknown
 from ._chain import Observables, Schedule
+from ._preconditioner import AbstractPreconditioner
 from ._problem import Problem, make_problem
 from ._program import Cells
 from ._sampler import AbstractSampler
@@ -90,7 +91,9 @@ class Job(NamedTuple):
         per_block = numbers + tree_bytes(seen)
         chains = math.prod(self.lengths.values()) / devices
         traces = chains * len(self.schedule.lengths) * per_block
-        return tree_bytes(self.models) + tree_bytes(self.problem.data) + int(traces)
+        # A preconditioner may hold as much as several models.
+        held = tree_bytes(eqx.filter(self.sampler, eqx.is_array))
+        return tree_bytes((self.models, self.problem.data)) + held + int(traces)
 
     def cells(self, key: Key[Array, ""]) -> Cells:
         """Every chain of the product, in order of the axes.
@@ -190,7 +193,7 @@ def make_job(
     problem = make_problem(loss_fn, data, batch_size, model)
     sampler = _resolve_n_beta(sampler, problem)
     _check_schedule(schedule, num_chains)
-    _check_sampler(sampler, problem, schedule)
+    _check_sampler(sampler, problem, schedule, model)
     stacked, dimensions = _stack_masks(masks, model)
     axes = {
         "checkpoint": list(steps) if steps is not None else [0],
@@ -289,9 +292,13 @@ def _check_schedule(schedule: Schedule, num_chains: int) -> None:
 
 
 def _check_sampler(
-    sampler: AbstractSampler, problem: Problem, schedule: Schedule
+    sampler: AbstractSampler, problem: Problem, schedule: Schedule, model: PyTree
 ) -> None:
     who = type(sampler).__name__
+    preconditioner = getattr(sampler, "preconditioner", None)
+    # RMSprop's is a method, which learns its own.
+    if isinstance(preconditioner, AbstractPreconditioner):
+        preconditioner.check(eqx.filter(model, eqx.is_inexact_array))
     if sampler.full_batch and (
         problem.batch_size is not None or problem.population is not None
     ):

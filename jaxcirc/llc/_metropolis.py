@@ -1,5 +1,6 @@
 """Samplers with an accept step, which have no discretisation bias: the oracles."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -10,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from .._core import linear_combination, squared_norm
 from ._local import Evaluation, Local
+from ._preconditioner import AbstractPreconditioner, root_of
 from ._sampler import AbstractSampler, Info, Number, length
 
 
@@ -50,6 +52,7 @@ class AbstractMetropolisSampler(AbstractSampler):
     """
 
     target: eqx.AbstractVar[Number | None]
+    preconditioner: eqx.AbstractVar[AbstractPreconditioner | None]
 
     def __check_init__(self):
         self._check_numbers()
@@ -63,6 +66,11 @@ class AbstractMetropolisSampler(AbstractSampler):
     def full_batch(self) -> bool:
         """True, since the test needs the exact density."""
         return True
+
+    @property
+    def is_preconditioned(self) -> bool:
+        """Whether there is a `preconditioner`."""
+        return self.preconditioner is not None
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Evaluated:
         """The position, with loss and gradient there.
@@ -99,14 +107,21 @@ class AbstractMetropolisSampler(AbstractSampler):
         """The weights that the last test has left the chain at."""
         return state.position
 
+    def root(self, state: Evaluated) -> Callable[[PyTree], PyTree]:
+        """The square root of the preconditioner, the same in every state."""
+        del state
+        return root_of(self.preconditioner, None)
+
     def _energy(self, state: Evaluated, local: Local) -> Float[Array, ""]:
         # Of the excess, not the loss: differences between neighbours keep more digits.
         away = squared_norm(local.displacement(state.position))
         return self._t * state.at.excess + 0.5 * self.gamma * away
 
     def _force(self, state: Evaluated, local: Local) -> PyTree:
+        """Gradient of the energy, in the preconditioner's coordinates."""
         away = local.displacement(state.position)
-        return linear_combination((self._t, state.at.gradient), (self.gamma, away))
+        force = linear_combination((self._t, state.at.gradient), (self.gamma, away))
+        return root_of(self.preconditioner, local.mask)(force)
 
     def _inside(self, w: PyTree, local: Local) -> Bool[Array, ""]:
         if self.box is None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from .._core import keep, linear_combination, normal_like
@@ -57,6 +58,21 @@ class AbstractMomentumSampler(AbstractSampler):
         """
         momentum = keep(normal_like(key, position), local.mask)
         return Moving(position, momentum, jnp.asarray(self.friction))
+
+    def retained(
+        self, stiffness: Float[np.ndarray, " direction"]
+    ) -> Float[np.ndarray, " direction"]:
+        """How much of a direction's missing variance a step leaves, on a quadratic.
+
+        That of a damped oscillator x'' = -s x - ξ x', whose slower mode falls like
+        exp(-(ξ/2 - √(ξ²/4 - s)) time), and like exp(-ξ/2 time) where it swings.
+
+        Args:
+            stiffness: n_beta h_i + gamma of each direction.
+        """
+        half = np.asarray(self.friction) / 2
+        rate = half - np.sqrt(np.maximum(half**2 - stiffness, 0))
+        return np.exp(-2 * rate * np.asarray(self.step_size))
 
     def position(self, state: Moving) -> PyTree:
         """The weights, without the momentum."""

@@ -10,8 +10,12 @@ from jaxtyping import Bool, Float
 # leaves between two settings a factor of two apart.
 MAX_STEP_SLOPE = 0.1
 # Change of ln λ̂ per unit of ln n_beta. A local estimate is flat up to (m - 1) / ln t; a
-# chain that does not feel the loss has λ̂ ∝ n_beta, a slope of 1.
-MAX_BETA_SLOPE = 0.2
+# chain that does not feel the loss has λ̂ ∝ n_beta, a slope of 1. On a quadratic λ is a
+# function of n_beta / gamma, so this is also how fast it falls with gamma: beyond a
+# tenth the localisation decides the value, and not the loss.
+MAX_BETA_SLOPE = 0.1
+# Relative standard error of a change between neighbours that hides any slope.
+MAX_NOISE = 0.25
 
 
 class Plateau(NamedTuple):
@@ -48,9 +52,12 @@ def find_plateau(
 
     An estimate that depends on the sampler's settings measures the settings. A block of
     two by two neighbours belongs to the plateau where ln λ̂ changes by at most 0.1 per
-    unit of ln step size, and by at most 0.2 per unit of ln n_beta, after two standard
+    unit of ln step size, and by at most 0.1 per unit of ln n_beta, after two standard
     errors of the difference have been taken off; the plateau is the union of these
-    blocks. Settings whose λ̂ is NaN or not positive belong to none.
+    blocks. Settings whose λ̂ is NaN or not positive belong to none, nor do neighbours
+    whose difference has a standard error of more than a quarter of λ̂. On a quadratic
+    the slope in n_beta is also that in 1 / gamma, so a value that the localisation
+    decides is on no plateau.
 
     Args:
         values: λ̂; NaN where chains diverged.
@@ -110,6 +117,11 @@ def find_plateau(
             f"λ̂ grows like n_beta^{beta_slope:.2f}: the chains hardly feel the loss, "
             "or have left the neighbourhood"
         )
+    elif beta_slope > MAX_BETA_SLOPE:
+        why = (
+            f"λ̂ grows like n_beta^{beta_slope:.2f}: the localisation decides many "
+            "directions, so lower `gamma` or raise `n_beta`"
+        )
     elif step_slope > MAX_STEP_SLOPE:
         why = f"λ̂ grows with the step size, like step_size^{step_slope:.2f}"
     else:
@@ -129,11 +141,13 @@ def _slopes(
     """|Δ ln λ̂| / Δ ln label between neighbours, infinite where one is unusable."""
     safe = np.where(good, values, 1.0)
     logs = np.moveaxis(np.log(safe), axis, 0)
-    noise = np.moveaxis(2 * np.where(good, errors / safe, 0), axis, 0)
+    noise = np.moveaxis(np.where(good, errors / safe, 0), axis, 0)
     there = np.moveaxis(good, axis, 0)
-    change = np.abs(np.diff(logs, axis=0)) - np.hypot(noise[1:], noise[:-1])
+    error = np.hypot(noise[1:], noise[:-1])
+    change = np.abs(np.diff(logs, axis=0)) - 2 * error
     slope = np.maximum(change, 0) / np.diff(log_labels)[:, None]
-    slope = np.where(there[1:] & there[:-1], slope, np.inf)
+    told = there[1:] & there[:-1] & (error <= MAX_NOISE)
+    slope = np.where(told, slope, np.inf)
     return np.moveaxis(slope, 0, axis)
 
 

@@ -43,6 +43,11 @@ class AbstractPreconditionedSGLD(AbstractSampler):
         """Whether G is learnt in burn-in and frozen after it."""
         return self.frozen
 
+    @property
+    def is_preconditioned(self) -> bool:
+        """True: G is what this sampler is about."""
+        return True
+
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> Moments:
         """The position with averages of 0 and 1: the first steps are ordinary ones.
 

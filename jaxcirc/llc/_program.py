@@ -78,7 +78,7 @@ def sample_cells(
 
     # What all cells share is an argument, since a shard may not close over arrays.
     def one(shared: Any, cell: Cells) -> Trace:
-        problem, arrays, masks, baselines, observables = shared
+        problem, sampler, arrays, masks, baselines, observables = shared
         here = jax.tree.map(lambda x: x[cell.checkpoint], arrays)
         mask = None if masks is None else jax.tree.map(lambda x: x[cell.mask], masks)
         return sample_chain(
@@ -102,7 +102,8 @@ def sample_cells(
         traces = jax.lax.map(lanes, groups)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), traces)
 
-    shared = (problem, arrays, masks, baselines, observables)
+    # The sampler's numbers come with the cell, but a preconditioner has arrays.
+    shared = (problem, sampler, arrays, masks, baselines, observables)
     if layout.mesh is None:
         return on_one_device(shared, cells)
     shared, fixed = eqx.partition(shared, eqx.is_array)

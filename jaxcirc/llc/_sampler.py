@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from .._core import inner
 from ._local import Local
+from ._preconditioner import AbstractPreconditioner
 
 # A plain float outside the compiled program, an array inside.
 Number = float | Array
@@ -45,10 +48,10 @@ class AbstractSampler(eqx.Module):
     """A Markov chain on the local posterior exp(-n_beta L(w) - gamma/2 |w - w*|²).
 
     A subclass has `init`, `step` and `position`. The state of a chain is any pytree,
-    and `position` reads the weights from it. Fields that are not static are numbers:
-    plain floats that the estimator hands to the compiled program as arrays, so that one
-    compilation serves every value and a grid of them. A subclass calls
-    `self._check_numbers()` in `__check_init__`.
+    and `position` reads the weights from it. Fields that are not static are numbers, or
+    a preconditioner: numbers are plain floats that the estimator hands to the compiled
+    program as arrays, so that one compilation serves every value and a grid of them. A
+    subclass calls `self._check_numbers()` in `__check_init__`.
 
     Attributes:
         step_size: ε of SGLD, in squared units of the weights, or a time step h, whose
@@ -81,6 +84,11 @@ class AbstractSampler(eqx.Module):
     @property
     def has_momentum(self) -> bool:
         """Whether `step_size` is a time step, whose square is that of SGLD."""
+        return False
+
+    @property
+    def is_preconditioned(self) -> bool:
+        """Whether `root` is anything but the identity."""
         return False
 
     @property
@@ -127,13 +135,43 @@ class AbstractSampler(eqx.Module):
         """Diagonal of the preconditioner in a state; None where there is none."""
         del state
 
+    def root(self, state: Any) -> Callable[[PyTree], PyTree]:
+        """The square root of the preconditioner in a state, as a map of vectors.
+
+        Args:
+            state: State of a chain.
+        """
+        metric = self.metric(state)
+        if metric is None:
+            return lambda vector: vector
+        roots = jax.tree.map(jnp.sqrt, metric)
+        return lambda vector: jax.tree.map(jnp.multiply, roots, vector)
+
+    def retained(
+        self, stiffness: Float[np.ndarray, " direction"]
+    ) -> Float[np.ndarray, " direction"]:
+        """How much of a direction's missing variance a step leaves, on a quadratic.
+
+        A chain that begins at w* has after n steps the variance 1 - r**n of what it is
+        to have. For Langevin steps of size ε in a direction of stiffness s that is
+        r = (1 - ε s / 2)², exactly. In [0, 1) where the sampler is stable.
+
+        Args:
+            stiffness: n_beta h_i + gamma, in the metric of the sampler.
+        """
+        return (1 - np.asarray(self.step_size) * stiffness / 2) ** 2
+
     def numbers(self) -> dict[str, float]:
         """The fields that are numbers, by name: what a grid may vary."""
         free = [
             f.name for f in dataclasses.fields(self) if not f.metadata.get("static")
         ]
         named = {name: getattr(self, name) for name in free}
-        return {k: float(v) for k, v in named.items() if v is not None}
+        return {
+            name: float(value)
+            for name, value in named.items()
+            if not (value is None or isinstance(value, AbstractPreconditioner))
+        }
 
     def without_numbers(self) -> "AbstractSampler":
         """The same sampler with a placeholder for every number.

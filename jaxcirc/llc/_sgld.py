@@ -1,10 +1,13 @@
 """Stochastic gradient Langevin dynamics."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from .._core import keep, linear_combination, normal_like, squared_norm
 from ._local import Local
+from ._preconditioner import AbstractPreconditioner, root_of
 from ._sampler import AbstractSampler, Info, Number, SamplerSpec, length
 
 
@@ -38,6 +41,8 @@ class SGLD(AbstractSampler):
         n_beta: Inverse temperature times number of examples; n / ln n if None.
         gamma: Strength of the localisation.
         box: Half the side of a box around w*, at whose walls the chain is reflected.
+        preconditioner: G of w ← w - ε/2 G (...) + √(ε G) η, a constant map; None for 1.
+            The bounds above are then those of the stiffness √G (n_beta h + gamma) √G.
 
     Raises:
         ValueError: `step_size`, `n_beta` or `box` is not positive, or `gamma` negative.
@@ -51,9 +56,15 @@ class SGLD(AbstractSampler):
     n_beta: Number | None = None
     gamma: Number = 1.0
     box: Number | None = None
+    preconditioner: AbstractPreconditioner | None = None
 
     def __check_init__(self):
         self._check_numbers()
+
+    @property
+    def is_preconditioned(self) -> bool:
+        """Whether there is a `preconditioner`."""
+        return self.preconditioner is not None
 
     def init(self, position: PyTree, local: Local, *, key: Key[Array, ""]) -> PyTree:
         """The position itself, since this sampler remembers nothing else.
@@ -69,6 +80,11 @@ class SGLD(AbstractSampler):
     def position(self, state: PyTree) -> PyTree:
         """The state itself, which is the weights."""
         return state
+
+    def root(self, state: PyTree) -> Callable[[PyTree], PyTree]:
+        """The square root of the preconditioner, the same in every state."""
+        del state
+        return root_of(self.preconditioner, None)
 
     def step(
         self,
@@ -87,23 +103,24 @@ class SGLD(AbstractSampler):
             key: Key of the noise.
         """
         del adapt
-        at, away = local.evaluate(state), local.displacement(state)
-        noise = keep(normal_like(key, state), local.mask)
+        at, root = local.evaluate(state), root_of(self.preconditioner, local.mask)
+        # In coordinates where the noise is the same in each.
+        gradient, away = root(at.gradient), root(local.displacement(state))
+        noise = root(keep(normal_like(key, state), local.mask))
         pull, drag = -0.5 * self.step_size * self._t, -0.5 * self.step_size
         drag, kick = drag * self.gamma, jnp.sqrt(self.step_size)
-        w = linear_combination(
-            (1, state), (pull, at.gradient), (drag, away), (kick, noise)
-        )
+        forward, back = root(gradient), root(away)
+        w = linear_combination((1, state), (pull, forward), (drag, back), (kick, noise))
         # Another evaluation where the step ends would double its cost.
         info = Info(
             at.loss,
             at.excess,
-            length(at.gradient, pull),
-            length(away, drag),
+            length(forward, pull),
+            length(back, drag),
             length(noise, kick),
             jnp.ones_like(at.loss),
             langevin_heating(
-                linear_combination((pull, at.gradient), (drag, away)), self.step_size
+                linear_combination((pull, gradient), (drag, away)), self.step_size
             ),
         )
         return local.reflect(w, self.box), info

@@ -11,6 +11,7 @@ from jaxcirc.llc import conformance, truth
 
 from .problems import ONE, W_ONLY, at_zero, quadratic, regression, spectra
 
+NO_GAMMA = {"gamma": None}
 # λ̂ over ε × n_beta, of a published notebook on modular addition with modulus 53.
 PUBLISHED = np.array(
     [
@@ -55,7 +56,8 @@ def test_lanczos_of_a_small_space_ends_in_nodes_of_no_weight():
 
 
 def test_a_quadratic_gets_a_step_size_that_keeps_its_promise():
-    h = spectra(1, 8)[0]
+    # Within a factor of ten, and all of them stiffer than the localisation.
+    h = spectra(1, 8)[0] ** (1 / 3)
     found = llc.calibrate(
         quadratic,
         at_zero(h),
@@ -74,7 +76,12 @@ def test_a_quadratic_gets_a_step_size_that_keeps_its_promise():
     exact = truth.quadratic(h, n_beta=500.0, gamma=5.0)
     biased = truth.quadratic(h, n_beta=500.0, gamma=5.0, step_size=s.step_size)
     assert biased / exact - 1 < 0.03
-    assert found.predicted_bias <= 0.02 + 1e-6
+    assert found.predicted.discretization <= 0.02 + 1e-6
+    # Two random probes weigh eight directions.
+    assert found.predicted.quadratic_value == pytest.approx(exact, rel=0.05)
+    limit = len(h) / 2
+    assert found.predicted.localization == pytest.approx(1 - exact / limit, abs=0.05)
+    assert found.predicted.shortfall < 1e-3
     assert found.plateau.found
     assert found.plateau.value == pytest.approx(exact, rel=0.1)
     estimate = llc.estimate(
@@ -88,7 +95,9 @@ def test_a_quadratic_gets_a_step_size_that_keeps_its_promise():
         key=jr.key(1),
     )
     assert estimate.value == pytest.approx(exact, rel=0.05)
-    assert "predicted bias" in repr(found)
+    assert estimate.status == "converged"
+    assert estimate.gradients == 16 * found.gradients <= 16 * 20_000
+    assert "gamma takes" in repr(found)
 
 
 def test_minibatch_noise_lowers_the_step_size():
@@ -99,9 +108,9 @@ def test_minibatch_noise_lowers_the_step_size():
     assert noisy.curvature.noise > 0
     assert quiet.curvature.noise == 0
     assert noisy.sampler.step_size < quiet.sampler.step_size / 2
-    # The proposed localisation lets the flattest direction relax.
-    own = llc.calibrate(loss, w, data, **(options | {"gamma": None}))
-    assert own.sampler.step_size * own.sampler.gamma * 2000 >= 7
+    # What is estimated is the user's to say: gamma stays what it was.
+    own = llc.calibrate(loss, w, data, llc.SGLD(1.0, gamma=3.0), **(options | NO_GAMMA))
+    assert own.sampler.gamma == 3.0
 
 
 def test_a_momentum_sampler_gets_a_time_step():
@@ -110,6 +119,65 @@ def test_a_momentum_sampler_gets_a_time_step():
     sgld = llc.calibrate(loss, w, data, llc.SGLD(1.0), **options)
     sghmc = llc.calibrate(loss, w, data, llc.SGHMC(1.0), **options)
     assert sghmc.sampler.step_size**2 == pytest.approx(sgld.sampler.step_size, rel=0.2)
+
+
+def test_one_setting_for_a_curve_names_what_it_does_not_suit():
+    # Three alike, and one that is a thousand times as flat as steps for them allow.
+    h = np.array([[1.0, 0.5], [0.9, 0.6], [0.8, 0.7], [1.0, 1e-4]])
+    found = llc.calibrate(
+        quadratic,
+        {"w": jnp.zeros((4, 2)), "h": jnp.asarray(h, jnp.float32)},
+        ONE,
+        llc.SGLD(1.0, n_beta=1e4, gamma=0.1),
+        steps=[0, 10, 20, 30],
+        mask=W_ONLY,
+        num_chains=8,
+        max_steps=4000,
+        key=jr.key(0),
+    )
+    assert found.misfits == (30,)
+    assert found.fits[0].plateau.found
+    assert found.worst is found.fits[30]
+    assert "have not relaxed" in found.plateau.sentence
+    assert "30" in repr(found)
+    for step, row in zip(found.fits, h, strict=True):
+        exact = truth.quadratic(row, n_beta=1e4, gamma=0.1)
+        # Two random probes weigh two directions.
+        value = found.fits[step].predicted.quadratic_value
+        assert value == pytest.approx(exact, rel=0.1)
+    with pytest.raises(ValueError, match="leading axis of 3 checkpoints"):
+        llc.calibrate(
+            quadratic,
+            {"w": jnp.zeros((4, 2)), "h": jnp.asarray(h, jnp.float32)},
+            ONE,
+            steps=[0, 1, 2],
+            key=jr.key(0),
+        )
+
+
+def test_a_grid_that_the_localisation_decides_has_no_plateau():
+    # Curvatures over four decades: at every n_beta some are as stiff as gamma.
+    h = np.logspace(-4, 0, 30)
+    steps, betas = [0.25, 0.5, 1.0], [0.3, 1.0, 3.0]
+
+    def grid(gamma):
+        each = [truth.quadratic(h, n_beta=300 * f, gamma=gamma) for f in betas]
+        return llc.find_plateau(np.array([each] * 3), steps, betas)
+
+    decided = grid(5.0)
+    assert not decided.found
+    assert "localisation decides" in decided.sentence
+    # The slope in n_beta is the share of λ that the next factor of gamma would take.
+    assert decided.beta_slope > 0.1
+    assert grid(1e-4).found
+
+
+def test_noise_is_no_plateau():
+    values = np.array([[1.0, 1.5], [1.5, 1.0]])
+    known = llc.find_plateau(values, [1, 2], [1, 2], standard_errors=0.01 * values)
+    hidden = llc.find_plateau(values, [1, 2], [1, 2], standard_errors=0.4 * values)
+    assert not known.found
+    assert not hidden.found
 
 
 def test_the_published_grid_has_no_plateau():

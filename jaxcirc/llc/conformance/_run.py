@@ -12,11 +12,11 @@ import scipy
 from jaxtyping import Array, Key
 
 from ..._core import fold_name, number_dtype
-from .._calibrate import settle
 from .._chain import Schedule
 from .._hmc import HMC
 from .._job import make_job
 from .._sampler import AbstractSampler
+from .._settle import settle
 from .._status import Status
 from .._sweep import sweep
 from ._families import (
