@@ -225,6 +225,7 @@ def memory(model, tokens):
     from jaxcirc.llc._baseline import initial_losses
     from jaxcirc.llc._layout import chain_bytes
     from jaxcirc.llc._program import Layout, sample_cells
+    from jaxcirc.llc._slope import center_gradients
 
     schedule = llc.Schedule(10, 0, 1)
     job = llc.make_job(
@@ -242,12 +243,14 @@ def memory(model, tokens):
         observables=None,
     )
     baselines, _ = initial_losses(job, "paired")
+    slopes = center_gradients(job)
     inputs = (
         job.problem,
         job.sampler.without_numbers(),
         job.models,
         None,
         baselines,
+        slopes,
         job.cells(jr.key(0)),
         {},
         schedule,

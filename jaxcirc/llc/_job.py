@@ -60,12 +60,14 @@ class Job(NamedTuple):
         seen = eqx.filter_eval_shape(
             lambda m: {name: of(m) for name, of in self.observables.items()}, self.model
         )
-        # The nine numbers of a row of `Trace`.
-        numbers = 9 * number_dtype(self.model).itemsize
+        # The ten numbers of a row of `Trace`.
+        numbers = 10 * number_dtype(self.model).itemsize
         per_block = numbers + tree_bytes(seen)
         chains = math.prod(self.lengths.values()) / devices
         traces = chains * len(self.schedule.lengths) * per_block
-        return tree_bytes(self.models) + tree_bytes(self.problem.data) + int(traces)
+        # Every w* has its gradient beside it.
+        models = 2 * tree_bytes(self.models)
+        return models + tree_bytes(self.problem.data) + int(traces)
 
     def cells(self, key: Key[Array, ""]) -> Cells:
         """Every chain of the product, in order of the axes.

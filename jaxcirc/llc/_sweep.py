@@ -17,6 +17,7 @@ from ._layout import Strategy, chain_bytes, execution_order, plan_layout
 from ._program import fetch, place, sample_cells
 from ._result import LLCError, LLCEstimate, summarize
 from ._sampler import AbstractSampler
+from ._slope import center_gradients
 from ._status import Status
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Sweep:
         import xarray as xr
 
         dims = tuple(self.axes)
-        numbers = ("value", "standard_error", "heating", "rhat", "ess")
+        numbers = ("value", "standard_error", "heating", "drop", "rhat", "ess")
         numbers += ("initial_loss", "n_beta")
         variables: dict[str, Any] = {
             name: (dims, self._each(lambda e, n=name: getattr(e, n), float))
@@ -234,14 +235,14 @@ def sweep(
         max_memory=max_memory,
     )
     baselines, before = initial_losses(job, initial_loss)
-    centers = observe_centers(job)
+    centers, slopes = observe_centers(job), center_gradients(job)
     cells = job.cells(key)
     # Chains that share a `vmap` lie side by side while they run, and go back after.
     order = execution_order(job.lengths, strategy)
     cells = jax.tree.map(lambda x: x[order], cells)
     # Numbers come with the cells, so that other values compile nothing again.
     sampler = job.sampler.without_numbers()
-    inputs = (job.problem, sampler, job.models, job.masks, baselines, cells)
+    inputs = (job.problem, sampler, job.models, job.masks, baselines, slopes, cells)
     placed = place((*inputs, job.observables), layout.mesh)
     trace = fetch(sample_cells(*placed, schedule, layout), layout.mesh)  # pyright: ignore
     trace = jax.tree.map(lambda x: x[np.argsort(order)], trace)
@@ -338,6 +339,9 @@ def _summarize(
             trivial_loss=trivial_loss,
             observed_at_center={k: v[checkpoint] for k, v in centers.items()},
             gradients=num_chains * gradients,
+            steps_between_draws=job.schedule.steps_between_draws,
+            tests=job.sampler.full_batch,
+            adapts=job.sampler.needs_burnin,
         )
     return estimates
 
