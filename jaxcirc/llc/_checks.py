@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._evidence import Evidence
+from ._evidence import TOLD, Evidence
 from ._status import Status, Verdict
 
 Check = Callable[[Evidence], Verdict | None]
@@ -16,8 +16,9 @@ Check = Callable[[Evidence], Verdict | None]
 # Rank-normalised split R-hat: 1.01 is for publication-grade posteriors (Vehtari et al.
 # 2021); chains that see minibatches are accepted a little earlier.
 MAX_RHAT = 1.05
-# Fewer independent draws than this leave the error itself unknown by more than a tenth.
-MIN_ESS = 50
+# Fewer independent draws than this cannot show that chains, which all begin at w*,
+# still rise together.
+MIN_ESS = 100
 # And a chain by itself is not judged by fewer.
 MIN_ESS_PER_CHAIN = 10
 # Share of the value, or of its error where that is larger, that step size and minibatch
@@ -26,14 +27,13 @@ MAX_HEATING = 0.1
 MAX_DROP = 0.1
 # Share of the value by which it may still rise while the time of the chains doubles.
 MAX_RISE = 0.05
-# In standard errors: what is smaller is not told from chance. Of a rise there are as
-# many tests as estimates that are right, so few of them may be refused by chance.
-TOLD = 2.0
+# In standard errors, more than for what is then corrected for: every estimate that is
+# right is asked, and is to be refused as seldom as that.
 RISING = 2.5
 # Share of the sampled weights that must have moved.
 MIN_MOVED = 0.99
 # Share of the time that a chain may stand still.
-MAX_STANDING = 0.02
+MAX_STANDING = 0.05
 
 
 def still(of: Evidence) -> Verdict | None:
@@ -56,12 +56,12 @@ def minimum(of: Evidence) -> Verdict | None:
     A slope is told by where the chains lie on average along it. What lies lower than
     the slope explains is a basin of its own.
     """
-    (drop, drop_error), value = of.drop, of.value
+    drop, value, error = of.told_drop, of.value, np.nan_to_num(of.error)
     # The value at the minimum near by, were the loss a quadratic.
-    there = value + max(drop, 0.0)
-    sloped = drop > TOLD * drop_error and drop > MAX_DROP * abs(there)
-    below = value < 0 and value < -TOLD * np.nan_to_num(of.error)
-    if below and there < -TOLD * np.hypot(np.nan_to_num(of.error), drop_error):
+    there = value + drop
+    sloped = drop > MAX_DROP * abs(there)
+    below = value < 0 and value < -TOLD * error
+    if below and there < -TOLD * np.hypot(error, of.drop[1]):
         return Verdict(
             Status.NON_LOCAL,
             f"the chains lie below w* (LLC {value:.3g}), further than its slope "

@@ -15,6 +15,8 @@ from ._diagnostics import (
     tail_ess,
 )
 
+# In standard errors: what is smaller is not told from chance.
+TOLD = 2.0
 # Moves that a window is expected to make: fewer are absent by chance.
 MOVES_PER_WINDOW = 10
 # A window with less than this share of them stands still.
@@ -112,6 +114,12 @@ class Evidence:
         (L(w*) - L(minimum)), whatever its curvatures are.
         """
         return -0.5 * float(self.slope.mean()), 0.5 * standard_error(self.slope)
+
+    @property
+    def told_drop(self) -> float:
+        """The drop where it is told from 0; else 0."""
+        drop, error = self.drop
+        return drop if drop > TOLD * error else 0.0
 
     @functools.cached_property
     def standing(self) -> float:

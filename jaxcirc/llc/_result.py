@@ -46,8 +46,7 @@ class LLCEstimate:
             its steps, and where it is not told from 0; NaN for one that cannot tell.
         drop: How far below w* a minimum lies, in units of the LLC, told by where the
             chains lie along the slope at w*: on a quadratic `value` is too low by as
-            much. 0 up to its error where w* is a minimum.
-        drop_error: Standard error of `drop`.
+            much. 0 where it is not told from 0.
         moved: Share of the sampled weights that are not where they began, in the chain
             where it is least.
         per_chain: λ̂ of each chain; NaN where it diverged.
@@ -82,7 +81,6 @@ class LLCEstimate:
     standard_error: float
     heating: float
     drop: float
-    drop_error: float
     moved: float
     per_chain: Float[np.ndarray, " chain"]
     n_beta: float
@@ -120,11 +118,12 @@ class LLCEstimate:
 
     @property
     def corrected(self) -> float:
-        """`value` less what step size and minibatch noise have added to it.
+        """`value` less `heating`, and with the `drop` that it is too low by.
 
-        Exact on a quadratic, at every stable step size. An unknown heating is left in.
+        Exact on a quadratic, at every stable step size and wherever w* is. An unknown
+        heating is left in.
         """
-        return self.value - (0.0 if np.isnan(self.heating) else self.heating)
+        return self.value - float(np.nan_to_num(self.heating)) + self.drop
 
     @property
     def num_diverged(self) -> int:
@@ -134,15 +133,15 @@ class LLCEstimate:
     def interval(self, z: float = 1.96) -> tuple[float, float]:
         """Where λ at this `n_beta` and `gamma` is; with 95% probability by default.
 
-        Around `value` less `heating`, whose own error is taken for a third of it. An
-        unknown heating counts as none.
+        Around `corrected`; the errors of `heating` and of `drop` are taken for a third
+        of each. An unknown heating counts as none.
 
         Args:
             z: Half the width, in standard errors.
         """
-        middle = self.corrected
-        error = np.hypot(self.standard_error, (self.value - middle) / 3)
-        return float(middle - z * error), float(middle + z * error)
+        heating = float(np.nan_to_num(self.heating))
+        error = np.linalg.norm([self.standard_error, heating / 3, self.drop / 3])
+        return float(self.corrected - z * error), float(self.corrected + z * error)
 
     def refined(self, name: str) -> tuple[float, float]:
         """The LLC with another loss, and its standard error (Wang et al. 2024).
@@ -267,7 +266,7 @@ def summarize(
     )
     chains = chain_verdicts(evidence)
     whole = verdict(evidence)
-    drop, drop_error = evidence.kept(good).drop if good.any() else (np.nan, np.nan)
+    drop = evidence.kept(good).told_drop if good.any() else np.nan
     geweke = np.full(len(draws), np.nan)
     if good.any():
         geweke[good] = geweke_z(kept)
@@ -283,7 +282,6 @@ def summarize(
         standard_error=error_of_mean(kept, distance[good]) if good.any() else none,
         heating=float(heating[good].mean()) if good.any() else none,
         drop=drop,
-        drop_error=drop_error,
         moved=float(moved[good].min()) if good.any() else none,
         per_chain=np.where(good, draws.mean(axis=1), np.nan),
         n_beta=n_beta,
