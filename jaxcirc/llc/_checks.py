@@ -9,18 +9,13 @@ from collections.abc import Callable
 import numpy as np
 
 from ._evidence import TOLD, Evidence
-from ._status import Status, Verdict
+from ._status import MIN_ESS, MIN_ESS_PER_CHAIN, Status, Verdict
 
 Check = Callable[[Evidence], Verdict | None]
 
 # Rank-normalised split R-hat: 1.01 is for publication-grade posteriors (Vehtari et al.
 # 2021); chains that see minibatches are accepted a little earlier.
 MAX_RHAT = 1.05
-# Fewer independent draws than this cannot show that chains, which all begin at w*,
-# still rise together.
-MIN_ESS = 100
-# And a chain by itself is not judged by fewer.
-MIN_ESS_PER_CHAIN = 10
 # Share of the value, or of its error where that is larger, that step size and minibatch
 # noise may have added, or a slope at w* have taken away.
 MAX_HEATING = 0.1
@@ -33,7 +28,7 @@ RISING = 2.5
 # Share of the sampled weights that must have moved.
 MIN_MOVED = 0.99
 # Share of the time that a chain may stand still.
-MAX_STANDING = 0.05
+MAX_STANDING = 0.02
 
 
 def still(of: Evidence) -> Verdict | None:

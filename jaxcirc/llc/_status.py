@@ -3,6 +3,12 @@
 import enum
 from typing import NamedTuple
 
+# Fewer independent draws than this cannot show that chains, which all begin at w*,
+# still rise together.
+MIN_ESS = 100
+# And a chain by itself is not judged by fewer.
+MIN_ESS_PER_CHAIN = 10
+
 
 class Status(enum.StrEnum):
     """Whether a number may be used.
