@@ -83,8 +83,10 @@ def cases() -> Iterator[Case]:
 def samplers(case: Case) -> Iterator[tuple[llc.AbstractSampler, dict[str, int]]]:
     t, stiff = case.n_beta, case.stiffness
     langevin = {"num_draws": 1000, "steps_between_draws": 10, "num_burnin": 5000}
+    # Without a test, steps are smaller and relaxation takes more of them.
+    small = {"num_draws": 1000, "steps_between_draws": 30, "num_burnin": 30000}
     trajectories = {"num_draws": 500, "steps_between_draws": 1, "num_burnin": 200}
-    yield llc.SGLD(0.2 / stiff, n_beta=t), langevin
+    yield llc.SGLD(0.2 / stiff, n_beta=t), small
     yield llc.MALA(0.5 / stiff, n_beta=t, target=0.8), langevin
     yield llc.MALA(0.5 / stiff, n_beta=t, target=0.574), langevin
     yield llc.HMC(0.5 / stiff**0.5, n_beta=t), trajectories

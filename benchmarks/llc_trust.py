@@ -273,7 +273,7 @@ def reported_families() -> Iterator[Problems]:
     """Those that no limit was set with."""
     rng = np.random.default_rng(1)
     three = {"t": 300.0, "gamma": 1.0}
-    relu = relu_networks(rng, "ReLU network", False, hidden=3, t=300.0)
+    relu = relu_networks(rng, "ReLU network", False, hidden=4, t=500.0)
     yield relu
     half = jax.tree.map(narrow, relu.params)
     yield relu._replace(name="ReLU network in bfloat16", params=half)

@@ -24,7 +24,7 @@ MAX_DROP = 0.1
 MAX_RISE = 0.05
 # In standard errors, more than for what is then corrected for: every estimate that is
 # right is asked, and is to be refused as seldom as that.
-RISING = 2.5
+RISING = 3.0
 # Share of the sampled weights that must have moved.
 MIN_MOVED = 0.99
 # Share of the time that a chain may stand still.

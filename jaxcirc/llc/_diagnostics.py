@@ -110,9 +110,7 @@ def tail_ess(draws: Draws) -> float:
     return min(mean_ess((draws <= x).astype(float)) for x in (low, high))
 
 
-def rise_per_doubling(
-    whole: Draws, variance: float, time: float
-) -> tuple[float, float]:
+def rise_per_doubling(whole: Draws, error_of_one: float) -> tuple[float, float]:
     """How much the mean rises while the time of the chains doubles, and its error.
 
     The mean of the second half less that of the quarter before it, which is around half
@@ -121,8 +119,7 @@ def rise_per_doubling(
 
     Args:
         whole: Draws of one quantity from the first step on, burn-in included.
-        variance: Of a draw.
-        time: Draws that are worth one independent draw.
+        error_of_one: Standard error of a mean of draws, times the root of their number.
 
     Returns:
         The rise, and its standard error. NaN with fewer than four draws per chain.
@@ -131,7 +128,7 @@ def rise_per_doubling(
     if n < 4:
         return float("nan"), float("nan")
     early, late = whole[:, n // 4 : n // 2], whole[:, n // 2 :]
-    error = np.sqrt(variance * time * (1 / early.size + 1 / late.size))
+    error = error_of_one * np.sqrt(1 / early.size + 1 / late.size)
     return float(late.mean() - early.mean()), float(error)
 
 

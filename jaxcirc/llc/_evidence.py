@@ -104,7 +104,7 @@ class Evidence:
         if np.isnan(self.ess):
             return float("nan"), float("nan")
         whole = np.concatenate([self.burnin, self.llc], axis=1)
-        return rise_per_doubling(whole, self.llc.var(ddof=1), self.llc.size / self.ess)
+        return rise_per_doubling(whole, self.error * self.llc.size**0.5)
 
     @functools.cached_property
     def drop(self) -> tuple[float, float]:

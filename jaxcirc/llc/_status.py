@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 # Fewer independent draws than this cannot show that chains, which all begin at w*,
 # still rise together.
-MIN_ESS = 100
+MIN_ESS = 80
 # And a chain by itself is not judged by fewer.
 MIN_ESS_PER_CHAIN = 10
 

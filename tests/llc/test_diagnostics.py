@@ -97,10 +97,10 @@ def test_the_error_of_a_mean_knows_of_a_slow_part():
 def test_a_rise_is_that_of_a_logarithmic_clock():
     clock = np.log2(np.arange(1, 1601))
     whole = 0.5 * clock + 0.1 * np.random.default_rng(1).normal(size=(4, 1600))
-    rise, error = rise_per_doubling(whole, 0.1**2, 1.0)
+    rise, error = rise_per_doubling(whole, 0.1)
     assert rise == pytest.approx(0.5, rel=0.05)
     assert 0 < error < 0.01
-    assert np.isnan(rise_per_doubling(whole[:, :3], 1.0, 1.0)[0])
+    assert np.isnan(rise_per_doubling(whole[:, :3], 1.0)[0])
 
 
 def test_geweke_is_quiet_for_a_stationary_chain_and_loud_for_a_drift():
