@@ -224,6 +224,7 @@ def memory(model, tokens):
     from jaxcirc._core import tree_bytes
     from jaxcirc.llc._baseline import at_centers
     from jaxcirc.llc._program import Layout, sample_cells
+    from jaxcirc.llc._slope import center_gradients
 
     schedule = llc.Schedule(10, 0, 1)
     job = llc.make_job(
@@ -246,6 +247,7 @@ def memory(model, tokens):
         job.models,
         None,
         at_centers(job, "paired").baselines,
+        center_gradients(job),
         job.cells(jr.key(0)),
         {},
         schedule,

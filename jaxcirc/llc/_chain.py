@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
-from .._core import count, fold_name, linear_combination, squared_norm
+from .._core import count, fold_name, inner, linear_combination, squared_norm
 from ._local import Local
 from ._mala import langevin_acceptance
 from ._problem import Problem
@@ -66,6 +66,8 @@ class Trace(NamedTuple):
         heating: Mean of what step size and minibatch noise add to n_beta times excess.
         distance: From w*, at the end of the block.
         moved: Share of the sampled coordinates that are not where they began.
+        slope: n_beta ∇L(w*)·(w - w*) at the end of the block; its mean is 0 where w*
+            is a minimum.
         observed: Observables at the end of the block; zeros in burn-in.
     """
 
@@ -78,6 +80,7 @@ class Trace(NamedTuple):
     heating: Float[Array, "... block"]
     distance: Float[Array, "... block"]
     moved: Float[Array, "... block"]
+    slope: Float[Array, "... block"]
     observed: dict[str, Array]
 
 
@@ -121,6 +124,7 @@ def sample_chain(
     arrays: PyTree,
     mask: PyTree | None,
     baseline: Array | None,
+    center_gradient: PyTree,
     observables: Observables,
     schedule: Schedule,
     *,
@@ -134,6 +138,7 @@ def sample_chain(
         arrays: The model, whose floating arrays are w*.
         mask: Which coordinates to sample; None for all.
         baseline: Losses at w*, as `neighbourhood` takes them.
+        center_gradient: Gradient of the mean loss at w*.
         observables: Functions of the model to evaluate at every draw.
         schedule: How many steps and draws.
         key: Key of the chain, from which every step folds its own.
@@ -173,7 +178,10 @@ def sample_chain(
             batch_key, own_key = jr.split(fold_name(jr.fold_in(key, end), "acceptance"))
             accepted = langevin_acceptance(state, here(batch_key), sampler, key=own_key)
             means = means._replace(acceptance=accepted)
-        away = jnp.sqrt(squared_norm(linear_combination((1, w), (-1, center))))
+        moves = linear_combination((1, w), (-1, center))
+        away = jnp.sqrt(squared_norm(moves))
+        slope = inner(center_gradient, moves)
+        slope = jnp.asarray(sampler.n_beta).astype(slope.dtype) * slope
 
         def observe():
             model = eqx.combine(w, rest)
@@ -186,7 +194,7 @@ def sample_chain(
         observed = jax.lax.cond(end > schedule.num_burnin, observe, lambda: nothing)
         moved = _share_moved(w, center, mask)
         return (state, end), Trace(
-            *means, distance=away, moved=moved, observed=observed
+            *means, distance=away, moved=moved, slope=slope, observed=observed
         )
 
     lengths = jnp.asarray(schedule.lengths, jnp.int32)

@@ -67,6 +67,70 @@ def standard_error(draws: Draws) -> float:
     return float("nan") if np.isnan(ess) else float(draws.std(ddof=1) / np.sqrt(ess))
 
 
+def error_of_mean(draws: Draws, distance: Draws) -> float:
+    """Standard error of the mean, where the chains' distance from w* is slow.
+
+    On a singular minimum a loss forgets its value within steps, and where on the arm it
+    was taken only when the chain has come back along it: a small part of the variance
+    with nearly all of the autocorrelation, which is lost in the noise of the rest. So
+    the draws are divided into what a line in ln distance explains and the rest, and
+    each has the error of its own autocorrelation time (`standard_error`). NaN with
+    fewer than four draws per chain.
+
+    Args:
+        draws: Draws of one quantity.
+        distance: From w*, at the same draws, in any units.
+    """
+    moved = distance > 0
+    if not moved.any():
+        return standard_error(draws)
+    # A chain that is exactly at w* is as near as any has been elsewhere.
+    slow = np.log(np.maximum(distance, distance[moved].min()))
+    centered, slow = draws - draws.mean(), slow - slow.mean()
+    square = (slow**2).sum()
+    slope = (centered * slow).sum() / square if square > 0 else 0.0
+    part = slope * slow
+    return float(np.hypot(standard_error(part), standard_error(centered - part)))
+
+
+def tail_ess(draws: Draws) -> float:
+    """Independent draws that would locate the 5% and 95% quantiles as well.
+
+    The smaller of the effective sizes of being below the one and below the other
+    (Vehtari et al. 2021, §4.3). NaN with fewer than four draws per chain, or where one
+    of them is not finite.
+
+    Args:
+        draws: Draws of one quantity.
+    """
+    if draws.shape[1] < 4 or not np.isfinite(draws).all():
+        return float("nan")
+    low, high = np.quantile(draws, [0.05, 0.95])
+    return min(mean_ess((draws <= x).astype(float)) for x in (low, high))
+
+
+def rise_per_doubling(whole: Draws, error_of_one: float) -> tuple[float, float]:
+    """How much the mean rises while the time of the chains doubles, and its error.
+
+    The mean of the second half less that of the quarter before it, which is around half
+    the time. What relaxes along many directions does so on a logarithmic clock: a mean
+    that has another rate at every doubling still has as much to rise.
+
+    Args:
+        whole: Draws of one quantity from the first step on, burn-in included.
+        error_of_one: Standard error of a mean of draws, times the root of their number.
+
+    Returns:
+        The rise, and its standard error. NaN with fewer than four draws per chain.
+    """
+    chains, n = whole.shape
+    if n < 4:
+        return float("nan"), float("nan")
+    early, late = whole[:, n // 4 : n // 2], whole[:, n // 2 :]
+    error = error_of_one * np.sqrt(1 / early.size + 1 / late.size)
+    return float(late.mean() - early.mean()), float(error)
+
+
 def geweke_z(
     draws: Draws, first: float = 0.1, last: float = 0.5
 ) -> Float[np.ndarray, " chain"]:

@@ -16,7 +16,7 @@ from ._curvature import curvature
 from ._hmc import HMC
 from ._job import Job, make_job
 from ._preconditioner import DiagonalPreconditioner
-from ._problem import Problem, number_dtype
+from ._problem import Problem
 
 # Where tuning begins once all weights have a stiffness of about 1.
 STEP = 0.2
@@ -127,7 +127,7 @@ class _Pilot(NamedTuple):
         self, w: PyTree, scale: PyTree, step_size: float, key: Key[Array, ""]
     ) -> tuple[PyTree, PyTree]:
         """Where the chain ends, and the mean square of the force on every weight."""
-        job, dtype = self.job, number_dtype(self.job.model)
+        job, dtype = self.job, self.job.dtype
         sampler = dataclasses.replace(
             job.sampler,
             preconditioner=DiagonalPreconditioner(scale),
@@ -140,7 +140,7 @@ class _Pilot(NamedTuple):
 
     def first_step(self, key: Key[Array, ""]) -> float:
         """A time step that the curvature at w* allows, in units of 1 / √gamma."""
-        job, dtype = self.job, number_dtype(self.job.model)
+        job, dtype = self.job, self.job.dtype
         numbers = {k: jnp.asarray(v, dtype) for k, v in job.sampler.numbers().items()}
         local = neighbourhood(job.problem, job.model, self.mask, None, key)
         state = job.sampler.init(local.center, local, key=key)

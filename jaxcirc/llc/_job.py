@@ -86,14 +86,16 @@ class Job(NamedTuple):
         seen = eqx.filter_eval_shape(
             lambda m: {name: of(m) for name, of in self.observables.items()}, self.model
         )
-        # The nine numbers of a row of `Trace`.
-        numbers = 9 * self.dtype.itemsize
+        # The ten numbers of a row of `Trace`.
+        numbers = 10 * self.dtype.itemsize
         per_block = numbers + tree_bytes(seen)
         chains = math.prod(self.lengths.values()) / devices
         traces = chains * len(self.schedule.lengths) * per_block
-        # A preconditioner may hold as much as several models.
+        # A preconditioner may hold as much as several models, and every w* has its
+        # gradient beside it.
         held = tree_bytes(eqx.filter(self.sampler, eqx.is_array))
-        return tree_bytes((self.models, self.problem.data)) + held + int(traces)
+        models = 2 * tree_bytes(self.models)
+        return models + tree_bytes(self.problem.data) + held + int(traces)
 
     def cells(self, key: Key[Array, ""]) -> Cells:
         """Every chain of the product, in order of the axes.

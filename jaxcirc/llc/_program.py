@@ -56,6 +56,7 @@ def sample_cells(
     models: PyTree,
     masks: PyTree | None,
     baselines: Array | None,
+    slopes: PyTree,
     cells: Cells,
     observables: Observables,
     schedule: Schedule,
@@ -69,6 +70,7 @@ def sample_cells(
         models: Every array with a leading `checkpoint` axis.
         masks: Every array with a leading `mask` axis; None to sample everything.
         baselines: Losses at w*, by checkpoint.
+        slopes: Gradients of the mean loss at w*, by checkpoint.
         cells: What to run; the number of groups of lanes divides evenly over devices.
         observables: Functions of the weights to evaluate at every draw.
         schedule: How many steps and draws a chain has.
@@ -78,8 +80,8 @@ def sample_cells(
 
     # What all cells share is an argument, since a shard may not close over arrays.
     def one(shared: Any, cell: Cells) -> Trace:
-        problem, sampler, arrays, masks, baselines, observables = shared
-        here = jax.tree.map(lambda x: x[cell.checkpoint], arrays)
+        problem, sampler, arrays, masks, baselines, slopes, observables = shared
+        here, slope = jax.tree.map(lambda x: x[cell.checkpoint], (arrays, slopes))
         mask = None if masks is None else jax.tree.map(lambda x: x[cell.mask], masks)
         return sample_chain(
             problem,
@@ -87,6 +89,7 @@ def sample_cells(
             eqx.combine(here, static),
             mask,
             None if baselines is None else baselines[cell.checkpoint],
+            slope,
             observables,
             schedule,
             key=cell.key,
@@ -103,7 +106,7 @@ def sample_cells(
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), traces)
 
     # The sampler's numbers come with the cell, but a preconditioner has arrays.
-    shared = (problem, sampler, arrays, masks, baselines, observables)
+    shared = (problem, sampler, arrays, masks, baselines, slopes, observables)
     if layout.mesh is None:
         return on_one_device(shared, cells)
     shared, fixed = eqx.partition(shared, eqx.is_array)

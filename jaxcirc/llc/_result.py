@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from ._diagnostics import bulk_ess, geweke_z, split_rhat, standard_error
-from ._status import Evidence, Status, Verdict, chain_verdicts, verdict
+from ._diagnostics import (
+    bulk_ess,
+    error_of_mean,
+    geweke_z,
+    split_rhat,
+    standard_error,
+    tail_ess,
+)
+from ._evidence import Evidence
+from ._status import Status, Verdict
+from ._verdict import chain_verdicts, verdict
 
 if TYPE_CHECKING:
     import arviz
@@ -28,13 +37,16 @@ class LLCEstimate:
 
     Attributes:
         value: λ̂; NaN if every chain diverged.
-        standard_error: Standard error of `value`, from the autocorrelation time and the
-            spread between chains; an error of sampling only, not of `step_size` or
-            finite n.
+        standard_error: Standard error of `value`, from the autocorrelation times of the
+            draws and of the distance that they depend on, and the spread between
+            chains; an error of sampling only, not of `step_size` or finite n.
         heating: What step size and minibatch noise have added to `value`, from the
             second moment of the drift. For a stationary chain it is that of a
             quadratic; on w₁²w₂² it is 10 to 25% too large. 0 for a sampler that tests
             its steps, and where it is not told from 0; NaN for one that cannot tell.
+        drop: How far below w* a minimum lies, in units of the LLC, told by where the
+            chains lie along the slope at w*: on a quadratic `value` is too low by as
+            much. 0 where it is not told from 0.
         moved: Share of the sampled weights that are not where they began, in the chain
             where it is least.
         per_chain: λ̂ of each chain; NaN where it diverged.
@@ -46,6 +58,7 @@ class LLCEstimate:
         burnin: The trace during burn-in, which enters no number here.
         rhat: Rank-normalised split R-hat.
         ess: Bulk effective sample size.
+        tail_ess: Effective sample size of the 5% and 95% quantiles, the smaller.
         geweke: Geweke's z of each chain.
         acceptance: Mean acceptance of each chain, of the sampler's own test or of the
             one that was asked for; 1 where there is none.
@@ -67,6 +80,7 @@ class LLCEstimate:
     value: float
     standard_error: float
     heating: float
+    drop: float
     moved: float
     per_chain: Float[np.ndarray, " chain"]
     n_beta: float
@@ -77,6 +91,7 @@ class LLCEstimate:
     burnin: Float[np.ndarray, "chain block"]
     rhat: float
     ess: float
+    tail_ess: float
     geweke: Float[np.ndarray, " chain"]
     acceptance: Float[np.ndarray, " chain"]
     gradient_norm: Float[np.ndarray, "chain draw"]
@@ -103,11 +118,12 @@ class LLCEstimate:
 
     @property
     def corrected(self) -> float:
-        """`value` less what step size and minibatch noise have added to it.
+        """`value` less `heating`, and with the `drop` that it is too low by.
 
-        Exact on a quadratic, at every stable step size. An unknown heating is left in.
+        Exact on a quadratic, at every stable step size and wherever w* is. An unknown
+        heating is left in.
         """
-        return self.value - (0.0 if np.isnan(self.heating) else self.heating)
+        return self.value - float(np.nan_to_num(self.heating)) + self.drop
 
     @property
     def num_diverged(self) -> int:
@@ -117,15 +133,15 @@ class LLCEstimate:
     def interval(self, z: float = 1.96) -> tuple[float, float]:
         """Where λ at this `n_beta` and `gamma` is; with 95% probability by default.
 
-        Around `value` less `heating`, whose own error is taken for a third of it. An
-        unknown heating counts as none.
+        Around `corrected`; the errors of `heating` and of `drop` are taken for a third
+        of each. An unknown heating counts as none.
 
         Args:
             z: Half the width, in standard errors.
         """
-        middle = self.corrected
-        error = np.hypot(self.standard_error, (self.value - middle) / 3)
-        return float(middle - z * error), float(middle + z * error)
+        heating = float(np.nan_to_num(self.heating))
+        error = np.linalg.norm([self.standard_error, heating / 3, self.drop / 3])
+        return float(self.corrected - z * error), float(self.corrected + z * error)
 
     def refined(self, name: str) -> tuple[float, float]:
         """The LLC with another loss, and its standard error (Wang et al. 2024).
@@ -215,6 +231,9 @@ def summarize(
     trivial_loss: float | None,
     observed_at_center: Mapping[str, np.ndarray],
     gradients: int,
+    steps_between_draws: int = 1,
+    tests: bool = False,
+    adapts: bool = False,
 ) -> LLCEstimate:
     """The estimate that the traces of some chains give.
 
@@ -227,7 +246,14 @@ def summarize(
         trivial_loss: Loss of a model that knows nothing, or None.
         observed_at_center: Observables at w*.
         gradients: Gradient evaluations of all chains.
+        steps_between_draws: Steps of each draw.
+        tests: Whether the sampler tests its steps.
+        adapts: Whether it is another sampler during burn-in.
     """
+
+    def part(values: Any) -> np.ndarray:
+        return np.asarray(values)[:, -num_draws:]
+
     excess = np.asarray(trace.excess, np.float64)
     loss = np.asarray(trace.loss, np.float64)[:, -num_draws:]
     burnin, draws = n_beta * excess[:, :-num_draws], n_beta * excess[:, -num_draws:]
@@ -237,11 +263,24 @@ def summarize(
     kept = draws[good]
     heating = _heating(np.asarray(trace.heating, np.float64)[:, -num_draws:])
     moved = np.asarray(trace.moved, np.float64)[:, -1]
+    distance, slope = part(trace.distance), part(trace.slope)
+    acceptance = part(trace.acceptance)
     evidence = Evidence(
-        draws, loss.mean(axis=1), dimension, trivial_loss, heating, moved
+        draws,
+        burnin[:, :0] if adapts else burnin,
+        loss.mean(axis=1),
+        distance,
+        slope,
+        acceptance if tests else None,
+        steps_between_draws,
+        dimension,
+        trivial_loss,
+        heating,
+        moved,
     )
     chains = chain_verdicts(evidence)
-    whole = verdict(evidence, chains)
+    whole = verdict(evidence)
+    drop = evidence.kept(good).told_drop if good.any() else np.nan
     geweke = np.full(len(draws), np.nan)
     if good.any():
         geweke[good] = geweke_z(kept)
@@ -252,13 +291,11 @@ def summarize(
         )
     none = float("nan")
 
-    def part(values: Any) -> np.ndarray:
-        return np.asarray(values)[:, -num_draws:]
-
     return LLCEstimate(
         value=float(kept.mean()) if good.any() else none,
-        standard_error=standard_error(kept) if good.any() else none,
+        standard_error=error_of_mean(kept, distance[good]) if good.any() else none,
         heating=float(heating[good].mean()) if good.any() else none,
+        drop=drop,
         moved=float(moved[good].min()) if good.any() else none,
         per_chain=np.where(good, draws.mean(axis=1), np.nan),
         n_beta=n_beta,
@@ -269,12 +306,13 @@ def summarize(
         burnin=burnin,
         rhat=split_rhat(kept) if good.any() else none,
         ess=bulk_ess(kept) if good.any() else none,
+        tail_ess=tail_ess(kept) if good.any() else none,
         geweke=geweke,
-        acceptance=part(trace.acceptance).mean(axis=1),
+        acceptance=acceptance.mean(axis=1),
         gradient_norm=part(trace.gradient_norm),
         localization_norm=part(trace.localization_norm),
         noise_norm=part(trace.noise_norm),
-        distance=part(trace.distance),
+        distance=distance,
         below_initial=float((kept < 0).mean()) if good.any() else none,
         variance_reduction=_variance_reduction(loss[good], kept / n_beta),
         status=whole.status,

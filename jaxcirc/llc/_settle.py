@@ -11,7 +11,6 @@ from jaxtyping import Array, Key
 from .._core import fold_name
 from ._curvature import Curvature, curvature, run_pilot
 from ._job import Job
-from ._problem import number_dtype
 from ._sampler import AbstractSampler
 
 # Pilot chains, each going on where the last one ended.
@@ -36,7 +35,7 @@ def settle(
     Returns:
         The curvature where the last pilot ended, and the sampler with its numbers.
     """
-    model, dtype = job.model, number_dtype(job.model)
+    model, dtype = job.model, job.dtype
     mask = None if job.masks is None else jax.tree.map(lambda m: m[0], job.masks)
     sampler = job.sampler
     sampler = sampler if gamma is None else sampler.with_numbers(gamma=gamma)

@@ -17,6 +17,7 @@ from ._layout import Strategy, execution_order, plan_layout
 from ._program import fetch, place, sample_cells
 from ._result import LLCEstimate, require_converged, summarize
 from ._sampler import AbstractSampler
+from ._slope import center_gradients
 from ._status import Status
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Sweep:
         import xarray as xr
 
         dims = tuple(self.axes)
-        numbers = ("value", "standard_error", "heating", "rhat", "ess")
+        numbers = ("value", "standard_error", "heating", "drop", "rhat", "ess")
         numbers += ("initial_loss", "n_beta")
         variables: dict[str, Any] = {
             name: (dims, self._each(lambda e, n=name: getattr(e, n), float))
@@ -233,14 +234,15 @@ def sweep(
         fixed=job.fixed_bytes,
         max_memory=max_memory,
     )
-    centers = at_centers(job, initial_loss)
+    centers, slopes = at_centers(job, initial_loss), center_gradients(job)
     cells = job.cells(key)
     # Chains that share a `vmap` lie side by side while they run, and go back after.
     order = execution_order(job.lengths, strategy)
     cells = jax.tree.map(lambda x: x[order], cells)
     # Numbers come with the cells, so that other values compile nothing again.
     sampler = job.sampler.without_numbers()
-    inputs = (job.problem, sampler, job.models, job.masks, centers.baselines, cells)
+    known = (centers.baselines, slopes)
+    inputs = (job.problem, sampler, job.models, job.masks, *known, cells)
     placed = place((*inputs, job.observables), layout.mesh)
     trace = fetch(sample_cells(*placed, schedule, layout), layout.mesh)  # pyright: ignore
     trace = jax.tree.map(lambda x: x[np.argsort(order)], trace)
@@ -336,5 +338,8 @@ def _summarize(
             trivial_loss=trivial_loss,
             observed_at_center=centers.observed_at(checkpoint),
             gradients=num_chains * gradients,
+            steps_between_draws=job.schedule.steps_between_draws,
+            tests=job.sampler.full_batch,
+            adapts=job.sampler.needs_burnin,
         )
     return estimates

@@ -9,10 +9,13 @@ from jaxcirc import llc
 from jaxcirc.llc import truth
 from jaxcirc.llc._diagnostics import (
     bulk_ess,
+    error_of_mean,
     geweke_z,
     mean_ess,
+    rise_per_doubling,
     split_rhat,
     standard_error,
+    tail_ess,
 )
 
 from .problems import ONE, W_ONLY, at_zero, quadratic, spectra
@@ -41,6 +44,8 @@ def test_rhat_and_ess_are_those_of_arviz(arviz, chains, n, rho):
     x = ar1(chains, n, rho)
     assert split_rhat(x) == pytest.approx(float(arviz.rhat(x)), rel=1e-6)
     assert bulk_ess(x) == pytest.approx(float(arviz.ess(x)), rel=1e-6)
+    expected = float(arviz.ess(x, method="tail"))
+    assert tail_ess(x) == pytest.approx(expected, rel=1e-6)
     expected = float(arviz.ess(x, method="mean"))
     assert mean_ess(x) == pytest.approx(expected, rel=1e-6)
     assert standard_error(x) == pytest.approx(float(arviz.mcse(x)), rel=1e-6)
@@ -69,6 +74,33 @@ def test_ess_of_a_known_process():
     # AR(1): the autocorrelation time is (1 + ρ) / (1 - ρ).
     x = ar1(8, 20_000, 0.8)
     assert x.size / mean_ess(x) == pytest.approx(1.8 / 0.2, rel=0.1)
+
+
+def test_the_error_of_a_mean_knows_of_a_slow_part():
+    """A tenth of the variance is slow: its error is lost in the noise of the rest."""
+    rng = np.random.default_rng(0)
+    short, long = [], []
+    for seed in range(40):
+        slow = ar1(4, 1000, 0.99, seed)
+        slow /= slow.std()
+        draws = 0.3 * slow + rng.normal(size=slow.shape)
+        short.append(standard_error(draws))
+        long.append(error_of_mean(draws, np.exp(slow)))
+    # The variance of the mean of AR(1) over 4,000 draws, and of independent ones.
+    expected = np.sqrt((0.3**2 * 1.99 / 0.01 + 1) / 4000)
+    assert np.median(long) == pytest.approx(expected, rel=0.15)
+    assert np.median(short) < 0.9 * np.median(long)
+    # Without a distance, as where no weight moves the loss, it is the plain error.
+    assert error_of_mean(draws, np.zeros_like(draws)) == standard_error(draws)
+
+
+def test_a_rise_is_that_of_a_logarithmic_clock():
+    clock = np.log2(np.arange(1, 1601))
+    whole = 0.5 * clock + 0.1 * np.random.default_rng(1).normal(size=(4, 1600))
+    rise, error = rise_per_doubling(whole, 0.1)
+    assert rise == pytest.approx(0.5, rel=0.05)
+    assert 0 < error < 0.01
+    assert np.isnan(rise_per_doubling(whole[:, :3], 1.0)[0])
 
 
 def test_geweke_is_quiet_for_a_stationary_chain_and_loud_for_a_drift():

@@ -7,7 +7,6 @@ import pytest
 
 from jaxcirc import llc
 from jaxcirc.llc import Status
-from jaxcirc.llc._status import Evidence, chain_verdicts, verdict
 
 CURVATURE = np.array([1.0, 0.3, 0.1, 0.0, 0.0], np.float32)
 T = 100.0
@@ -154,16 +153,3 @@ def test_weights_that_are_too_large_for_their_steps_are_told():
     assert found.moved == 0.75
     assert found.status is Status.TRANSIENT
     assert "25% of the sampled weights have not moved" in found.sentence
-
-
-@pytest.mark.parametrize(
-    ("heating", "status"), [(0.001, Status.CONVERGED), (1.0, Status.HEATED)]
-)
-def test_a_value_that_is_not_told_from_zero_is_judged_by_its_error(heating, status):
-    draws = np.random.default_rng(0).normal(size=(4, 500))
-    chains = len(draws)
-    evidence = Evidence(
-        draws, np.zeros(chains), 10, None, np.full(chains, heating), np.ones(chains)
-    )
-    assert abs(draws.mean()) < 0.1
-    assert verdict(evidence, chain_verdicts(evidence)).status is status

@@ -148,7 +148,7 @@ def test_head_and_path_masks_sample_what_they_say():
 def test_chains_that_all_diverged_have_no_responses():
     rows = np.full((2, 8), np.nan)
     diverged = summarize(
-        Trace(*[rows] * 9, observed={"each": np.full((2, 8, 3), np.nan)}),
+        Trace(*[rows] * 10, observed={"each": np.full((2, 8, 3), np.nan)}),
         n_beta=10.0,
         dimension=1,
         num_draws=8,
