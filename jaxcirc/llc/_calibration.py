@@ -48,8 +48,8 @@ class Calibration:
         settings = (
             f"{type(s).__name__}(step_size={s.step_size:.3g}, n_beta={s.n_beta:.4g}, "
             f"gamma={s.gamma:.3g}), {own.num_burnin:,} + {own.num_draws:,} × "
-            f"{own.steps_between_draws} steps, {self.gradients:,} gradients a chain for "
-            f"an error of {own.expected_error:.1%}"
+            f"{own.steps_between_draws} steps, {self.gradients:,} gradients a chain, "
+            f"for an error of {own.expected_error:.1%}"
         )
         biases = (
             f"on the measured spectrum the step size adds {made.discretization:.1%}, "
