@@ -9,6 +9,7 @@ here are eight, so that what they agree on can be told from where they began.
 """
 
 import argparse
+import dataclasses
 import math
 import os
 import time
@@ -21,7 +22,7 @@ from _harness import report
 
 from jaxcirc._core import fold_name
 from jaxcirc.checkpoints import TrajectoryWriter, open_trajectory
-from jaxcirc.llc import HMC, propose, sweep
+from jaxcirc.llc import HMC, force_preconditioner, propose, sweep
 from jaxcirc.objectives import CrossEntropy
 from jaxcirc.tasks import Batch
 
@@ -53,7 +54,8 @@ def prepare(folder: str) -> None:
 
 def run(folder: str, options: argparse.Namespace) -> None:
     began = time.monotonic()
-    draws, blank = options.draws, HMC(1.0, gamma=GAMMA, num_leapfrog=options.leapfrog)
+    draws, t = options.draws, options.n_beta
+    blank = HMC(1.0, t, GAMMA, num_leapfrog=options.leapfrog)
     for name in options.programs:
         if time.monotonic() - began > options.seconds:
             print(f"no time left for {name}", flush=True)
@@ -64,16 +66,29 @@ def run(folder: str, options: argparse.Namespace) -> None:
         with np.load(os.path.join(folder, name, "examples.npz")) as arrays:
             examples = Batch(**{k: jnp.asarray(arrays[k]) for k in Batch._fields})
         key = fold_name(jr.key(0), name)
-        sampler = propose(
-            CrossEntropy(),
-            model,
-            examples,
-            blank,
-            gamma=GAMMA,
-            batch_size=None,
-            max_steps=max(10, 200 // blank.gradients_per_step),
-            key=fold_name(key, "pilot"),
-        )
+        if options.rounds:
+            G = force_preconditioner(
+                CrossEntropy(),
+                model,
+                examples,
+                n_beta=t,
+                gamma=GAMMA,
+                rounds=options.rounds,
+                num_leapfrog=options.leapfrog,
+                key=fold_name(key, "pilot"),
+            )
+            sampler = dataclasses.replace(blank, step_size=0.1, preconditioner=G)
+        else:
+            sampler = propose(
+                CrossEntropy(),
+                model,
+                examples,
+                blank,
+                gamma=GAMMA,
+                batch_size=None,
+                max_steps=max(10, 200 // blank.gradients_per_step),
+                key=fold_name(key, "pilot"),
+            )
         found = sweep(
             CrossEntropy(),
             model,
@@ -93,6 +108,13 @@ def run(folder: str, options: argparse.Namespace) -> None:
             chains=options.chains,
             leapfrog=options.leapfrog,
             draws=draws,
+            n_beta=found.n_beta,
+            rounds=options.rounds,
+            # 1 where the localisation alone holds a chain that has relaxed.
+            spread=round(
+                GAMMA * float((found.distance**2).mean()) / found.dimension, 4
+            ),
+            loss=round(float(found.loss.mean()), 4),
             llc=round(float(found.value), 3),
             standard_error=round(float(found.standard_error), 3),
             rhat=round(float(found.rhat), 3),
@@ -111,6 +133,8 @@ if __name__ == "__main__":
     parser.add_argument("--draws", type=int, default=400)
     parser.add_argument("--leapfrog", type=int, default=20)
     parser.add_argument("--chains", type=int, default=8)
+    parser.add_argument("--n-beta", type=float, help="n / ln n if left out")
+    parser.add_argument("--rounds", type=int, default=0, help="of preconditioning")
     parser.add_argument("--programs", nargs="*", default=PROGRAMS)
     parser.add_argument("--seconds", type=float, default=math.inf)
     arguments = parser.parse_args()

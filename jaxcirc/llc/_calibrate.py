@@ -134,7 +134,9 @@ def calibrate(
         grid=grid.around(proposal),
         masks=masks,
         num_chains=num_chains,
-        **grid.schedule,
+        num_draws=grid.num_draws,
+        num_burnin=grid.budget // 2,
+        steps_between_draws=grid.spacing,
         batch_size=batch_size,
         trivial_loss=trivial_loss,
         key=fold_name(key, "grid"),
@@ -233,13 +235,8 @@ class _Grid(NamedTuple):
         return max(self.budget // 2 // GRID_DRAWS, 1)
 
     @property
-    def schedule(self) -> dict[str, int]:
-        half = self.budget // 2
-        return {
-            "num_draws": min(GRID_DRAWS, half),
-            "num_burnin": half,
-            "steps_between_draws": self.spacing,
-        }
+    def num_draws(self) -> int:
+        return min(GRID_DRAWS, self.budget // 2)
 
     def around(self, proposal: AbstractSampler) -> dict[str, list[float]]:
         numbers = proposal.numbers()

@@ -158,7 +158,7 @@ def _first(masks: PyTree) -> PyTree:
 @eqx.filter_jit
 def _forces(
     problem: Problem,
-    sampler: HMC,
+    sampler: AbstractSampler,
     numbers: dict[str, Array],
     model: PyTree,
     mask: PyTree | None,

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, PyTree
 
 from .._core import inner, keep, lanczos, named_leaves, norm, normal_like
@@ -91,7 +92,7 @@ class DiagonalPreconditioner(AbstractPreconditioner):
     def __check_init__(self):
         for name, leaf in named_leaves(self.scale).items():
             # Under a trace there are no numbers, and they have been checked before.
-            if isinstance(leaf, jax.core.Tracer) or not eqx.is_array_like(leaf):
+            if isinstance(leaf, Tracer) or not eqx.is_array_like(leaf):
                 continue
             values = np.asarray(leaf)
             if not (np.isfinite(values) & (values > 0)).all():
@@ -166,7 +167,7 @@ class LowRankPreconditioner(AbstractPreconditioner):
 
     def __check_init__(self):
         for value in (self.factors, self.scale):
-            if isinstance(value, jax.core.Tracer) or not eqx.is_array_like(value):
+            if isinstance(value, Tracer) or not eqx.is_array_like(value):
                 continue
             if not (np.asarray(value) > 0).all():
                 raise ValueError(

@@ -1,5 +1,6 @@
 """The coefficients of compiled programs, as published and as they should be."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,15 @@ import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from jaxcirc._core import find, fold_name
-from jaxcirc.llc import SAMPLERS, LLCEstimate, Status, propose, sweep
+from jaxcirc.llc import (
+    HMC,
+    SAMPLERS,
+    LLCEstimate,
+    Status,
+    force_preconditioner,
+    propose,
+    sweep,
+)
 from jaxcirc.metrics import rank_0_rate
 from jaxcirc.models import TransformerConfig
 from jaxcirc.objectives import CrossEntropy
@@ -47,6 +56,8 @@ class ProgramLLCs(Once):
     trials: int = eqx.field(static=True)
     full_batch_up_to: int = eqx.field(static=True)
     num_leapfrog: int = eqx.field(static=True)
+    n_beta: float | None = eqx.field(static=True)
+    pilot_rounds: int = eqx.field(static=True)
 
     def check(self, config: TransformerConfig, task: AbstractTask) -> None:
         """The programs compile; needs tracr."""
@@ -131,23 +142,27 @@ class ProgramLLCs(Once):
     ) -> LLCEstimate | None:
         build = find(SAMPLERS, name, kind="sampler").build
         more = {"num_leapfrog": self.num_leapfrog} if name == "hmc" else {}
-        blank = build(step_size=1.0, gamma=self.gamma, **more)
+        blank = build(step_size=1.0, gamma=self.gamma, n_beta=self.n_beta, **more)
         if blank.full_batch and parameters > self.full_batch_up_to:
             return None
         draws, burnin = self.num_draws, self.num_burnin
         size = None if blank.full_batch else self.batch_size
         # A step of a sampler that tests is many gradients on all the data.
         between = 1 if blank.full_batch else max(1, self.num_steps // (draws + burnin))
-        sampler = propose(
-            CrossEntropy(),
-            model,
-            examples,
-            blank,
-            gamma=self.gamma,
-            batch_size=size,
-            max_steps=max(10, PILOT_STEPS // blank.gradients_per_step),
-            key=fold_name(key, f"pilot/{name}"),
-        )
+        pilot_key = fold_name(key, f"pilot/{name}")
+        if self.pilot_rounds and isinstance(blank, HMC):
+            sampler = self._preconditioned(blank, model, examples, pilot_key)
+        else:
+            sampler = propose(
+                CrossEntropy(),
+                model,
+                examples,
+                blank,
+                gamma=self.gamma,
+                batch_size=size,
+                max_steps=max(10, PILOT_STEPS // blank.gradients_per_step),
+                key=pilot_key,
+            )
         found = sweep(
             CrossEntropy(),
             model,
@@ -162,6 +177,20 @@ class ProgramLLCs(Once):
             key=fold_name(key, name),
         )
         return found.estimates.item()
+
+    def _preconditioned(self, blank: HMC, model, examples, key) -> HMC:
+        """HMC with step sizes of all weights, where its tuning may begin."""
+        G = force_preconditioner(
+            CrossEntropy(),
+            model,
+            examples,
+            n_beta=self.n_beta,
+            gamma=self.gamma,
+            rounds=self.pilot_rounds,
+            num_leapfrog=self.num_leapfrog,
+            key=key,
+        )
+        return dataclasses.replace(blank, step_size=0.1, preconditioner=G)
 
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
@@ -200,6 +229,8 @@ def llc_programs(
     trials: int = 5,
     full_batch_up_to: int = 300_000,
     num_leapfrog: int = 20,
+    n_beta: float | None = None,
+    pilot_rounds: int = 0,
 ) -> ProgramLLCs:
     """LLCs of compiled programs: a published procedure beside a corrected one.
 
@@ -218,6 +249,10 @@ def llc_programs(
             all the data at every step are run; a larger one takes hours of one core.
         num_leapfrog: Gradients of one trajectory of `hmc`. At 100 the smallest program
             converges in 300 draws after as many.
+        n_beta: Inverse temperature times number of examples of the corrected mode;
+            n / ln n if None, at which some programs guess (`docs/programs.md`).
+        pilot_rounds: Pilots of 60 trajectories that precondition `hmc` by the forces
+            they meet; 0 for no preconditioner.
     """
     for name in samplers:
         find(SAMPLERS, name, kind="sampler")
@@ -240,6 +275,8 @@ def llc_programs(
         trials,
         full_batch_up_to,
         num_leapfrog,
+        n_beta,
+        pilot_rounds,
     )
 
 
