@@ -17,6 +17,7 @@ from ._hmc import HMC
 from ._job import Job, make_job
 from ._preconditioner import DiagonalPreconditioner
 from ._problem import Problem
+from ._sampler import AbstractSampler
 
 # Where tuning begins once all weights have a stiffness of about 1.
 STEP = 0.2
