@@ -21,6 +21,9 @@ class Constant(AbstractAblation):
     values: Written
     of: str = eqx.field(static=True)
 
+    def __init__(self, values: Written, of: str):
+        self.values, self.of = values, of
+
     @property
     def name(self) -> str:  # pyright: ignore
         """What it is called."""

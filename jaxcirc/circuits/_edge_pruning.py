@@ -97,8 +97,9 @@ class EdgePruning(AbstractMethod):
             slope = slope._replace(multipliers=-slope.multipliers)
             # Adam counts its steps in integers, and divides floats by their powers.
             with jax.numpy_dtype_promotion("standard"):
-                updates, state = rate.update(slope, state)
-            return (optax.apply_updates(learnt, updates), state), None
+                updates, state = rate.update(slope, state)  # pyright: ignore
+            learnt = jax.tree.map(jnp.add, learnt, updates)
+            return (learnt, state), None
 
         learnt = _started(setting, self.nodes)
         start = (learnt, rate.init(learnt))

@@ -93,8 +93,8 @@ def _learnt(model: Transformer, pairs: Pairs, start: Written, how: Optimal) -> W
         slope = jax.grad(harm)(values)
         # Adam counts its steps in integers, and divides floats by their powers.
         with jax.numpy_dtype_promotion("standard"):
-            updates, state = rate.update(slope, state)
-        return (optax.apply_updates(values, updates), state), None
+            updates, state = rate.update(slope, state)  # pyright: ignore
+        return (jax.tree.map(jnp.add, values, updates), state), None
 
     with jax.default_matmul_precision("highest"):
         first = (start, rate.init(start))

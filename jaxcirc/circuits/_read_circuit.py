@@ -1,7 +1,6 @@
 """Scores and a circuit from the JSON that EAP-IG and MIB write."""
 
 import json
-import math
 import os
 from typing import Any
 
@@ -60,11 +59,12 @@ def read_circuit(
             raise _odd(path, f"it has an edge {name[:80]!r}, which the model has not")
     told = whole.get("jaxcirc")
     told = told if isinstance(told, dict) else {}
-    labels = [
+    method, ablation, objective = (
         text if isinstance(text := told.get(key), str) and len(text) < 80 else "unknown"
         for key in ("method", "ablation", "objective")
-    ]
-    scores = Scores(jnp.asarray(values, jnp.float32), graph, *labels)
+    )
+    values = jnp.asarray(values, jnp.float32)
+    scores = Scores(values, graph, method, ablation, objective)
     return scores, jnp.asarray(keep)
 
 
@@ -121,9 +121,12 @@ def _entry(path: str, name: str, entry: Any) -> tuple[float, bool]:
     """
     score = entry.get("score") if isinstance(entry, dict) else None
     kept = entry.get("in_graph") if isinstance(entry, dict) else None
-    number = isinstance(score, int | float) and not isinstance(score, bool)
-    # Beyond the largest float an integer of JSON is none.
-    if not number or abs(score) > 3e38 or not math.isfinite(score):
+    # A truth value is an integer, and beyond the largest float an integer is none.
+    if (
+        isinstance(score, bool)
+        or not isinstance(score, int | float)
+        or not -3e38 < score < 3e38
+    ):
         raise _odd(path, f"the score of {name[:80]!r} is no finite number")
     if not isinstance(kept, bool):
         raise _odd(path, f"`in_graph` of {name[:80]!r} is not true or false")
