@@ -97,12 +97,12 @@ class EdgePruning(AbstractMethod):
             slope = slope._replace(multipliers=-slope.multipliers)
             # Adam counts its steps in integers, and divides floats by their powers.
             with jax.numpy_dtype_promotion("standard"):
-                updates, state = rate.update(slope, state)  # pyright: ignore
+                updates, state = rate.update(slope, state)
             learnt = jax.tree.map(jnp.add, learnt, updates)
             return (learnt, state), None
 
         learnt = _started(setting, self.nodes)
-        start = (learnt, rate.init(learnt))
+        start = (learnt, rate.init(learnt))  # pyright: ignore
         (learnt, _), _ = jax.lax.scan(step, start, jnp.arange(self.steps))
         gates = only_edges(setting.graph, _gates(jax.nn.sigmoid, learnt))
         # Who asks divides by the number of examples.

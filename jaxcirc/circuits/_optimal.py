@@ -93,11 +93,11 @@ def _learnt(model: Transformer, pairs: Pairs, start: Written, how: Optimal) -> W
         slope = jax.grad(harm)(values)
         # Adam counts its steps in integers, and divides floats by their powers.
         with jax.numpy_dtype_promotion("standard"):
-            updates, state = rate.update(slope, state)  # pyright: ignore
+            updates, state = rate.update(slope, state)
         return (jax.tree.map(jnp.add, values, updates), state), None
 
     with jax.default_matmul_precision("highest"):
-        first = (start, rate.init(start))
+        first = (start, rate.init(start))  # pyright: ignore
         return jax.lax.scan(step, first, None, length=how.steps)[0][0]
 
 
