@@ -12,7 +12,7 @@ DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
 @pytest.mark.parametrize(
     ("guide", "prints"),
-    [("llc.md", 3), ("metrics.md", 14), ("programs.md", 7), ("checkpoints.md", 5)]
+    [("llc.md", 4), ("metrics.md", 14), ("programs.md", 7), ("checkpoints.md", 5)]
     + [("runs.md", 3), ("circuits.md", 4)],
 )
 def test_the_blocks_of_the_guides(guide, prints, tmp_path, monkeypatch):
