@@ -19,6 +19,7 @@ from ._bootstrap import Confidence as Confidence, bootstrap as bootstrap
 from ._choose import (
     SHARES as SHARES,
     greedy as greedy,
+    growth as growth,
     nested as nested,
     ranks as ranks,
     threshold as threshold,
@@ -48,6 +49,7 @@ from ._path import (
 from ._prune import pruned as pruned
 from ._run import Performance as Performance, performance as performance, run as run
 from ._scores import Scores as Scores
+from ._search import Search as Search, search as search
 from ._setting import Setting as Setting
 from ._similarity import (
     Edits as Edits,
