@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Key, Shaped
 
 from ..models import Graph, Transformer, graph as graph_of
 from ..tasks import Pairs
+from ._ablation import AbstractAblation
 from ._choose import check_count, grown
 from ._run import Performance, performance
 
@@ -106,7 +107,7 @@ def faithfulness(
     pairs: Pairs,
     circuits: Shaped[Array, "circuit *span source destination"],
     *,
-    ablation="resample",
+    ablation: str | AbstractAblation = "resample",
     **options,
 ) -> Faithfulness:
     """How much of the objective circuits keep: a whole curve in one program.

@@ -103,7 +103,8 @@ def search(
         )
     fitted = ablation_of(ablation).fitted(model, pairs)
     known: dict[int, float] = {}
-    sizes = _first(scores.graph.n_edges, grid)
+    best = scores.graph.n_edges
+    sizes = _first(best, grid)
     while len(sizes):
         # Filled up with its last size, so that all rounds have the shape of the first.
         filled = np.append(sizes, [sizes[-1]] * (grid - len(sizes))).astype(int)
