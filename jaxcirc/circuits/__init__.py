@@ -18,6 +18,7 @@ from ._bootstrap import Confidence as Confidence, bootstrap as bootstrap
 from ._choose import (
     SHARES as SHARES,
     greedy as greedy,
+    growth as growth,
     nested as nested,
     ranks as ranks,
     threshold as threshold,
@@ -59,6 +60,7 @@ from ._read_circuit import read_circuit as read_circuit
 from ._resample import Resample as Resample
 from ._run import Performance as Performance, performance as performance, run as run
 from ._scores import Scores as Scores
+from ._search import Search as Search, search as search
 from ._setting import Setting as Setting
 from ._similarity import (
     Edits as Edits,

@@ -5,10 +5,14 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Key, Shaped
 
 from ..models import Graph, Transformer, graph as graph_of
 from ..tasks import Pairs
+from ._ablation import AbstractAblation
+from ._choose import check_count, grown
 from ._run import Performance, performance
 
 
@@ -101,9 +105,9 @@ class Faithfulness(eqx.Module):
 def faithfulness(
     model: Transformer,
     pairs: Pairs,
-    circuits: Shaped[Array, "circuit source destination"],
+    circuits: Shaped[Array, "circuit *span source destination"],
     *,
-    ablation="resample",
+    ablation: str | AbstractAblation = "resample",
     **options,
 ) -> Faithfulness:
     """How much of the objective circuits keep: a whole curve in one program.
@@ -113,7 +117,7 @@ def faithfulness(
         pairs: Clean and corrupted sequences, with right and wrong answers.
         circuits: Masks, such as those of `nested`.
         ablation: What cut edges carry.
-        **options: `objective`, `graph` and `batch_size`, as for `performance`.
+        **options: `objective`, `graph`, `spans` and `batch_size`, as for `performance`.
 
     Raises:
         ValueError: as `performance`.
@@ -136,8 +140,8 @@ def faithfulness(
     mean = found.mean
     name = ablation if isinstance(ablation, str) else ablation.name
     graph = options.get("graph") or graph_of(model.config)
-    exists = jnp.asarray(graph.exists)
-    sizes = ((masks[:-2] != 0) & exists[None]).sum(axis=(1, 2))
+    there = (masks[:-2] != 0) & jnp.broadcast_to(graph.exists, masks[:-2].shape)
+    sizes = there.sum(axis=tuple(range(1, there.ndim)))
     return Faithfulness(sizes, mean[:-2], mean[-2], mean[-1], name, found)
 
 
@@ -147,21 +151,35 @@ def _area(values: Array, sizes: Array, n_edges: int) -> Array:
 
 
 def random_circuits(
-    graph: Graph, sizes: Int[Array, " circuit"], *, key: Key[Array, ""]
+    graph: Graph,
+    sizes: Int[Array, " circuit"],
+    *,
+    connected: bool = False,
+    key: Key[Array, ""],
 ) -> Shaped[Array, "circuit source destination"]:
     """Circuits of random edges: what a circuit of a size keeps by chance.
 
     Args:
         graph: Whose edges.
         sizes: How many edges each has; may be traced.
+        connected: Grow them from the logits, as `greedy` does, each next edge being any
+            that leads to what is there; otherwise all sets of edges are equally likely,
+            of which small ones hardly ever lead anywhere.
         key: Random key of the draw.
+
+    Raises:
+        ValueError: a size is negative or above the number of edges.
     """
+    if not isinstance(sizes, Tracer):
+        for size in set(np.asarray(sizes).tolist()):
+            check_count(size, graph)
     exists = jnp.asarray(graph.exists).ravel()
 
     def one(size, key):
         draw = jax.random.uniform(key, exists.shape)
         order = jnp.argsort(jnp.where(exists, draw, 2))
-        return (jnp.argsort(order) < size).reshape(graph.exists.shape)
+        rank = jnp.argsort(order).reshape(graph.exists.shape)
+        return (grown(rank, graph, size) if connected else rank) < size
 
     return jax.vmap(one)(sizes, jax.random.split(key, sizes.shape[0]))
 

@@ -33,7 +33,7 @@ def pruned(
     exists = jnp.broadcast_to(graph.exists, keep.shape)
     serves = jnp.asarray(graph.serves)
     embedding = jnp.asarray(graph.source_layer) < 0
-    logits = ~serves.any(axis=1)
+    logits = jnp.asarray(~graph.serves.any(axis=1))
 
     def once(keep):
         fed = keep.any(axis=-2)

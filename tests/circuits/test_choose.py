@@ -45,6 +45,22 @@ def test_top_edges_are_those_of_a_sort(table, signed):
         assert not (small & ~large).any()
 
 
+def test_spans_are_ordered_together_or_each_for_itself():
+    one = scores_of(SMALL)
+    weak = eqx.tree_at(lambda s: s.values, one, one.values / 1e3)
+    values = jnp.stack([one.values, weak.values])
+    both = eqx.tree_at(lambda s: s.values, one, values)
+    # All edges of the first span are stronger than any of the second one is.
+    n = SMALL.n_edges // 2
+    together = circuits.top(both, n, across_spans=True)
+    np.testing.assert_array_equal(together[0], circuits.top(one, n))
+    assert not together[1].any()
+    np.testing.assert_array_equal(circuits.top(both, n)[1], circuits.top(weak, n))
+    assert circuits.top(both, 2 * SMALL.n_edges, across_spans=True).sum() == 2 * (
+        SMALL.n_edges
+    )
+
+
 def test_a_threshold_keeps_what_is_above():
     scores = scores_of(SMALL)
     kept = circuits.threshold(scores, 0.5)
@@ -281,3 +297,127 @@ def test_masks_of_another_graph_are_refused():
     model, pairs = named("plain"), some_pairs()
     with pytest.raises(ValueError, match=r"`circuits` must have the shape \(circuit"):
         circuits.performance(model, pairs, jnp.ones((2, 3, 3)))
+
+
+def test_growth_has_all_greedy_circuits_in_it():
+    scores = scores_of(GROUPED, 4)
+    when = circuits.growth(scores)
+    # Every edge is reached, each at a place of its own.
+    assert sorted(np.asarray(when)[GROUPED.exists]) == list(range(GROUPED.n_edges))
+    for n in (1, 9, 40):
+        np.testing.assert_array_equal(when < n, circuits.greedy(scores, n))
+    family = circuits.nested(scores, [9, 40], grow=True)
+    np.testing.assert_array_equal(family[0], when < 9)
+    np.testing.assert_array_equal(
+        circuits.top(scores, 30, connected=True),
+        circuits.pruned(circuits.top(scores, 30), GROUPED),
+    )
+
+
+def test_choosing_is_compiled_for_all_scores_and_sizes():
+    traces = []
+
+    @jax.jit
+    def choose(values, n):
+        traces.append(None)
+        scores = circuits.Scores(values, SMALL, "eap", "resample", "")
+        return circuits.top(scores, n, connected=True), circuits.greedy(scores, n)
+
+    for seed, n in ((0, 3), (1, 20)):
+        scores = scores_of(SMALL, seed)
+        top, greedy = choose(scores.values, n)
+        np.testing.assert_array_equal(top, circuits.top(scores, n, connected=True))
+        np.testing.assert_array_equal(greedy, circuits.greedy(scores, n))
+    assert len(traces) == 1
+
+
+def test_connected_random_circuits_lead_to_the_logits():
+    sizes = jnp.array([0, 1, 6, 25])
+    found = circuits.random_circuits(SMALL, sizes, connected=True, key=jr.key(0))
+    assert found.sum(axis=(1, 2)).tolist() == sizes.tolist()
+    for keep in np.asarray(found):
+        # What an edge leads to is read by the circuit, or is the logits.
+        read = keep.any(axis=1)
+        leads = (SMALL.serves & read[None]).any(axis=1) | ~SMALL.serves.any(axis=1)
+        assert not keep[:, ~leads].any()
+    with pytest.raises(ValueError, match="asked for 999 edges"):
+        circuits.random_circuits(SMALL, jnp.array([999]), key=jr.key(0))
+
+
+@pytest.fixture(scope="module")
+def searched():
+    """A small model, some order of its edges, and what all of its circuits keep."""
+    model, pairs = named("one_layer_no_norm"), some_pairs(4)
+    table = graph(model.config)
+    scores = scores_of(table, 2)
+    sizes = jnp.arange(1, table.n_edges + 1)
+    family = circuits.ranks(scores)[None] < sizes[:, None, None]
+    traces = []
+
+    def objective(model, pairs):
+        traces.append(None)
+        logits = model(pairs.clean)[:, -1]
+        return logits[:, 1] - logits[:, 2]
+
+    curve = circuits.faithfulness(model, pairs, family, objective=objective).normalised
+    ask = lambda **options: circuits.search(
+        model, pairs, scores, objective=objective, **options
+    )
+    return ask, np.asarray(curve), scores, traces
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_search_runs_the_size_below_its_own(searched, share):
+    ask, curve, scores, traces = searched
+    found = ask(grid=4, at_least=share)
+    known = dict(zip(found.sizes.tolist(), found.kept.tolist(), strict=True))
+    # Each keeps what it keeps in the whole curve, up to the rounding of a batch.
+    for size, kept in known.items():
+        assert abs(kept - curve[size - 1]) < 1e-4 * np.abs(curve).max()
+    assert known[found.size] == found.faithfulness >= share
+    assert found.size == 1 or known[found.size - 1] < share
+    assert all(kept < share for size, kept in known.items() if size < found.size)
+    np.testing.assert_array_equal(found.keep, circuits.top(scores, found.size))
+    # The whole curve is one program, and all rounds of all searches are another.
+    assert len(traces) <= 4
+
+
+def test_a_grid_of_all_sizes_misses_nothing(searched):
+    ask, curve, scores, _ = searched
+    found = ask(grid=scores.graph.n_edges, at_least=0.3)
+    assert found.size == 1 + np.flatnonzero(curve >= 0.3).min()
+
+
+def test_a_search_for_nothing_is_refused(searched):
+    ask, *_ = searched
+    with pytest.raises(ValueError, match="`at_least` is a share up to 1"):
+        ask(at_least=1.2)
+    with pytest.raises(ValueError, match="no behaviour that a circuit could keep"):
+        circuits.search(
+            named("one_layer_no_norm"),
+            some_pairs(4),
+            searched[2],
+            grid=2,
+            objective=lambda model, pairs: 0 * model(pairs.clean)[:, -1, 0],
+        )
+
+
+def test_circuits_are_run_by_span(setting):
+    model, pairs, table = setting
+    spans = jnp.broadcast_to(jnp.arange(5) // 3, (4, 5))
+    keep = jr.bernoulli(jr.key(5), 0.5, table.exists.shape)
+    both = jnp.stack([keep, keep])
+    ends = jnp.stack([jnp.zeros_like(both), jnp.ones_like(both)])
+    family = jnp.concatenate([both[None], ends])
+    found = circuits.faithfulness(model, pairs, family, spans=spans, batch_size=3)
+    assert found.normalised[1:].tolist() == [0.0, 1.0]
+    assert found.sizes[2] == 2 * table.n_edges
+    # The same mask in every span is that mask.
+    one = circuits.performance(model, pairs, keep[None]).values
+    np.testing.assert_allclose(found.performance.values[:1], one, rtol=1e-4, atol=1e-5)
+    logits = circuits.run(model, pairs, both, spans=spans)
+    np.testing.assert_allclose(
+        logits, circuits.run(model, pairs, keep), rtol=1e-4, atol=1e-5
+    )
+    with pytest.raises(ValueError, match="`spans` goes from 0 to 2"):
+        circuits.performance(model, pairs, family, spans=spans * 2)
