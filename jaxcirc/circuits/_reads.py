@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._core import Objective
+from .._core import Objective, at_least_float32
 from ..models import AbstractIntervention, Add, Transformer, capture, sites
 from ..tasks import Pairs
 from ._values import values_of
@@ -55,7 +55,7 @@ def reads(
     """
     table = sites(model, pairs.clean.shape)
     zeros = {
-        site: jnp.zeros(table[site].shape, jnp.promote_types(table[site].dtype, "f4"))
+        site: at_least_float32(jnp.zeros(table[site].shape, table[site].dtype))
         for site in places
         if site in table
     }

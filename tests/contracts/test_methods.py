@@ -135,7 +135,9 @@ def test_half_precision_is_summed_in_float32(spec):
 @ROWS
 def test_a_single_head_is_a_head(spec):
     one = dataclasses.replace(MODEL, n_heads=1, n_layers=1, norm="none")
-    found = scores(spec, model_of(one), some_pairs(2))
+    # It has eight edges, fewer than a target for the other model.
+    options = {"target": 4} if spec.name == "edge_pruning" else {}
+    found = scores(spec, model_of(one), some_pairs(2), **options)
     assert found.values.shape == (3, 5)
     assert bool(jnp.isfinite(found.values).all())
 

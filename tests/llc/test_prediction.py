@@ -10,6 +10,7 @@ from jaxcirc.llc import truth
 from jaxcirc.llc._curvature import Curvature
 from jaxcirc.llc._lengths import lengths_for
 from jaxcirc.llc._prediction import burnin_needed, predict, shortfall
+from jaxcirc.llc._status import MIN_ESS
 
 from .problems import ONE
 
@@ -89,12 +90,12 @@ def test_lengths_are_enough_for_a_verdict_and_for_the_error():
     )
     long = lengths_for(found, 2, relative_error=0.02, max_steps=10**6)
     assert long.expected_error == pytest.approx(0.02, rel=0.01)
-    assert long.expected_ess >= 2 * 50
+    assert long.expected_ess >= 2 * MIN_ESS
     rough = lengths_for(found, 2, relative_error=0.5, max_steps=10**6)
     # Twice what the verdict asks for, however large an error would do.
-    assert rough.expected_ess == pytest.approx(100, rel=0.02)
+    assert rough.expected_ess == pytest.approx(2 * MIN_ESS, rel=0.02)
     assert rough.num_draws >= 100
     short = lengths_for(found, 2, relative_error=0.02, max_steps=200)
     assert short.num_steps <= 200
-    assert short.expected_ess < 50
+    assert short.expected_ess < MIN_ESS
     assert (long.is_enough, short.is_enough) == (True, False)
