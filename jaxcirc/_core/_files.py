@@ -69,8 +69,13 @@ def remove_unfinished(folder: str) -> list[str]:
     return found
 
 
-def read_bytes(path: str) -> bytes:
-    """The whole contents of a file, local or anywhere that fsspec reaches.
+def read_bytes(path: str, most: int = -1) -> bytes:
+    """The contents of a file, local or anywhere that fsspec reaches.
+
+    Args:
+        path: The file.
+        most: How many bytes to read; all of them if negative. For what may be anybody's
+            file, one more than is reasonable tells whether it is larger, at no cost.
 
     Raises:
         FileNotFoundError: there is no such file; the message names it.
@@ -78,7 +83,7 @@ def read_bytes(path: str) -> bytes:
     """
     try:
         with fsspec.open(path, "rb") as file:
-            return file.read()  # pyright: ignore
+            return file.read(most)  # pyright: ignore
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing") from None
     except OSError as error:

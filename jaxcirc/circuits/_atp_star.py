@@ -33,7 +33,8 @@ class AtPStar(AbstractMethod):
     so that a direct effect which later layers undo still counts. The layer of v itself
     leaves nothing and is not counted; the logits are in no layer and are divided by L.
     Absolute values have no sign. With both off this is edge attribution patching. One
-    backward pass for each layer (Kramár et al. 2024, "AtP*", sections 3.1 and 3.2).
+    backward pass for each layer. The two repairs are those of Kramár et al. (2024),
+    "AtP*", which scores nodes; the rule for edges is this library's.
 
     Args:
         qk_fix: Whether softmaxes are computed anew.

@@ -169,7 +169,20 @@ def _check_options(method: AbstractMethod, per_example: bool, spans) -> None:
 def in_chunks(
     model, pairs, method, ablation, objective, graph, spans, n_spans, each, size
 ):
-    """Scores of all examples, and which of them count."""
+    """Scores of all examples, and which of them count.
+
+    Args:
+        model: The model.
+        pairs: All pairs.
+        method: What is asked of each chunk, its answers added up or put side by side.
+        ablation: What is put in place, fitted to all pairs.
+        objective: What changes.
+        graph: Whose edges are asked about.
+        spans: The span of each position; None where they are not told apart.
+        n_spans: How many spans there are; 0 without.
+        each: Whether examples are told apart.
+        size: Examples of a chunk.
+    """
     n_examples = pairs.clean.shape[0]
     places = jnp.arange(-(-n_examples // size) * size).reshape(-1, size)
 

@@ -32,7 +32,7 @@ class EAPIGActivations(AbstractMethod):
     z all that the group of u writes and z' what is put in place. All else is computed
     from it, so a gradient is never taken far from what the model does. One pass forward
     and backward for each group and step: 1 + 2 L groups for L layers with MLPs (Hanna
-    et al. 2024, "Have faith in faithfulness", section 3).
+    et al. 2024, "Have faith in faithfulness").
 
     Args:
         steps: Intervals that a line is divided into.

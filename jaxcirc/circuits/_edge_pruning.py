@@ -28,9 +28,9 @@ class EdgePruning(AbstractMethod):
 
     by Adam, while λ₁ and λ₂ rise along their gradients. The sparsity t grows from 0 for
     the first five sixths of the steps. All gates start open, log α = 10 (Bhaskar et al.
-    2024, "Finding transformer circuits with edge pruning", section 3, whose steps and
-    learning rate these are). The circuit is the `target` edges with the largest gates
-    σ(log α), which are their scores, in (0, 1]; other edges have 0.
+    2024, "Finding transformer circuits with edge pruning", whose steps and learning
+    rate these are). The circuit is the `target` edges with the largest gates σ(log α),
+    which are their scores, in (0, 1]; other edges have 0.
 
     Args:
         target: How many edges are to stay open.

@@ -16,7 +16,7 @@ def sampled(
 
         s = σ((log u - log(1 - u) + log α) / β),  gate = clip(s (1.1 + 0.1) - 0.1, 0, 1)
 
-    for u uniform in (0, 1) and β = 2/3 (Louizos et al. 2018, section 3.1).
+    for u uniform in (0, 1) and β = 2/3 (Louizos et al. 2018).
 
     Args:
         log_alpha: One parameter for each gate.

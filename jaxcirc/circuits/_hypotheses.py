@@ -65,7 +65,7 @@ def equivalence(
         >>> round(float(share), 4), round(float(p_value), 4)
         (0.9, 0.048)
 
-    Shi et al. (2024), "Hypothesis testing the circuit hypothesis in LLMs", section 3.
+    Shi et al. (2024), "Hypothesis testing the circuit hypothesis in LLMs".
     """
     if not 0 <= margin < 0.5:
         raise ValueError(
@@ -128,7 +128,7 @@ def independence(
         >>> round(float(knows.p_value), 4)
         0.001
 
-    Shi et al. (2024), "Hypothesis testing the circuit hypothesis in LLMs", section 3;
+    Shi et al. (2024), "Hypothesis testing the circuit hypothesis in LLMs";
     Gretton et al. (2007), "A kernel statistical test of independence".
     """
     if len(full) < 4:

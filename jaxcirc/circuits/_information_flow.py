@@ -25,7 +25,7 @@ class InformationFlow(AbstractMethod):
     averaged over positions. One forward pass of the clean sequences: neither what is
     put in place nor the objective has a say, except that examples without an answer are
     left out. A share is in [0, 1] and has no sign, and all heads of a layer read alike
-    (Ferrando & Voita 2024, "Information flow routes", equations 3 and 4).
+    (Ferrando & Voita 2024, "Information flow routes").
     """
 
     name: ClassVar[str] = "information_flow"

@@ -81,7 +81,7 @@ def minimality(
         ValueError: the circuit has no edge, or all of them; `quantile` is outside
             (0, 1); or pairs and circuit do not fit.
 
-    Shi et al. (2024), "Hypothesis testing the circuit hypothesis in LLMs", section 3.
+    Shi et al. (2024), "Hypothesis testing the circuit hypothesis in LLMs".
     """
     table = graph_of(model.config) if graph is None else graph
     kept = _checked(keep, table, quantile)

@@ -27,7 +27,7 @@ class Optimal(AbstractAblation):
         mean over pairs of loss(model whose cut edges carry the constants)
 
     leave what is lost with the information itself (Li & Janson 2024, "Optimal ablation
-    for interpretability", section 2). A source has the same constant at all positions
+    for interpretability"). A source has the same constant at all positions
     and for all that read it. They start as means over the clean sequences and are
     learnt by Adam, once for all pairs; each edge that is cut later takes them.
 

@@ -24,7 +24,7 @@ class EAP(AbstractMethod):
         score[u, v] = (instead_u - written_u) · ∂m / ∂(input of v), at the clean run
 
     All edges from two forward passes, one of the corrupted sequences, and one backward
-    pass (Syed et al. 2023, equation 3). Where the objective is flat at the clean run,
+    pass (Syed et al. 2023). Where the objective is flat at the clean run,
     as a divergence from it is, this is 0 for every edge.
     """
 
@@ -43,7 +43,7 @@ class EAP(AbstractMethod):
 class CleanCorrupted(AbstractMethod):
     """The mean of the gradients at the clean and at the corrupted inputs.
 
-    EAP-IG by the trapezoidal rule with one step (Hanna et al. 2024, appendix).
+    EAP-IG by the trapezoidal rule with one step (Hanna et al. 2024).
     """
 
     name: ClassVar[str] = "clean_corrupted"
@@ -72,7 +72,7 @@ class EAPIGInputs(AbstractMethod):
         (e - e'),
 
     from `steps` forward and backward passes (Hanna et al. 2024, "Have faith in
-    faithfulness", section 3).
+    faithfulness").
 
     Args:
         steps: Intervals that the line is divided into.

@@ -14,8 +14,9 @@ from ._notation import edge_names
 from ._scores import Scores
 from ._write_circuit import sizes
 
-# Ten times what all edges of a model with 2.8 billion weights take.
-_MOST_BYTES = 1_200_000_000
+# EAP-IG writes about 75 bytes for each edge of a query head's graph; a long way above
+# that, a file is of something else, and need not be held.
+_BYTES_PER_EDGE, _REST = 500, 1_000_000
 
 
 def read_circuit(
@@ -42,7 +43,8 @@ def read_circuit(
         OSError: it cannot be read.
     """
     graph, path = graph_of(config), os.fspath(path)
-    whole = _parsed(path)
+    most = _REST + _BYTES_PER_EDGE * graph_of(config, grouped=False).n_edges
+    whole = _parsed(path, most)
     _check_model(path, whole["cfg"], config)
     names = edge_names(graph)
     missing = [name for name in names if name not in whole["edges"]]
@@ -76,15 +78,19 @@ def _odd(path: str, why: str) -> ValueError:
     )
 
 
-def _parsed(path: str) -> dict[str, Any]:
+def _parsed(path: str, most: int) -> dict[str, Any]:
     """The file as an object with `cfg` and `edges`.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have; of a larger one no more are read.
 
     Raises:
         ValueError: it is something else.
     """
-    data = read_bytes(path)
-    if len(data) > _MOST_BYTES:
-        raise _odd(path, f"it has {len(data):,} bytes, and {_MOST_BYTES:,} are enough")
+    data = read_bytes(path, most + 1)
+    if len(data) > most:
+        raise _odd(path, f"it has more than the {most:,} bytes that all edges may take")
 
     def no_number(text: str):
         raise ValueError(f"{text} is no finite number")

@@ -125,3 +125,12 @@ def test_what_cannot_be_written_is_said(tmp_path):
         circuits.write_circuit(file, broken, CONFIG)
     with pytest.raises(FileNotFoundError, match="is missing"):
         circuits.read_circuit(tmp_path / "none.json", CONFIG)
+
+
+def test_no_more_is_read_than_the_edges_of_the_model_may_take(tmp_path):
+    path = tmp_path / "circuit.json"
+    circuits.write_circuit(path, some_scores(), CONFIG)
+    # Blanks are JSON too, and would be read to their end.
+    path.write_text(path.read_text() + " " * 3_000_000)
+    with pytest.raises(ValueError, match="more than the 1,0.* bytes that all edges"):
+        circuits.read_circuit(path, CONFIG)
