@@ -66,9 +66,13 @@ def _by_run(columns: Array, n_examples: int) -> Array:
 
 def _product(setting: Setting, differences: Array, columns: Array) -> Array:
     """Each source's difference times each column, by example and span or summed."""
+    if setting.spans is None and not setting.each:
+        # One flat product: contracted over three axes it takes five times as long.
+        rows = differences.reshape(differences.shape[0], -1)
+        flat = columns.reshape(columns.shape[0], -1)
+        return jnp.einsum("sk,ck->sc", rows, flat, precision=_HIGHEST)
     if setting.spans is None:
-        out = "bsc" if setting.each else "sc"
-        return jnp.einsum(f"sbpm,cbpm->{out}", differences, columns, precision=_HIGHEST)
+        return jnp.einsum("sbpm,cbpm->bsc", differences, columns, precision=_HIGHEST)
 
     def one(difference, column, spans):
         # At every position first: a span's share is a sum over its positions.
