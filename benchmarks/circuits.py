@@ -2,6 +2,10 @@
 
 python benchmarks/circuits.py                        # three minutes on two cores
 python benchmarks/circuits.py --only attribution
+python benchmarks/circuits.py --only peers --eap-ig ENV/python --edges ENV/python
+
+Peers are interpreters that have what `circuits_peer.py` asks for; the model and the
+prompts have the same shape there, and take turns with ours.
 """
 
 import argparse
@@ -12,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from _harness import interleave, report, spread
+from _harness import Peer, interleave, report, spread
 
 from jaxcirc import circuits
 from jaxcirc.circuits._values import values_of
@@ -171,11 +175,66 @@ def curve(repeats):
     )
 
 
+def resampled(repeats):
+    """Two hundred resamples of the scores, beside one attribution of each example."""
+    model = made(SMALL)
+    pairs = pairs_of(model, PROMPTS, LENGTH)
+    score = lambda: circuits.attribute(
+        model, pairs, "eap_ig_inputs", steps=STEPS, batch_size=PROMPTS, per_example=True
+    )
+    scores, key = score(), jr.key(3)
+    seconds = interleave(
+        {
+            "attribution": ready(lambda: score().values),
+            "bootstrap": ready(lambda: circuits.bootstrap(scores, 100, key=key)),
+        },
+        repeats=repeats,
+    )
+    report(
+        "circuits/bootstrap of 200 resamples, 4 layers",
+        bootstrap_over_attribution=ratio(seconds, "bootstrap", "attribution"),
+        **{name: spread(taken) for name, taken in seconds.items()},
+    )
+
+
+def peers(repeats, eap_ig, edges):
+    """EAP-IG of all edges beside its own code, and EAP beside TransformerLens."""
+    model = made(SMALL)
+    pairs = pairs_of(model, PROMPTS, LENGTH)
+    score = lambda method, **options: (
+        circuits.attribute(model, pairs, method, batch_size=PROMPTS, **options).values
+    )
+    runs = {
+        "eap_ig": ready(functools.partial(score, "eap_ig_inputs", steps=STEPS)),
+        "eap": ready(functools.partial(score, "eap")),
+    }
+    given = {"EAP-IG": (eap_ig, "eap_ig"), "TransformerLens": (edges, "edges")}
+    for name, (python, workload) in given.items():
+        if python:
+            runs[name] = Peer(python, "circuits_peer.py", workload)
+    seconds = interleave(runs, repeats=repeats, warmup=1)
+    beside = {"EAP-IG": "eap_ig", "TransformerLens": "eap"}
+    report(
+        "circuits/peers, 16 prompts, 4 layers",
+        over={
+            name: ratio(seconds, name, own)
+            for name, own in beside.items()
+            if name in seconds
+        },
+        **{name: spread(taken) for name, taken in seconds.items()},
+    )
+
+
 if __name__ == "__main__":
+    parts = (attribution, masks, curve, resampled)
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", choices=["attribution", "masks", "curve"])
+    parser.add_argument("--only", choices=[p.__name__ for p in (*parts, peers)])
+    parser.add_argument("--eap-ig", help="an interpreter that has EAP-IG")
+    parser.add_argument("--edges", help="an interpreter that has TransformerLens 4.3")
     asked = parser.parse_args()
-    for part in (attribution, masks, curve):
+    for part in parts:
         if asked.only in (None, part.__name__):
             part(asked.repeats)
+    if asked.only == "peers" or asked.eap_ig or asked.edges:
+        peers(asked.repeats, asked.eap_ig, asked.edges)

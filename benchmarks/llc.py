@@ -12,8 +12,6 @@ and a long run, which leaves out what every call costs.
 """
 
 import argparse
-import pathlib
-import subprocess
 import sys
 import time
 
@@ -25,12 +23,11 @@ if "--device" not in sys.argv:
 import jax.numpy as jnp  # noqa: E402
 import jax.random as jr  # noqa: E402
 import numpy as np  # noqa: E402
-from _harness import report, spread  # noqa: E402
+from _harness import Peer, report, spread  # noqa: E402
 
 from jaxcirc import llc  # noqa: E402
 from jaxcirc.models import Transformer, TransformerConfig  # noqa: E402
 
-HERE = pathlib.Path(__file__).parent
 CHAINS, BATCH, N = 8, 512, 4096
 
 
@@ -114,29 +111,6 @@ def step_gflop(model, pos=3) -> float:
     return 3 * BATCH * (2 * weights * pos + attention) / 1e9
 
 
-class Peer:
-    """A process with another version of devinterp, which answers with seconds."""
-
-    def __init__(self, python: str, workload: str):
-        self.process = subprocess.Popen(
-            [python, HERE / "llc_peer.py", workload],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def seconds(self, draws: int) -> float:
-        """How long a run of so many draws of 8 chains took there."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        print(draws, file=self.process.stdin, flush=True)
-        for line in self.process.stdout:
-            if line.startswith("seconds "):
-                return float(line.split()[1])
-        raise RuntimeError("the peer ended")
-
-
 def compare(name, ours, peers, lengths, repeats=5):
     """Seconds per chain-step: the slope between two lengths, in turns."""
     slopes: dict[str, list[float]] = {}
@@ -164,7 +138,11 @@ def on_cpu(args):
     size = sum(x.size for x in jax.tree.leaves(model))
     tokens = jr.randint(jr.key(1), (N, 3), 0, 114)
     peak = gemm_peak()
-    peers = {"devinterp_2.0.1": Peer(args.v2, "transformer")} if args.v2 else {}
+    peers = (
+        {"devinterp_2.0.1": Peer(args.v2, "llc_peer.py", "transformer")}
+        if args.v2
+        else {}
+    )
     own, ratios = compare(
         "transformer",
         lambda n: timed(lambda: run(next_token_losses, model, tokens, n)),
@@ -183,7 +161,7 @@ def on_cpu(args):
 
     p, key = mlp(jr.key(0)), jr.key(2)
     data = (jr.normal(key, (N, 32)), jr.randint(key, (N,), 0, 52))
-    peers = {"devinterp_1.3.2": Peer(args.v1, "mlp")} if args.v1 else {}
+    peers = {"devinterp_1.3.2": Peer(args.v1, "llc_peer.py", "mlp")} if args.v1 else {}
     _, ratios = compare(
         "mlp",
         lambda n: timed(lambda: run(mlp_losses, p, data, n)),

@@ -19,7 +19,7 @@ from . import (
 )
 from ._ablation import AbstractAblation, ablation_of
 from ._checks import check_moves, check_pairs
-from ._chunks import chunk_size
+from ._chunks import chunk_size, require_room
 from ._method import AbstractMethod, MethodSpec
 from ._scores import Scores
 from ._setting import Setting
@@ -101,6 +101,7 @@ def attribute(
     n_spans = 0 if spans is None else int(jnp.max(spans)) + 1
     n_examples, n_pos = pairs.clean.shape
     if not method.adds:
+        require_room(model.config, n_examples, n_pos, f"attribute: {method.name}")
         batch_size = n_examples
     elif batch_size is None:
         batch_size = chunk_size(

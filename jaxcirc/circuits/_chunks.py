@@ -35,6 +35,27 @@ def chunk_size(
     return min(n_examples, max(1, int(min(memory * _SHARE, _MOST) // one)))
 
 
+def require_room(config: TransformerConfig, n_examples: int, n_pos: int, who: str):
+    """Refuse what looks at all examples together and has no room for them.
+
+    Args:
+        config: Of the model.
+        n_examples: How many there are.
+        n_pos: Length of a sequence.
+        who: Who asks, for the message.
+
+    Raises:
+        ValueError: they need more memory than there is.
+    """
+    one, memory = bytes_per_example(config, n_pos, 1), device_memory()
+    if memory is not None and n_examples * one > memory:
+        raise ValueError(
+            f"{who} looks at all {n_examples} examples together, which needs about "
+            f"{n_examples * one / 1e9:.1f} GB, and the device has {memory / 1e9:.1f} "
+            f"GB. Give at most {int(memory // one)} examples, or shorter ones."
+        )
+
+
 def bytes_per_example(config: TransformerConfig, n_pos: int, runs: int) -> int:
     """About how many bytes one example takes.
 

@@ -20,7 +20,8 @@ class Faithfulness(eqx.Module):
     """What circuits keep of a behaviour, beside all edges and none.
 
     Args:
-        sizes: Edges of each circuit.
+        sizes: Edges of each circuit; with spans, an edge counts once for every span in
+            which it is kept.
         values: Mean of the objective of each circuit, m(C).
         full: With all edges, m(N): the model itself.
         none: With none, m(∅): everything is put in place.
@@ -92,7 +93,7 @@ class Faithfulness(eqx.Module):
         signed scores.
 
         Args:
-            n_edges: All edges of the graph.
+            n_edges: All edges of the graph; with spans, times their number.
         """
         return _area(self.normalised, self.sizes, n_edges)
 
@@ -100,7 +101,7 @@ class Faithfulness(eqx.Module):
         """Circuit-model distance: the area under |1 - `normalised`|; 0 is best (MIB).
 
         Args:
-            n_edges: All edges of the graph.
+            n_edges: All edges of the graph; with spans, times their number.
         """
         return _area(jnp.abs(1 - self.normalised), self.sizes, n_edges)
 

@@ -13,6 +13,7 @@ from ..models import EdgeMask, Transformer, Written, graph as graph_of
 from ..objectives import KLTo
 from ..tasks import Pairs
 from ._abstract_ablation import AblationSpec, AbstractAblation
+from ._chunks import require_room
 from ._constant import Constant
 from ._mean import Mean
 from ._values import values_of
@@ -64,7 +65,11 @@ class Optimal(AbstractAblation):
         Args:
             model: The model.
             pairs: All pairs.
+
+        Raises:
+            ValueError: they do not fit into memory together.
         """
+        require_room(model.config, *pairs.clean.shape, "Optimal")
         start = Mean(of="clean", positions="all").fitted(model, pairs).values
         return Constant(values=_learnt(model, pairs, start, self), of=self.name)
 

@@ -12,28 +12,30 @@ from ._change_points import (
     changes as changes,
 )
 
-# Of one quantity, such as a score of heads, at most this many series are listed.
+# Of one quantity, such as a score of heads, a report lists at most this many series.
 MOST_SERIES = 3
 # Axes whose places are series of their own; matrices of checkpoints are none.
 _AXES = ("split", "layer", "head", "kv_head", "rank", "part")
 
 
-def change_table(tree: xr.DataTree) -> xr.Dataset:
+def change_table(tree: xr.DataTree, *, most: int | None = MOST_SERIES) -> xr.Dataset:
     """When every series of a study moves, one row per change, in order of steps.
 
-    Seeds, where there are any, are averaged. Of a quantity with many series, such as
-    one for each head, the three that move most are listed. Quantities whose attribute
-    `role` says that they are no series, such as error bars, are not looked at.
+    Seeds, where there are any, are averaged. Quantities whose attribute `role` says
+    that they are no series, such as error bars, are not looked at.
 
     Args:
         tree: What `Study.open` returns, or nodes of your own with an axis `step`.
+        most: Of a quantity with many series, such as one for each head, how many are
+            listed, those that move most first; None lists all that move.
 
     Returns:
         With an axis `change`: the series' `measurement`, `quantity` and `where`; the
         steps of the checkpoints on both sides, `from_step` and `to_step`; the levels
         `before` and `after`; `strength` and `share` (see `Change`). Attributes: how
         many series were `tested`, how many were `untested` for having fewer finite
-        values than `least_checkpoints`, and `most_checkpoints`, the most that one has.
+        values than `least_checkpoints`, `most_checkpoints`, the most that one has, and
+        how many series move and are `unlisted`, being more than `most`.
 
     Example:
         >>> import numpy as np
@@ -46,18 +48,18 @@ def change_table(tree: xr.DataTree) -> xr.Dataset:
         (90, 100, 1.0)
     """
     looked = [
-        _of_quantity(str(name), str(quantity), array)
+        _of_quantity(str(name), str(quantity), array, most)
         for name, node in tree.children.items()
         if name not in ("training", "changes")
         for quantity, array in node.to_dataset().data_vars.items()
         if _is_series(array)
     ]
-    rows = [row for rows, _ in looked for row in rows]
+    rows = [row for rows, _, _ in looked for row in rows]
     rows.sort(key=lambda row: (row["to_step"], -row["strength"]))
     names = ("measurement", "quantity", "where", "from_step", "to_step", "before")
     names += ("after", "strength", "share")
     columns = {n: ("change", np.array([row[n] for row in rows])) for n in names}
-    lengths = [length for _, some in looked for length in some]
+    lengths = [length for _, some, _ in looked for length in some]
     tested = sum(length >= LEAST_CHECKPOINTS for length in lengths)
     attrs = {
         "measurement": "changes",
@@ -65,6 +67,7 @@ def change_table(tree: xr.DataTree) -> xr.Dataset:
         "untested": len(lengths) - tested,
         "least_checkpoints": LEAST_CHECKPOINTS,
         "most_checkpoints": max(lengths, default=0),
+        "unlisted": sum(unlisted for _, _, unlisted in looked),
     }
     return xr.Dataset(columns if rows else {}, attrs=attrs)
 
@@ -105,9 +108,9 @@ def _is_series(array: xr.DataArray) -> bool:
 
 
 def _of_quantity(
-    name: str, quantity: str, array: xr.DataArray
-) -> tuple[list[dict], list[int]]:
-    """Rows of the series that move most, and how many finite values each series has."""
+    name: str, quantity: str, array: xr.DataArray, most: int | None
+) -> tuple[list[dict], list[int], int]:
+    """Rows of the series that move most, finite values of each series, and the rest."""
     steps = array["step"].values
     found, lengths = [], []
     for where, series in _series(array):
@@ -126,7 +129,8 @@ def _of_quantity(
         if rows:
             found.append(rows)
     found.sort(key=lambda rows: -max(row["strength"] for row in rows))
-    return [row for rows in found[:MOST_SERIES] for row in rows], lengths
+    listed = found[:most]
+    return [row for rows in listed for row in rows], lengths, len(found) - len(listed)
 
 
 def _last_finite(values: np.ndarray) -> int:

@@ -355,6 +355,17 @@ def test_an_example_that_does_not_fit_is_said_with_its_size():
         circuits._chunks.chunk_size(config, 4, 10**6, 5, "attribute")  # pyright: ignore
 
 
+@pytest.mark.parametrize("method", ["acdc", "edge_pruning", "optimal"])
+def test_what_looks_at_all_examples_at_once_says_how_many_fit(method, monkeypatch):
+    model, pairs = model_of(KINDS["clipped"]), some_pairs()
+    chunks = circuits._chunks  # pyright: ignore
+    one = chunks.bytes_per_example(model.config, pairs.clean.shape[1], 1)
+    monkeypatch.setattr(chunks, "device_memory", lambda: int(2.5 * one))
+    asked = {"ablation": method} if method == "optimal" else {"method": method}
+    with pytest.raises(ValueError, match=r"all 3 examples together .* at most 2 exam"):
+        circuits.attribute(model, pairs, **{"method": "eap", "batch_size": 1} | asked)
+
+
 def test_random_keys_do_not_matter_for_pairs_of_a_task():
     from jaxcirc.tasks import Induction
 

@@ -135,6 +135,10 @@ def test_the_table_lists_what_moves_most_in_order_of_steps():
     assert set(table["quantity"].values) == {"score"}
     for where, step in zip(table["where"].values, table["to_step"].values, strict=True):
         assert step == 100 + 50 * int(where[-1])
+    assert table.attrs["unlisted"] == 2
+    every = change_table(xr.DataTree.from_dict({"attention": data}), most=None)
+    assert every["to_step"].values.tolist() == [100, 150, 200, 250, 300]
+    assert every.attrs["unlisted"] == 0
 
 
 def test_a_study_without_changes_has_an_empty_table():

@@ -34,7 +34,7 @@ def findings(view: View) -> list[str]:
     data, rows = view.data, _rows(view)
     tested, untested = data.attrs.get("tested", 0), data.attrs.get("untested", 0)
     if rows:
-        return [_busiest(rows), *_too_short(data, untested)]
+        return [_busiest(rows), *_unlisted(data), *_too_short(data, untested)]
     if tested:
         none = f"None of {tested:,} series changes its level by more than noise would."
         return [none, *_too_short(data, untested)]
@@ -45,6 +45,12 @@ def findings(view: View) -> list[str]:
         f"{data.attrs['least_checkpoints']} checkpoints with finite values, and there "
         f"are {data.attrs['most_checkpoints']}."
     ]
+
+
+def _unlisted(data: Any) -> list[str]:
+    """A sentence on series that move and are not in the table."""
+    n = data.attrs.get("unlisted", 0)
+    return [f"{n:,} more series move and are not listed here."] if n else []
 
 
 def _rows(view: View) -> list[dict[str, Any]]:
