@@ -50,6 +50,11 @@ def changes_of(nodes, sources):
     return found
 
 
+def _loaded(trajectory):
+    """The models of all steps."""
+    return (model for _, model in trajectory.stream())
+
+
 def copy(i):
     """The edges of one copy of the circuit."""
     # Partners end with the same token, which is what the induction head looks for.
@@ -80,12 +85,35 @@ def test_change_points_of_scores_are_where_parts_begin_to_have_an_effect(
     assert emergence == {"embed": 80, "L0H0": 80, "L0H1": 160, "L1H0": 80, "L1H1": 160}
     graph = circuits.graph(model.config)
     nodes = np.stack(
-        [circuits.attribute(m, pairs).nodes for _, m in run.trajectory.stream()]
+        [circuits.attribute(m, pairs).nodes for m in _loaded(run.trajectory)]
     )
     found = changes_of(nodes, graph.sources)
     # Both copies read the embedding, so its score changes with each of them.
     assert found.pop("embed") == [(70, 80), (150, 160)]
     assert found == {name: [(emergence[name] - 10, emergence[name])] for name in ONSETS}
+
+
+def test_parts_of_a_compiled_program_are_found_where_they_are_switched_on():
+    pytest.importorskip("tracr")
+    import tracr_bridge as tb
+
+    from .truth import Agreement, random_pairs
+
+    # Two heads average one bracket each, and an MLP takes the difference.
+    compiled = tb.compile(tb.programs.pair_balance(), "()a", 5, check=10)
+    onsets = {"L0.mlp": 50, "L1H0": 80, "L1H1": 160}
+    run = circuits.planted(compiled.model, onsets, STEPS, noise=3e-3, key=jr.key(2))
+    pairs, asked = random_pairs(compiled, 16), {"objective": Agreement(compiled.model)}
+    first = {"embed": 80, "L0.mlp": 80, "L1H0": 80, "L1H1": 160, "L1.mlp": 80}
+    assert run.emergence(pairs, **asked) == first
+
+    nodes = np.stack(
+        [circuits.attribute(m, pairs, **asked).nodes for m in _loaded(run.trajectory)]
+    )
+    found = changes_of(nodes, circuits.graph(compiled.model.config).sources)
+    # What both heads read and what reads both have effects with each of them.
+    shared = dict.fromkeys(["embed", "L0.mlp", "L1.mlp"], [(70, 80), (150, 160)])
+    assert found == {"L1H0": [(70, 80)], "L1H1": [(150, 160)], **shared}
 
 
 def test_a_checkpoint_is_the_same_alone_and_among_others(run):
