@@ -131,17 +131,19 @@ class AbstractPreconditionedSGLD(AbstractSampler):
             length(back, drag),
             length(shake, kick),
             jnp.ones_like(at.loss),
-            langevin_heating(_unscaled(G, pull, forward, drag, back), self.step_size),
+            langevin_heating(
+                _unscaled(G, (pull, forward)),
+                _unscaled(G, (pull, forward), (drag, back)),
+                self.step_size,
+            ),
         )
         return learnt._replace(position=local.reflect(w, self.box)), info
 
 
-def _unscaled(
-    G: PyTree, pull: Number, forward: PyTree, drag: Number, back: PyTree
-) -> PyTree:
-    """The drift in coordinates w / √G, where the noise is the same in each."""
-    drift = linear_combination((pull, forward), (drag, back))
-    return jax.tree.map(lambda d, g: d / jnp.sqrt(g), drift, G)
+def _unscaled(G: PyTree, *moves: tuple[Number, PyTree]) -> PyTree:
+    """A sum of moves in coordinates w / √G, where the noise is the same in each."""
+    move = linear_combination(*moves)
+    return jax.tree.map(lambda d, g: d / jnp.sqrt(g), move, G)
 
 
 def average(

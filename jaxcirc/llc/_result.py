@@ -41,8 +41,8 @@ class LLCEstimate:
             draws and of the distance that they depend on, and the spread between
             chains; an error of sampling only, not of `step_size` or finite n.
         heating: What step size and minibatch noise have added to `value`, from the
-            second moment of the drift. For a stationary chain it is that of a
-            quadratic; on w₁²w₂² it is 10 to 25% too large. 0 for a sampler that tests
+            product of the drift with what the data ask for. For a stationary chain it
+            is that of a quadratic; on w₁²w₂² 10 to 25% too large. 0 for one that tests
             its steps, and where it is not told from 0; NaN for one that cannot tell.
         drop: How far below w* a minimum lies, in units of the LLC, told by where the
             chains lie along the slope at w*: on a quadratic `value` is too low by as

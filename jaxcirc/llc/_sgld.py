@@ -5,26 +5,35 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from .._core import keep, linear_combination, normal_like, squared_norm
+from .._core import inner, keep, linear_combination, normal_like
 from ._local import Local
 from ._preconditioner import AbstractPreconditioner, root_of
 from ._sampler import AbstractSampler, Info, Number, SamplerSpec, length
 
 
-def langevin_heating(drift: PyTree, step_size: Number) -> Float[Array, ""]:
+def langevin_heating(
+    pull: PyTree, drift: PyTree, step_size: Number
+) -> Float[Array, ""]:
     """What a Langevin chain that tests nothing adds to its LLC, told by one step.
 
     A stationary chain w' = w + Δ + √ε η with drift Δ = -ε/2 F keeps E|w - w*|², hence
     E[(w - w*)·F] = d + E|Δ|²/ε exactly, where sampling the posterior itself would give
-    d. On a quadratic the excess is twice what the loss has too much, whether it comes
-    from the step size or from the noise of minibatches, which F contains.
+    d. The excess is shared by the data and the localisation, and what the loss has too
+    much is half of the data's share. On a quadratic that is
+
+        E⟨pull, Δ⟩ / 2ε
+
+    exactly where it comes from the step size, and at most that where it comes from the
+    noise of minibatches, all of which is counted for the data.
 
     Args:
-        drift: Δ, in coordinates where the noise is that of the step size.
+        pull: The part of the drift that the data ask for, -ε/2 n_beta g, in coordinates
+            where the noise is that of the step size.
+        drift: Δ, in the same coordinates: the pull, and that to the centre.
         step_size: ε.
     """
-    square = squared_norm(drift)
-    return 0.5 * square / jnp.asarray(step_size).astype(square.dtype)
+    shared = inner(pull, drift)
+    return 0.5 * shared / jnp.asarray(step_size).astype(shared.dtype)
 
 
 class SGLD(AbstractSampler):
@@ -120,7 +129,9 @@ class SGLD(AbstractSampler):
             length(noise, kick),
             jnp.ones_like(at.loss),
             langevin_heating(
-                linear_combination((pull, gradient), (drag, away)), self.step_size
+                linear_combination((pull, gradient)),
+                linear_combination((pull, gradient), (drag, away)),
+                self.step_size,
             ),
         )
         return local.reflect(w, self.box), info
