@@ -35,7 +35,7 @@ def test_heating_is_what_the_step_size_adds_on_a_quadratic(step_size):
 
 
 def test_heat_in_directions_that_the_loss_does_not_see_is_not_counted():
-    """Localisation moves two thousand flat directions far more than the loss does one."""
+    """Localisation moves two thousand flat directions, and the loss a single one."""
 
     def loss(w, x):
         return w[0] ** 2 / 2 + 0 * x
