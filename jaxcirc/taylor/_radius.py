@@ -37,10 +37,13 @@ def radius_of(gram: np.ndarray, eps: float) -> float:
         return float("inf")
     norms = np.sqrt(np.diag(gram))
     # In units in which coefficients neither grow nor shrink, all orders weigh alike.
-    unit = (norms[order] / max(norms[1], np.finfo(float).tiny)) ** (1 / (order - 1))
+    # Every second one may be zero, so that two of the last are looked at.
+    first = 1 + int(np.flatnonzero(norms[1:])[0])
+    last = np.arange(max(order - 1, first + 1), order + 1)
+    unit = ((norms[last] / norms[first]) ** (1 / (last - first))).max()
     powers = unit ** np.arange(order + 1.0)
     if unit == 0 or not np.isfinite(powers).all():
-        return float("inf") if unit == 0 else float("nan")
+        return float("nan")
     gram = gram / np.outer(powers, powers)
     normal, right = np.zeros((4, 4)), np.zeros(4)
     for j in range(max(2, order // 2), order + 1):

@@ -42,9 +42,7 @@ def measured(models, batch):
     base = models[0]
     loss = lambda model: CrossEntropy().mean(model, batch)
     found = {f"step {s}": at_step(base, models[s], batch, loss) for s in STEPS[1:]}
-    nodes = {
-        n: taylor.attribute(loss, base, models[100], nodes=n) for n in (1, 2, 4, 16)
-    }
+    nodes = {n: taylor.attribute(loss, base, models[100], nodes=n) for n in (1, 4, 16)}
     found["nodes"] = {str(n): float(one.values.sum()) for n, one in nodes.items()}
     found["residual"] = float(nodes[16].residual)
     found["path"] = nodes[16].total()
@@ -64,7 +62,7 @@ def measured(models, batch):
 
 def at_step(base, tuned, batch, loss):
     """What the change to one checkpoint is like."""
-    series = taylor.along(base, tuned, batch.tokens, order=8)
+    series = taylor.along(base, tuned, batch.tokens, order=6)
     given = {"targets": batch.targets, "mask": batch.mask}
     accuracy = taylor.accuracy(series, tuned(batch.tokens), **given)
     parts = taylor.decompose(base, tuned, batch.tokens)
@@ -74,7 +72,7 @@ def at_step(base, tuned, batch, loss):
         "errors": accuracy.relative_error.tolist(),
         "losses": np.stack([of(logits) for logits in losses]).tolist(),
         "sizes": parts.sizes().tolist(),
-        "radius": [series.truncate(k).radius() for k in (4, 6, 8)],
-        "status": [series.truncate(k).status() for k in (4, 8)],
+        "radius": [series.truncate(k).radius() for k in (4, 5, 6)],
+        "status": [series.truncate(k).status() for k in (4, 6)],
         "barrier": float(taylor.barrier(loss, base, tuned).barrier),
     }

@@ -142,6 +142,18 @@ def test_jet_tells_what_it_cannot_follow_and_who_can():
     np.testing.assert_allclose(found, [3 * np.log(2), 1.5, 0.375], rtol=1e-6)
 
 
+def test_limits_on_queries_and_keys_need_another_engine_on_older_jax():
+    base, tuned = ends(n_layers=1, clip_qkv=0.2)
+    given = {"order": 1}
+    want = taylor.along(base, tuned, TOKENS, engine="nested", **given).coefficients
+    if jax.__version_info__ < (0, 11):
+        with pytest.raises(ValueError, match="engine='nested'"):
+            taylor.along(base, tuned, TOKENS, **given)
+    else:
+        found = taylor.along(base, tuned, TOKENS, **given).coefficients
+        np.testing.assert_allclose(found, want, atol=1e-5)
+
+
 def test_the_program_of_a_deep_model_is_that_of_a_shallow_one():
     def program(n_layers):
         config = TransformerConfig(**(BASE | {"n_layers": n_layers, "d_mlp": 12}))

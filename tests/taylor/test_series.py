@@ -200,6 +200,20 @@ def test_the_radius_of_two_keys(kind, z):
         assert series.radius() == pytest.approx(want, rel=0.005)
 
 
+@pytest.mark.parametrize(
+    "fn",
+    [lambda x: 1 / (1 + x * x), lambda x: x / (1 + x * x), lambda x: 1 / (1 - x)],
+    ids=["even", "odd", "one pole"],
+)
+@pytest.mark.parametrize("order", [4, 5, 12])
+def test_functions_whose_every_second_coefficient_is_zero_have_a_radius(fn, order):
+    with double_precision():
+        series = taylor.expand(fn, jnp.zeros(()), jnp.full((), 2.0), order=order)
+        assert series.degree() is None
+        assert series.radius() == pytest.approx(0.5, rel=0.5 if order < 12 else 1e-3)
+        assert series.status() == "outside"
+
+
 def test_the_start_is_the_model_and_no_direction_moves_nothing():
     with double_precision():
         base, tuned = ends(d_mlp=12)
