@@ -4,7 +4,7 @@
 
 Cases: `b` (4 layers of 256, 8 × 64 tokens), `c` (12 layers of 128, 4 × 32), `depth`
 (compile time of 24 layers over that of 2), `attribute` (second order of all heads, in
-gradients), `torch` (nested `torch.func.jvp` on the shapes of `b`; needs PyTorch).
+gradients).
 Times are in forward passes of the same model, memory is what XLA says that the program
 needs besides inputs and outputs.
 """
@@ -131,36 +131,13 @@ def attribution() -> None:
     report("second order of all heads", gradients=round(ratio, 2))
 
 
-def peer() -> None:
-    import torch
-    from _torch_taylor import nested
-
-    torch.set_num_threads(2)
-    config, batch = shape("b")
-    line = line_of(config, batch)
-    arrays, static = eqx.partition(line, eqx.is_array)
-    ours, _ = compiled(lambda a: engines()["scan"](eqx.combine(a, static), 3), arrays)
-    theirs = nested(config, line, 3)
-    seconds = interleave(
-        {
-            "scan": lambda: jax.block_until_ready(ours(arrays)),
-            "torch.func": theirs,
-        },
-        repeats=3,
-        warmup=1,
-    )
-    ratio = min(seconds["torch.func"]) / min(seconds["scan"])
-    report("order 3 beside nested torch.func.jvp", times_as_fast=round(ratio, 1))
-
-
 CASES = {
     "b": lambda: against_forward("b", (1, 3, 5), engines()),
     "c": lambda: against_forward("c", (3,), engines()),
     "depth": depth,
     "attribute": attribution,
-    "torch": peer,
 }
 
 if __name__ == "__main__":
-    for case in sys.argv[1:] or ("b", "c", "depth", "attribute"):
+    for case in sys.argv[1:] or CASES:
         CASES[case]()

@@ -78,8 +78,9 @@ def attribute(
 
     Raises:
         ValueError: there is no line between the weights, they are not finite, or the
-            loss at either end; groups are unknown or overlap; the order or the number
-            of nodes makes no sense; an order together with weights in between.
+            loss at either end, or it is no single number; groups are unknown or
+            overlap; the order or the number of nodes makes no sense; an order together
+            with weights in between.
 
     Example:
         >>> import jax.numpy as jnp
@@ -110,6 +111,11 @@ def attribute(
         FunctionLine(loss, *direction_between(a, b, who=who))
         for a, b in zip(path[:-1], path[1:], strict=True)
     ]
+    shape = eqx.filter_eval_shape(lines[0].value, lines[0].start)
+    if getattr(shape, "shape", None) != ():
+        raise ValueError(
+            f"{who}: `loss` must give one number; got {shape}. Take a mean."
+        )
     sums = sums_by(groups, lines[0].direction, who=who)
     if order is not None:
         change, values, names = _by_order(lines[0], order, sums)

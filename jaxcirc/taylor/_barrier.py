@@ -70,7 +70,9 @@ def barrier(
     start, direction = direction_between(base, tuned, who="taylor.barrier")
     t = jnp.linspace(0.0, 1.0, points, dtype=number_dtype(start))
     losses = _losses(FunctionLine(loss, start, direction), t)
-    straight = (1 - t) * losses[0] + t * losses[-1]
+    # Between equal losses it is their value, without rounding.
+    straight = losses[0] + t * (losses[-1] - losses[0])
+    straight = straight.at[-1].set(losses[-1])
     return Chord(t, losses, (losses - straight).max())
 
 

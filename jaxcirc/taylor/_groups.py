@@ -1,7 +1,7 @@
 """Groups of weights, and sums over them of what there is for each weight."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, PyTree
 
 from .._core import named_leaves
 
-Groups: TypeAlias = Literal["tensors", "layers", "heads"] | Mapping[str, PyTree]
+# `tensors`, `layers`, `heads`, or masks by name.
+Groups: TypeAlias = str | Mapping[str, PyTree]
 # A tree of numbers in the structure of the weights -> a number for each group.
 Sums: TypeAlias = Callable[[PyTree], dict[str, Float[Array, ""]]]
 

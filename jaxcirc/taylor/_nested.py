@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
+from jaxtyping import Array, Float, PyTree
 
 from .._core import number_dtype
 from ._engine import EngineSpec
@@ -20,10 +20,23 @@ def coefficients(line: AbstractLine, order: int) -> tuple[PyTree, ...]:
             of their own included.
         order: The highest power.
     """
-    chain = lambda t: (line.at(t),)
+    return powers_of(line.at, order, number_dtype(line.start))
+
+
+def powers_of(
+    fn: Callable[[Float[Array, ""]], PyTree], order: int, dtype: jnp.dtype
+) -> tuple[PyTree, ...]:
+    """The coefficients of a function of one number, at 0.
+
+    Args:
+        fn: The function.
+        order: The highest power.
+        dtype: Of its argument.
+    """
+    chain = lambda t: (fn(t),)
     for _ in range(order):
         chain = _lifted(chain)
-    derivatives = chain(jnp.zeros((), number_dtype(line.start)))
+    derivatives = chain(jnp.zeros((), dtype))
     scale = lambda j: lambda x: x / jnp.asarray(float(math.factorial(j)), x.dtype)
     return tuple(jax.tree.map(scale(j), d) for j, d in enumerate(derivatives))
 

@@ -1,6 +1,5 @@
 """The expanded model as a function of its weights, which can be trained."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from .._core import number_dtype
 from ._engines import check_order
+from ._nested import powers_of
 
 
 class Tangent(eqx.Module):
@@ -44,17 +45,8 @@ class Tangent(eqx.Module):
 
         # Forward mode in a chain: training differentiates it backwards once more, for
         # which Taylor mode has no rules.
-        term, total = at, None
-        for j in range(self.order + 1):
-            value = term(jnp.zeros(()))
-            part = jax.tree.map(lambda x, j=j: x / float(math.factorial(j)), value)
-            total = part if total is None else jax.tree.map(jnp.add, total, part)
-            term = _derivative(term)
-        return total
-
-
-def _derivative(fn: Callable) -> Callable:
-    return lambda t: jax.jvp(fn, (t,), (jnp.ones_like(t),))[1]
+        powers = powers_of(at, self.order, number_dtype(self.params))
+        return jax.tree.map(lambda *terms: sum(terms), *powers)
 
 
 def tangent(fn: Callable[..., Any], params: PyTree, *, order: int = 1) -> Tangent:

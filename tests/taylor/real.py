@@ -42,14 +42,15 @@ def measured(models, batch):
     base = models[0]
     loss = lambda model: CrossEntropy().mean(model, batch)
     found = {f"step {s}": at_step(base, models[s], batch, loss) for s in STEPS[1:]}
-    nodes = {n: taylor.attribute(loss, base, models[100], nodes=n) for n in (1, 4, 16)}
+    nodes = {n: taylor.attribute(each, base, models[100], nodes=n) for n in (1, 4, 16)}
     found["nodes"] = {str(n): float(one.values.sum()) for n, one in nodes.items()}
     found["residual"] = float(nodes[16].residual)
     found["path"] = nodes[16].total()
-    found["first"] = taylor.attribute(loss, base, models[100], order=1).total()
+    found["first"] = taylor.attribute(each, base, models[100], order=1).total()
     between = [models[s] for s in STEPS[1:-1]]
-    way = taylor.attribute(loss, base, models[400], through=between)
+    way = taylor.attribute(each, base, models[400], through=between)
     found["through"] = way.total()
+    found["chord"] = taylor.attribute(each, base, models[400]).total()
     frozen = taylor.freeze(base, batch.tokens)
     series = taylor.along(base, models[100], batch.tokens, order=8, edits=frozen)
     exact = models[100](batch.tokens, edits=frozen)

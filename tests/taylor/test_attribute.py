@@ -130,6 +130,7 @@ def test_key_heads_that_are_shared_are_groups_of_their_own():
         ({"nodes": 0}, "`nodes` must be at least 1"),
         ({"order": 0}, "from 1 to 24"),
         ({"order": 1, "through": [jnp.zeros(2)]}, "sees no weights in between"),
+        ({"loss": lambda w: 2 * w}, "must give one number"),
         ({"loss": lambda w: jnp.log(w.sum())}, "not finite at one of the ends"),
     ],
 )
