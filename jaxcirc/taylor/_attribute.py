@@ -122,8 +122,9 @@ def attribute(
         kind: Literal["start", "chord", "checkpoints"] = "start"
     else:
         found = [_integrated(line, *_gauss(nodes), sums) for line in lines]
-        change = sum(one[0] for one in found)
-        values, names = sum(one[1] for one in found), found[0][2]
+        change = jnp.stack([one[0] for one in found]).sum()
+        values = jnp.stack([one[1] for one in found]).sum(axis=0)
+        names = found[0][2]
         kind = "checkpoints" if len(through) else "chord"
     if not np.isfinite(change):
         raise ValueError(

@@ -49,8 +49,9 @@ def module_outputs(
         return z, expanded(mlp, first["mlp.in"], second["mlp.in"])
 
     z, mlp = jax.lax.map(layer, (tuned.blocks, parts.varying, first, second))
-    orders_first = lambda x: None if x is None else jnp.swapaxes(x, 0, 1)
-    return orders_first(z), orders_first(mlp)
+    # The order becomes the first axis, before that of the layers.
+    z = jnp.swapaxes(z, 0, 1)
+    return z, None if mlp is None else jnp.swapaxes(mlp, 0, 1)
 
 
 def _mlp(block, x: Array) -> Array:

@@ -156,7 +156,9 @@ def _of_weights(start, direction, masks, tokens, order: int, engine):
         )
         line = ModelLine((moved(end, way, -1.0), ()), (way, ()), tokens)
         found = engine(line, order) if order else (line.value(line.start),)
-        return _lengths(exact - jnp.cumsum(jnp.stack([c for c, _ in found]), axis=0))
+        return _lengths(
+            exact[None] - jnp.cumsum(jnp.stack([c for c, _ in found]), axis=0)
+        )
 
     return jax.lax.map(one, masks)
 
@@ -172,19 +174,13 @@ def _of_inputs(start, end, tokens, order: int):
         return end(tokens, edits=(edit,))
 
     def head(place):
-        layer, number = place
-        here = (jnp.arange(c.n_layers) == layer)[:, None, None]
-        where = here & (jnp.arange(c.n_heads) == number)[:, None]
-        where = where.reshape(
-            c.n_layers, *(1,) * (acts["attn.z"].ndim - 3), c.n_heads, 1
-        )
+        rows = jnp.arange(c.n_layers * c.n_heads) == place
+        middle = (1,) * (acts["attn.z"].ndim - 3)
+        where = rows.reshape(c.n_layers, *middle, c.n_heads, 1)
         logits = jax.lax.map(lambda v: patched(Replace("attn.z", v, where)), z)
-        return _lengths(exact - logits)
+        return _lengths(exact[None] - logits)
 
-    layers, heads = jnp.meshgrid(
-        *map(jnp.arange, (c.n_layers, c.n_heads)), indexing="ij"
-    )
-    errors = jax.lax.map(head, (layers.reshape(-1), heads.reshape(-1)))
+    errors = jax.lax.map(head, jnp.arange(c.n_layers * c.n_heads))
     if mlp_out is None:
         return errors
 
@@ -192,7 +188,7 @@ def _of_inputs(start, end, tokens, order: int):
         where = jnp.arange(c.n_layers) == layer
         where = where.reshape(-1, *(1,) * (mlp_out.ndim - 2))
         logits = jax.lax.map(lambda v: patched(Replace("mlp.out", v, where)), mlp_out)
-        return _lengths(exact - logits)
+        return _lengths(exact[None] - logits)
 
     return jnp.concatenate([errors, jax.lax.map(mlp, jnp.arange(c.n_layers))])
 

@@ -97,7 +97,7 @@ def _errors(line, t, order: int, engine):
         found = engine(here, order) if order else (here.value(here.start),)
         exact, _ = here.value(moved(here.start, short, 1.0))
         # At 1 in units of the piece, the series are running sums of coefficients.
-        missed = exact - jnp.cumsum(jnp.stack([c for c, _ in found]), axis=0)
+        missed = exact[None] - jnp.cumsum(jnp.stack([c for c, _ in found]), axis=0)
         lengths = jnp.sqrt(jnp.square(missed).reshape(order + 1, -1).sum(axis=1))
         return lengths / jnp.where(lengths[0] > 0, lengths[0], 1)
 

@@ -1,5 +1,7 @@
 """Small models for expansions, in double precision, that compute something."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,13 @@ import numpy as np
 
 from jaxcirc.models import Transformer, TransformerConfig
 
-BASE = {"d_vocab": 7, "n_ctx": 5, "n_layers": 2, "d_model": 8, "n_heads": 2}
+BASE: dict[str, Any] = {
+    "d_vocab": 7,
+    "n_ctx": 5,
+    "n_layers": 2,
+    "d_model": 8,
+    "n_heads": 2,
+}
 TOKENS = np.random.default_rng(0).integers(0, 7, (2, 5))
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -41,7 +42,11 @@ def measured(models, batch):
     """All numbers, by what they are of."""
     base = models[0]
     loss = lambda model: CrossEntropy().mean(model, batch)
-    found = {f"step {s}": at_step(base, models[s], batch, loss) for s in STEPS[1:]}
+    found: dict[str, Any] = {
+        f"step {s}": at_step(base, models[s], batch, loss) for s in STEPS[1:]
+    }
+    # Shares are of the mean over examples, each with a mean over its own places.
+    each = lambda model: CrossEntropy()(model, batch).mean()
     nodes = {n: taylor.attribute(each, base, models[100], nodes=n) for n in (1, 4, 16)}
     found["nodes"] = {str(n): float(one.values.sum()) for n, one in nodes.items()}
     found["residual"] = float(nodes[16].residual)

@@ -1,5 +1,7 @@
 """All engines give the same coefficients of everything that they take."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -144,7 +146,7 @@ def test_jet_tells_what_it_cannot_follow_and_who_can():
 
 def test_limits_on_queries_and_keys_need_another_engine_on_older_jax():
     base, tuned = ends(n_layers=1, clip_qkv=0.2)
-    given = {"order": 1}
+    given: Any = {"order": 1}
     want = taylor.along(base, tuned, TOKENS, engine="nested", **given).coefficients
     if jax.__version_info__ < (0, 11):
         with pytest.raises(ValueError, match="engine='nested'"):

@@ -285,7 +285,7 @@ def test_float32_has_the_coefficients_of_float64():
         wide = taylor.along(base, tuned, TOKENS, order=5).coefficients
         wide = np.asarray(wide)
     cut = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), jnp.float32), (base, tuned))
-    narrow = np.asarray(taylor.along(*cut, TOKENS, order=5).coefficients)
+    narrow = np.asarray(taylor.along(cut[0], cut[1], TOKENS, order=5).coefficients)
     for j in range(6):
         error = np.linalg.norm(narrow[j] - wide[j]) / np.linalg.norm(wide[j])
         assert error < 1e-4, j
