@@ -71,8 +71,8 @@ def accuracy(
     series: Series,
     logits: Float[Array, "*batch pos d_vocab"],
     *,
-    targets: Integer[Array | np.ndarray, "*batch pos"] | None = None,
-    mask: Bool[Array | np.ndarray, "*batch pos"] | None = None,
+    targets: Integer[Array | np.ndarray, "..."] | None = None,
+    mask: Bool[Array | np.ndarray, "..."] | None = None,
     t: float = 1.0,
 ) -> Accuracy:
     """What each order of a series gets right, and how far the series reaches.
@@ -109,6 +109,7 @@ def accuracy(
                 f"taylor.accuracy: `{name}` has shape {given.shape}; the logits have "
                 f"one answer for each of {logits.shape[:-1]}."
             )
+    # Their shapes are told in words above, and not by who checks annotations.
     targets = None if targets is None else jnp.asarray(targets)
     mask = None if mask is None else jnp.asarray(mask)
     sums = summed(series, logits, targets, mask, jnp.asarray(t))

@@ -7,29 +7,33 @@ from jaxtyping import PyTree
 from .._core import number_dtype
 from ._engine import EngineSpec
 from ._line import AbstractLine, moved
+from ._nested import powers_of
 from ._push import Powers, push
 
 
-def gradient_powers(line: AbstractLine, order: int) -> Powers:
+def gradient_powers(line: AbstractLine, order: int, *, taylor_mode: bool) -> Powers:
     """Coefficients of the gradient along the line, up to t ** order.
 
     Args:
         line: Of a scalar.
-        order: The highest power, at least 1.
+        order: The highest power.
+        taylor_mode: Whether by Taylor mode, which follows fewer functions, or by
+            forward mode in a chain; up to a Hessian product the two are the same.
     """
     dtype = number_dtype(line.start)
-    zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
-    if order > 1:
-        line = line.written_out()
+    taylor_mode = taylor_mode and order > 1
+    line = line.written_out() if taylor_mode else line
     gradient = gradient_by(line)
     along = lambda t: gradient(moved(line.start, line.direction, t))
-    if order == 1:
-        # A Hessian product, through loops and rules of their own that jet lacks.
-        return jax.jvp(along, (zero,), (one,))
+    if not taylor_mode:
+        return powers_of(along, order, dtype)
+    zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
     return push(along, (zero, one, *(zero,) * (order - 1)))
 
 
-def products(line: AbstractLine, order: int) -> tuple[PyTree, ...]:
+def products(
+    line: AbstractLine, order: int, *, taylor_mode: bool = True
+) -> tuple[PyTree, ...]:
     """What each entry contributes to each order: d · [∇f]_{j-1} / j for j = 1..order.
 
     The terms of order j add up to the coefficient c_j of the scalar.
@@ -37,11 +41,9 @@ def products(line: AbstractLine, order: int) -> tuple[PyTree, ...]:
     Args:
         line: Of a scalar.
         order: The highest power, at least 1.
+        taylor_mode: As for `gradient_powers`.
     """
-    if order == 1:
-        gradients = (gradient_by(line)(line.start),)
-    else:
-        gradients = gradient_powers(line, order - 1)
+    gradients = gradient_powers(line, order - 1, taylor_mode=taylor_mode)
     share = lambda j: lambda d, g: d * g / jnp.asarray(float(j), g.dtype)
     return tuple(
         jax.tree.map(share(j), line.direction, gradient)

@@ -61,11 +61,9 @@ def line_powers(start: PyTree, direction: PyTree, order: int) -> Powers:
 
 def _no_rule(error: Exception) -> str:
     """Who complains about what, and the way out."""
-    what = type(error).__name__
+    what = f"a function ({type(error).__name__}: {str(error).splitlines()[0]})"
     if isinstance(error, KeyError) and error.args:
         what = f"the operation `{error.args[0]}`"
-    elif isinstance(error, TypeError):
-        what = f"an operation ({str(error).splitlines()[0]})"
     elif isinstance(error, UnexpectedTracerError):
         what = "a function with a derivative rule of its own"
     return (

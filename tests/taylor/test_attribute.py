@@ -63,14 +63,20 @@ def test_groups_add_up_to_the_coefficients_of_the_loss(groups):
         assert found.path == "start"
 
 
-def test_higher_orders_come_from_the_gradient_in_taylor_mode():
+def test_higher_orders_are_shared_out_by_two_engines():
     with double_precision():
         base, tuned = ends(n_layers=1, norm="none", scale=0.1)
-        found = taylor.attribute(loss, base, tuned, order=3)
-        want = taylor.expand(loss, base, tuned, order=3, engine="nested")
-        np.testing.assert_allclose(
-            found.values.sum(axis=1), want.coefficients[1:], rtol=1e-10
-        )
+        square = lambda model: jnp.square(model(BATCH.tokens)).mean()
+        want = taylor.expand(square, base, tuned, order=3, engine="nested")
+        found = [
+            taylor.attribute(square, base, tuned, order=3, engine=engine).values
+            for engine in ("nested", "gradient")
+        ]
+        np.testing.assert_allclose(found[0], found[1], rtol=1e-10, atol=1e-14)
+        total = found[0].sum(axis=1)
+        np.testing.assert_allclose(total, want.coefficients[1:], rtol=1e-10)
+        with pytest.raises(ValueError, match="rule of its own.*engine='nested'"):
+            taylor.attribute(loss, base, tuned, order=3, engine="gradient")
 
 
 def test_nodes_on_the_path_find_the_whole_change():
