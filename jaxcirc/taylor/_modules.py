@@ -178,7 +178,7 @@ def _of_inputs(start, end, tokens, order: int):
         middle = (1,) * (acts["attn.z"].ndim - 3)
         where = rows.reshape(c.n_layers, *middle, c.n_heads, 1)
         logits = jax.lax.map(lambda v: patched(Replace("attn.z", v, where)), z)
-        return _lengths(exact[None] - logits)
+        return _missed(exact, logits)
 
     errors = jax.lax.map(head, jnp.arange(c.n_layers * c.n_heads))
     if mlp_out is None:
@@ -188,10 +188,17 @@ def _of_inputs(start, end, tokens, order: int):
         where = jnp.arange(c.n_layers) == layer
         where = where.reshape(-1, *(1,) * (mlp_out.ndim - 2))
         logits = jax.lax.map(lambda v: patched(Replace("mlp.out", v, where)), mlp_out)
-        return _lengths(exact[None] - logits)
+        return _missed(exact, logits)
 
     return jnp.concatenate([errors, jax.lax.map(mlp, jnp.arange(c.n_layers))])
 
 
-def _lengths(missed: Float[Array, "order *shape"]) -> Float[Array, " order"]:
-    return jnp.sqrt(jnp.square(missed).reshape(len(missed), -1).sum(axis=1))
+def _missed(
+    exact: Float[Array, "*shape"], series: Float[Array, "order *shape"]
+) -> Float[Array, " order"]:
+    """Lengths of what each order misses; 0 where that is rounding of the logits."""
+    missed = (exact[None] - series).reshape(len(series), -1)
+    lengths = jnp.sqrt(jnp.square(missed).sum(axis=1))
+    # A module that has not moved would else have relative errors of 1.
+    rounding = 32 * jnp.finfo(exact.dtype).eps * jnp.linalg.norm(exact)
+    return jnp.where(lengths > rounding, lengths, 0)

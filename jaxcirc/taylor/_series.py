@@ -35,7 +35,7 @@ class Series(eqx.Module):
     """
 
     coefficients: Float[Array, "order *shape"]
-    kink: Float[Array, ""] = eqx.field(default_factory=lambda: jnp.asarray(jnp.inf))
+    kink: Float[Array, ""] = eqx.field(default_factory=lambda: jnp.full((), jnp.inf))
 
     @property
     def order(self) -> int:
