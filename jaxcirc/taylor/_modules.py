@@ -156,9 +156,7 @@ def _of_weights(start, direction, masks, tokens, order: int, engine):
         )
         line = ModelLine((moved(end, way, -1.0), ()), (way, ()), tokens)
         found = engine(line, order) if order else (line.value(line.start),)
-        return _lengths(
-            exact[None] - jnp.cumsum(jnp.stack([c for c, _ in found]), axis=0)
-        )
+        return _missed(exact, jnp.cumsum(jnp.stack([c for c, _ in found]), axis=0))
 
     return jax.lax.map(one, masks)
 
