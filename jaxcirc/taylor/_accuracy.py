@@ -129,6 +129,7 @@ def of_sums(sums: Sums, radius: float, status: Status, *, losses: bool) -> Accur
     n, counted = sums.places
     loss = sums.losses / counted if losses else jnp.full_like(sums.losses, jnp.nan)
     exact = sums.exact / counted if losses else jnp.full_like(sums.exact, jnp.nan)
+    # Where the loss does not change, a share of its change has no value.
     change = exact - loss[0]
     return Accuracy(
         relative_error=jnp.sqrt(over(sums.squares, sums.change)),
@@ -166,10 +167,12 @@ def summed(
     places = logits.shape[:-1]
     log_p = jax.nn.log_softmax(logits)
     counted = jnp.ones(places, bool) if mask is None else mask
+    # Without targets the losses are of no meaning, and are not told.
     targets = jnp.zeros(places, jnp.int32) if targets is None else targets
     masked = lambda x: jnp.where(counted, surprise(x, targets), 0).sum()
     middle = lambda x: x - x.mean(axis=-1, keepdims=True)
 
+    # A running sum: one order's logits are held at a time.
     def order(value, term):
         coefficient, power = term
         value = value + power * coefficient

@@ -138,8 +138,10 @@ def model_line(
         ValueError: something does not fit.
     """
     check_alike(base, tuned, who=who)
+    # Before any arithmetic, so that a wrong call fails at once.
     tokens, checked = resolved_edits(base, tokens, edits, who=who)
     start, direction = direction_between(base, tuned, over=tuple(over), who=who)
+    # Edits hold at every t: nothing of them moves.
     still = jax.tree.map(lambda _: None, widened(checked))
     return ModelLine((start, widened(checked)), (direction, still), tokens)
 
@@ -157,6 +159,7 @@ def series_of(line: ModelLine, order: int, engine: str) -> Series:
     """
     model = line.start[0]
     rectified = model.config.activation == "relu" and model.blocks.mlp is not None
+    # Inputs of ReLUs take as much memory as an MLP, so others are spared them.
     if rectified and order:
         line = ModelLine(line.start, line.direction, line.tokens, ("mlp.pre",))
     found = coefficients(line, order, engine)

@@ -113,6 +113,7 @@ def at_sites(
     zero = jnp.zeros((), number_dtype(model))
     partly = [Partly(edit.site, widened(edit), zero) for edit in edits]
     tokens, start = resolved_edits(model, tokens, partly, who=who)
+    # The weights stand still, and one number moves for each edit: its share.
     still = jax.tree.map(lambda _: None, (model, start))
     shares = lambda tree: [edit.t for edit in tree[1]]
     one = jnp.ones_like(zero)

@@ -109,6 +109,7 @@ def attribute(
             )
     if nodes < 1:
         raise ValueError(f"{who}: `nodes` must be at least 1; got {nodes}.")
+    # Straight pieces, whose shares add up.
     path = [base, *through, tuned]
     lines = [
         FunctionLine(loss, *direction_between(a, b, who=who))
@@ -140,6 +141,7 @@ def attribute(
 @eqx.filter_jit
 def _by_order(line, order: int, sums, taylor_mode: bool):
     line = behind_barrier(line)
+    # Of the ends themselves, not of the sum of shares that it is compared with.
     change = line.value(_end(line)) - line.value(line.start)
     found = products(line, order, taylor_mode=taylor_mode)
     names, values = stacked([sums(tree) for tree in found])

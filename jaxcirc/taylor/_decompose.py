@@ -85,6 +85,7 @@ def decompose(
 
 @eqx.filter_jit
 def _four(base, tuned, tokens):
+    # One program for all four: the compiler shares what they have in common.
     first, second = freeze(base, tokens), freeze(tuned, tokens)
     runs = ((base, first), (tuned, first), (base, second), (tuned, second))
     return [at_least_float32(model(tokens, edits=kept)) for model, kept in runs]

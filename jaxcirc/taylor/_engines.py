@@ -54,6 +54,7 @@ def coefficients(line: AbstractLine, order: int, engine: str) -> tuple[PyTree, .
 @eqx.filter_jit
 def _compiled(line, order: int, engine):
     line = behind_barrier(line)
+    # No power to carry: Taylor mode begins with the first.
     if order == 0:
         return (line.value(line.start),)
     return engine(line, order)
@@ -69,5 +70,6 @@ def behind_barrier(tree: PyTree) -> PyTree:
     Args:
         tree: Any pytree.
     """
+    # Functions and configs pass by the barrier, which takes arrays alone.
     arrays, rest = eqx.partition(tree, eqx.is_array)
     return eqx.combine(jax.lax.optimization_barrier(arrays), rest)

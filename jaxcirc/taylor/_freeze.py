@@ -51,6 +51,7 @@ def freeze(
     if not pattern and not norms:
         raise ValueError("taylor.freeze: `pattern` and `norms` are both False.")
     table = sites(model, np.shape(tokens))
+    # `.scale` is the divisor of a norm; with it held, a norm is linear.
     wanted = [
         name
         for name in table

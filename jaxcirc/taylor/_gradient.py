@@ -21,6 +21,7 @@ def gradient_powers(line: AbstractLine, order: int, *, taylor_mode: bool) -> Pow
             forward mode in a chain; up to a Hessian product the two are the same.
     """
     dtype = number_dtype(line.start)
+    # The gradient alone, or with one Hessian product, needs no Taylor mode.
     taylor_mode = taylor_mode and order > 1
     line = line.written_out() if taylor_mode else line
     gradient = gradient_by(line)
@@ -76,6 +77,7 @@ def gradient_by(line: AbstractLine):
     still = lambda d: d is None
 
     def gradient(params):
+        # Gradients by what stands still would be computed and thrown away.
         moving = jax.tree.map(
             lambda d, x: None if d is None else x, line.direction, params, is_leaf=still
         )

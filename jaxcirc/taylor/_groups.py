@@ -90,6 +90,7 @@ def by_mask(tree: PyTree, masks: Mapping[str, PyTree]) -> dict[str, Array]:
             for n, x in leaves.items()
         ]
         found[group] = sum(shares)
+    # By subtraction, which needs no mask of what is left.
     found["rest"] = whole - sum(found.values())
     return found
 
@@ -110,6 +111,7 @@ def _parts(name: str, group: str, share: Array, queries: list[int]):
         return [(group, share.sum())]
     axis = _HEADS[short]
     heads = jnp.moveaxis(share, axis, 0)
+    # With grouped queries, keys and values have fewer heads than queries.
     kind = "H" if len(heads) == queries[0] else "KV"
     return [(f"{group}{kind}{i}", head.sum()) for i, head in enumerate(heads)]
 
@@ -126,6 +128,7 @@ def _check_masks(groups: Mapping[str, PyTree], params: PyTree, *, who: str) -> N
                     f"{who}: the mask {group!r} has nothing for {name!r}. A mask has "
                     "the structure of the weights, as those of `models.head_masks`."
                 )
+            # Its values are not known yet, so nothing can be said.
             if isinstance(kept[name], Tracer):
                 continue
             taken[name] += np.broadcast_to(np.asarray(kept[name]), leaf.shape)

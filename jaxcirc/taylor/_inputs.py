@@ -39,6 +39,7 @@ def module_outputs(
         block, own, first, second = here
 
         def attention(x):
+            # What lies behind this site is no part of the result, and XLA drops it.
             _, recorded = parts.layer((x, ()), (block, own, ()), ())
             return recorded["attn.z"]
 

@@ -18,6 +18,7 @@ def coefficients(line: AbstractLine, order: int) -> tuple[PyTree, ...]:
     """
     dtype = number_dtype(line.start)
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
+    # The only input is t: whatever moves is a function of it, to first order.
     t = (zero, one, *(zero,) * (order - 1))
     return push(line.written_out().at, t)
 

@@ -33,6 +33,7 @@ def first_kink(coefficients: Float[Array, "order *shape"]) -> Float[Array, ""]:
         return (jnp.sign(value) * jnp.sign(start) < 0).any()
 
     places = jnp.linspace(0.0, 1.0, LOOKS + 1, dtype=coefficients.dtype)
+    # One look after the other: each is as large as all inputs of ReLUs.
     seen = jax.lax.map(crossed, places[1:])
     first = jnp.argmax(seen)
 

@@ -65,6 +65,7 @@ class FunctionLine(AbstractLine):
 
     def value(self, params: PyTree) -> PyTree:
         """`fn(params)`."""
+        # Any other pytree is called as it is: its loops are its owner's.
         plain = self.loops or not isinstance(params, Transformer)
         return self.fn(params if plain else WrittenOut(params))
 
@@ -93,6 +94,7 @@ class ModelLine(AbstractLine):
     def value(self, params: PyTree) -> tuple[Array, dict[str, Array]]:
         """Logits, and the wanted sites."""
         model, edits = params
+        # `auto` chooses the loop that is fastest; Taylor mode has no rule for any.
         loop = "auto" if self.loops else "python"
         if self.want:
             return capture(model, self.tokens, self.want, edits=edits, loop=loop)
@@ -134,6 +136,7 @@ def moved(start: PyTree, direction: PyTree, t: float | Float[Array, ""]) -> PyTr
     """
 
     def leaf(d, x):
+        # In the leaf's own type: a wider t would widen the weights with it.
         return x if d is None else x + jax.numpy.asarray(t, x.dtype) * d
 
     return jax.tree.map(leaf, direction, start, is_leaf=lambda d: d is None)

@@ -36,6 +36,7 @@ def direction_between(
     # Half precision has no room for the differences that higher orders are made of.
     base, tuned = widened(base), widened(tuned)
     chosen = select_paths(base, over, what=f"{who}: `over`")
+    # Whole numbers and keys have no direction.
     moves = jax.tree.map(lambda x, c: c and eqx.is_inexact_array(x), base, chosen)
     ends = (eqx.filter(params, moves) for params in (tuned, base))
     return base, jax.tree.map(jnp.subtract, *ends)
@@ -52,6 +53,7 @@ def check_alike(base: PyTree, tuned: PyTree, *, who: str) -> None:
     Raises:
         ValueError: the two differ in structure, shapes or types.
     """
+    # First the configs, whose difference explains all differences of arrays.
     configs = getattr(base, "config", None), getattr(tuned, "config", None)
     if configs[0] != configs[1]:
         raise ValueError(

@@ -97,6 +97,7 @@ def by_module(
         errors = _of_inputs(start, end, tokens, order)
     else:
         coefficients = find(ENGINES, engine, kind="engine").coefficients
+        # A mask is an array, so one program serves all modules.
         masks = module_masks(start)
         names = tuple(masks)
         stacked = stack_trees(list(masks.values()))
@@ -154,6 +155,7 @@ def _of_weights(start, direction, masks, tokens, order: int, engine):
         way = jax.tree.map(
             lambda d, m: jnp.where(jnp.broadcast_to(m, d.shape), d, 0), direction, mask
         )
+        # From the module's own old weights to its new ones, within the tuned model.
         line = ModelLine((moved(end, way, -1.0), ()), (way, ()), tokens)
         found = engine(line, order) if order else (line.value(line.start),)
         return _missed(exact, jnp.cumsum(jnp.stack([c for c, _ in found]), axis=0))

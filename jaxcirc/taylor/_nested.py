@@ -36,6 +36,7 @@ def powers_of(
     chain = lambda t: (fn(t),)
     for _ in range(order):
         chain = _lifted(chain)
+    # One program: the value and all derivatives come out together.
     derivatives = chain(jnp.zeros((), dtype))
     scale = lambda j: lambda x: x / jnp.asarray(float(math.factorial(j)), x.dtype)
     return tuple(jax.tree.map(scale(j), d) for j, d in enumerate(derivatives))

@@ -89,6 +89,7 @@ def paths(
     tokens, _ = resolved_edits(model, tokens, (), who=who)
     whole, said = _expanded(model, tokens)
     lengths = jnp.sqrt(jnp.square(said).reshape(len(said), -1).sum(axis=1))
+    # Names are kept on the host, so the choice has to come there too.
     order = jnp.argsort(-lengths)[: number if largest is None else largest]
     names = _names(c.n_layers, c.n_heads)
     kept = said[order]
@@ -147,6 +148,7 @@ def _expanded(model, tokens):
         pattern = acts["attn.pattern"][layer]
         z = jnp.einsum("...hqk,n...khd->n...qhd", pattern, values, precision="highest")
         W_O = attn.W_O[layer]
+        # Heads first: the streams of one head lie together, as their names do.
         out = jnp.einsum("n...qhd,hdm->hn...qm", z, W_O, precision="highest")
         streams = jnp.concatenate([streams, out.reshape(-1, *streams.shape[1:])])
     if model.ln_final is not None:

@@ -25,11 +25,13 @@ def push(fn: Callable[..., PyTree], *inputs: Powers) -> Powers:
             names it and the engine that can follow it.
     """
     order = len(inputs[0]) - 1
+    # `jet` takes arrays one by one, with the series of each as a list.
     first, treedef = jax.tree.flatten([powers[0] for powers in inputs])
     higher = [
         jax.tree.leaves([powers[j] for powers in inputs]) for j in range(order + 1)
     ]
     series = [list(terms) for terms in zip(*higher[1:], strict=True)]
+    # The structure of the output is known once the function has been traced.
     found = {}
 
     def flat(*leaves):
@@ -55,6 +57,8 @@ def line_powers(start: PyTree, direction: PyTree, order: int) -> Powers:
         direction: In the same structure.
         order: The highest power.
     """
+    # Made inside the program, where XLA sees that they are zeros and leaves their
+    # products out.
     zeros = jax.tree.map(jnp.zeros_like, direction)
     return (start, direction, *(zeros,) * (order - 1))
 

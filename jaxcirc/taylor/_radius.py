@@ -46,12 +46,14 @@ def radius_of(gram: np.ndarray, eps: float) -> float:
         return float("nan")
     gram = gram / np.outer(powers, powers)
     normal, right = np.zeros((4, 4)), np.zeros(4)
+    # Lower orders still feel singularities that are farther away.
     for j in range(max(2, order // 2), order + 1):
         index = np.array([j - 1, j - 2, j - 1, j - 2])
         scale = np.array([(j - 1) / j, -(j - 2) / j, 1 / j, 1 / j])
         normal += gram[np.ix_(index, index)] * np.outer(scale, scale)
         right += gram[index, j] * scale
     a, b = np.linalg.lstsq(normal, right, rcond=1e-14)[0][:2]
+    # A real singularity has b near 0, and then p has one root or a far second one.
     roots = np.roots(np.trim_zeros(np.array([b, -a, 1.0]), "f"))
     return float(np.abs(roots).min() / unit) if len(roots) else float("inf")
 
@@ -73,6 +75,7 @@ def degree_of(gram: np.ndarray, eps: float) -> int | None:
     norms, order = np.sqrt(np.maximum(np.diag(gram), 0)), len(gram) - 1
     if not norms[1:].any():
         return 0
+    # The lowest degree that explains all zeros behind it.
     for degree in range(1, order - 1):
         lower = norms[: degree + 1]
         step = (lower[1:] / np.where(lower[:-1] > 0, lower[:-1], np.inf)).max() or 1.0

@@ -90,6 +90,7 @@ def recentre(
 def _errors(line, t, order: int, engine):
     line = behind_barrier(line)
     step = 1 / len(t)
+    # In units of a piece, every series is taken at 1.
     short = jax.tree.map(lambda d: step * d, line.direction)
 
     def one(t):

@@ -99,6 +99,7 @@ def _all(line, targets, mask, order: int, chunk: int, engine):
 
     def one(example):
         tokens, targets, mask = example
+        # The weights are those of all examples: only tokens are mapped over.
         here = ModelLine(line.start, line.direction, tokens)
         found = engine(here, order) if order else (here.value(here.start),)
         series = Series(jnp.stack([logits for logits, _ in found]))
@@ -107,5 +108,6 @@ def _all(line, targets, mask, order: int, chunk: int, engine):
         return sums, gram_parts(series.coefficients.reshape(order + 1, -1))
 
     examples = (line.tokens, targets, mask)
+    # Sums are of each example, so that they do not depend on the chunk.
     sums, parts = jax.lax.map(one, examples, batch_size=chunk)
     return jax.tree.map(lambda x: x.sum(axis=0), sums), parts

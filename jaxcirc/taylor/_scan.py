@@ -53,6 +53,8 @@ def coefficients(line: AbstractLine, order: int) -> tuple[PyTree, ...]:
     def last(carry, params):
         return parts.last(carry, *params)
 
+    # What moves before, in and behind the layers is told apart leaf by leaf, so that
+    # frozen weights cost one product for each power wherever they are.
     carry = _pushed(first, order, line.start, line.direction)
     stacked = (model.blocks, slices), parts.varying, (model_way.blocks, slices_way)
     carry, recorded = jax.lax.scan(layer, carry, stacked)
@@ -69,6 +71,7 @@ def _pushed(
     product for each power, one with a weight that moves almost two.
     """
     moves = jax.tree.map(lambda d: d is not None, direction, is_leaf=_is_none)
+    # A leaf without direction is None there, and false here.
     some, still = eqx.partition(start, moves)
     if isinstance(carry, int):
         whole = lambda params: fn(eqx.combine(params, still))

@@ -52,6 +52,7 @@ class Series(eqx.Module):
         Args:
             t: Where; values outside the radius are those of the polynomial.
         """
+        # Horner's rule: at 0 all but c_0 is multiplied by an exact zero.
         value = self.coefficients[-1]
         for c in self.coefficients[-2::-1]:
             value = c + jnp.asarray(t, c.dtype) * value
@@ -76,6 +77,7 @@ class Series(eqx.Module):
 
     def norms(self) -> Float[Array, " order"]:
         """The Euclidean length of each coefficient, over all of its entries."""
+        # Half precision would overflow in the squares.
         flat = at_least_float32(self.coefficients).reshape(len(self.coefficients), -1)
         return jnp.sqrt(jnp.square(flat).sum(axis=1))
 

@@ -27,4 +27,5 @@ def status_of(
         return "polynomial"
     if math.isnan(radius):
         return "unknown"
+    # On the circle itself a series may do either; nobody stands there exactly.
     return "inside" if abs(t) <= radius else "outside"

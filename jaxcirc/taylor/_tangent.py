@@ -34,6 +34,7 @@ class Tangent(eqx.Module):
             args: Passed on to the function, such as tokens.
         """
         moving, still = eqx.partition(self.params, eqx.is_inexact_array)
+        # The point of expansion does not train with the weights.
         start = jax.lax.stop_gradient(moving)
         way = jax.tree.map(
             jnp.subtract, eqx.filter(params, eqx.is_inexact_array), start
