@@ -11,6 +11,7 @@ needs besides inputs and outputs.
 
 import sys
 import time
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -25,7 +26,7 @@ from jaxcirc.tasks import Batch
 from jaxcirc.taylor._engines import ENGINES
 from jaxcirc.taylor._line import ModelLine
 
-MODELS = {
+MODELS: dict[str, Any] = {
     "b": (512, 64, {"n_layers": 4, "d_model": 256, "n_heads": 8, "d_mlp": 1024}, 8),
     "c": (512, 32, {"n_layers": 12, "d_model": 128, "n_heads": 4, "d_mlp": 512}, 4),
 }

@@ -45,8 +45,9 @@ def measured(models, batch):
     found: dict[str, Any] = {
         f"step {s}": at_step(base, models[s], batch, loss) for s in STEPS[1:]
     }
-    # Shares are of the mean over examples, each with a mean over its own places.
-    each = lambda model: CrossEntropy()(model, batch).mean()
+    # More sequences for shares of the loss, which are noisier than logits.
+    more = Induction(26, 8, 2, 6, bos=False).sample(256, key=jr.key(0))
+    each = lambda model: CrossEntropy().mean(model, more)
     nodes = {n: taylor.attribute(each, base, models[100], nodes=n) for n in (1, 4, 16)}
     found["nodes"] = {str(n): float(one.values.sum()) for n, one in nodes.items()}
     found["residual"] = float(nodes[16].residual)
