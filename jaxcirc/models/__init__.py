@@ -38,6 +38,12 @@ from ._masks import head_masks as head_masks
 from ._rotary_turn import rotary_turn as rotary_turn
 from ._site_rows import SiteRow as SiteRow
 from ._sites import SiteInfo as SiteInfo, resolve_site as resolve_site, sites as sites
+from ._stages import (
+    Stages as Stages,
+    resolved_edits as resolved_edits,
+    split_edits as split_edits,
+    stages as stages,
+)
 from ._tape import Tape as Tape
 from ._transformer import Transformer as Transformer, unembed as unembed
 from ._written import Written as Written, written as written

@@ -194,7 +194,10 @@ def visible(
         return None
     back = query_pos[:, None] - key_pos[None, :]
     mask = back >= 0 if causal else jnp.ones(back.shape, bool)
-    return mask if window is None else mask & (jnp.abs(back) < window)
+    if window is None:
+        return mask
+    # Windows by layer are 32 bits wide, positions 64 in double precision.
+    return mask & (jnp.abs(back) < jnp.asarray(window, back.dtype))
 
 
 # Both products put heads before positions first: as a batch of plain matrix products

@@ -15,7 +15,7 @@ from .._core import fold_name, normal, rows_of
 from ._block import Block
 from ._checked import checked_edits
 from ._config import TransformerConfig
-from ._constants import layer_constants
+from ._constants import LayerConstants, layer_constants
 from ._intervention import AbstractIntervention, by_layer
 from ._linear import linear
 from ._norm import Norm, make_norm
@@ -140,12 +140,12 @@ def forward(
     """
     memories = [edit.init(model.config, tokens) for edit in edits]
     outer = Tape(want, edits, memories)
-    x = _embed(model, tokens, outer)
+    x = embed(model, tokens, outer)
     block_want = [name for name in want if in_blocks(name)]
     carry = (x, tuple(outer.memories))
     (x, after), recorded = _run_blocks(model, carry, edits, block_want, loop)
     outer.memories = list(after)
-    return _unembed(model, x, outer), recorded | outer.recorded
+    return unembed_taped(model, x, outer), recorded | outer.recorded
 
 
 def embed_tokens(
@@ -162,7 +162,8 @@ def embed_tokens(
     return x if scale == 1 else x * jnp.asarray(scale, x.dtype)
 
 
-def _embed(model: Transformer, tokens: Array, tape: Tape) -> Array:
+def embed(model: Transformer, tokens: Array, tape: Tape) -> Array:
+    """The residual stream that enters the first layer."""
     c, n_pos = model.config, tokens.shape[-1]
     x = tape("embed", embed_tokens(model, tokens))
     if model.W_pos is None:
@@ -186,14 +187,10 @@ def _run_blocks(
     """The residual stream and the memories after all layers, and what was recorded."""
     shared, varying = layer_constants(model.config, carry[0].shape[-2])
     parts = [by_layer(edit) for edit in edits]
+    others = [other for _, other in parts]
 
     def layer(carry, stacked):
-        x, memories = carry
-        block, own, layered = stacked
-        here = [eqx.combine(a, b) for a, (_, b) in zip(layered, parts, strict=True)]
-        tape = Tape(want, here, memories)
-        x = block(x, eqx.combine(own, shared), tape)
-        return (x, tuple(tape.memories)), tape.recorded
+        return run_layer(carry, stacked, shared, others, want)
 
     n_layers = model.config.n_layers
     stacked = (model.blocks, varying, [layered for layered, _ in parts])
@@ -210,6 +207,30 @@ def _run_blocks(
         carry, one = layer(carry, here)
         recorded.append(one)
     return carry, jtu.tree_map(lambda *xs: jnp.stack(xs), *recorded)
+
+
+def run_layer(
+    carry: tuple[Array, tuple[PyTree, ...]],
+    stacked: tuple[PyTree, LayerConstants, Sequence[AbstractIntervention]],
+    shared: LayerConstants,
+    others: Sequence[AbstractIntervention],
+    want: Sequence[str],
+) -> tuple[tuple[Array, tuple[PyTree, ...]], dict[str, Array]]:
+    """The stream and the memories after one layer, and what was recorded in it.
+
+    Args:
+        carry: The stream and the memories before it.
+        stacked: The layer's block, constants of its own and slices of the edits.
+        shared: Constants that all layers have.
+        others: What edits have besides slices by layer.
+        want: Sites to record.
+    """
+    x, memories = carry
+    block, own, layered = stacked
+    here = [eqx.combine(a, b) for a, b in zip(layered, others, strict=True)]
+    tape = Tape(want, here, memories)
+    x = block(x, eqx.combine(own, shared), tape)
+    return (x, tuple(tape.memories)), tape.recorded
 
 
 def unembed(
@@ -237,10 +258,11 @@ def unembed(
         >>> unembed(model, jnp.zeros((3, 4))).tolist()[0]  # nothing says nothing
         [0.0, 0.0, 0.0, 0.0, 0.0]
     """
-    return _unembed(model, x, Tape())
+    return unembed_taped(model, x, Tape())
 
 
-def _unembed(model: Transformer, x: Array, tape: Tape) -> Array:
+def unembed_taped(model: Transformer, x: Array, tape: Tape) -> Array:
+    """`unembed`, whose sites a tape reads and changes."""
     x = tape("logits.in", x)
     if model.ln_final is not None:
         x = model.ln_final(x, tape, "ln_final")
