@@ -119,8 +119,13 @@ def test_constant_and_short_chains_have_answers():
     assert np.isnan(geweke_z(np.zeros((2, 3)))).all()
 
 
-def test_the_95_per_cent_interval_covers_the_truth_as_often_as_it_says():
-    # 200 repeats as seeds of one sweep.
+@pytest.mark.parametrize(
+    ("repeats", "least"),
+    [(40, 33 / 40), pytest.param(200, 0.9, marks=pytest.mark.slow)],
+)
+def test_the_95_per_cent_interval_covers_the_truth_as_often_as_it_says(repeats, least):
+    # Repeats are seeds of one sweep. Of 40, fewer than 33 are covered in one of 10,000
+    # cases; too wide an interval is seen among 200 alone.
     h, eps, t = spectra(1, 5)[0], 4e-3, 100.0
     found = llc.sweep(
         quadratic,
@@ -128,7 +133,7 @@ def test_the_95_per_cent_interval_covers_the_truth_as_often_as_it_says():
         ONE,
         llc.SGLD(eps, n_beta=t),
         masks={"w": W_ONLY},
-        seeds=range(200),
+        seeds=range(repeats),
         num_chains=4,
         num_draws=400,
         num_burnin=4000,
@@ -140,14 +145,16 @@ def test_the_95_per_cent_interval_covers_the_truth_as_often_as_it_says():
     # The standard error is one of sampling, about what this step size converges to.
     there = truth.quadratic(h, n_beta=t, gamma=1.0, step_size=eps)
     covered = [abs(e.value - there) <= 1.96 * e.standard_error for e in estimates]
-    assert 0.90 <= np.mean(covered) <= 0.98
+    assert least <= np.mean(covered)
+    assert repeats < 200 or np.mean(covered) <= 0.98
     # The interval is about the posterior itself, with no step size in it.
     exact = truth.quadratic(h, n_beta=t, gamma=1.0)
     intervals = [e.interval() for e in estimates]
     covered = [low <= exact <= high for low, high in intervals]
-    assert 0.90 <= np.mean(covered) <= 0.99
+    assert least <= np.mean(covered)
+    assert repeats < 200 or np.mean(covered) <= 0.99
     # And almost none of them is held to be anything but converged.
-    assert np.mean(found.statuses == llc.Status.CONVERGED) > 0.95
+    assert np.mean(found.statuses == llc.Status.CONVERGED) > (least + 1) / 2
 
 
 def test_extrapolation_finds_limit_and_multiplicity():

@@ -116,7 +116,9 @@ def test_samplers_that_test_have_none_and_a_thermostat_cannot_tell():
 
 
 @pytest.mark.optimized
-@pytest.mark.parametrize("step_size", [3e-4, 1e-3])
+@pytest.mark.parametrize(
+    "step_size", [pytest.param(3e-4, marks=pytest.mark.slow), 1e-3]
+)
 def test_the_interval_knows_of_heating_where_the_loss_is_no_quadratic(step_size):
     def crossing(w, x):
         return w[0] ** 2 * w[1] ** 2 + 0 * x

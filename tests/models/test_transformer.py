@@ -152,16 +152,26 @@ def test_one_compilation_for_any_values():
     assert len(traces) == 1
 
 
-@pytest.mark.optimized
+def gradient_program(n_layers: int) -> jax.stages.Lowered:
+    """The gradient of a small model's logits, lowered and not compiled."""
+    config = TransformerConfig(
+        d_vocab=13, n_ctx=9, n_layers=n_layers, d_model=16, d_mlp=32
+    )
+    model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
+    return jax.jit(jax.grad(lambda m, t: m(t).sum())).lower(model, some_tokens(2, 9))
+
+
+def test_a_deeper_model_is_no_longer_program():
+    shallow, deep = (gradient_program(n).as_text() for n in (12, 24))
+    assert len(deep.splitlines()) <= len(shallow.splitlines())
+
+
+@pytest.mark.slow
 def test_compile_time_hardly_grows_with_depth():
     def seconds(n_layers: int) -> float:
-        config = TransformerConfig(
-            d_vocab=13, n_ctx=9, n_layers=n_layers, d_model=16, d_mlp=32
-        )
-        model, tokens = Transformer(config, key=jr.key(0)), some_tokens(2, 9)
-        gradient = jax.jit(jax.grad(lambda m, t: m(t).sum()))
+        program = gradient_program(n_layers)
         began = time.perf_counter()
-        gradient.lower(model, tokens).compile()
+        program.compile()
         return time.perf_counter() - began
 
     enabled = jax.config.jax_enable_compilation_cache

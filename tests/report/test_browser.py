@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 
 from jaxcirc.report import render
-from jaxcirc.study import prepare, run
+from jaxcirc.study import load_config, prepare, run
 
-from ..study.conftest import tiny, tiny_file  # noqa: F401
+from ..study.conftest import TINY
 from .test_state import run_of
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -55,20 +55,25 @@ def browser(tmp_path):
     driver.quit()
 
 
-@pytest.fixture
-def page(tiny, tmp_path):  # noqa: F811
-    config = tiny(
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    here = tmp_path_factory.mktemp("page")
+    (here / "tiny.yaml").write_text(TINY)
+    options = [
+        f"out={here / 'run'}",
         "task={name: induction, n_symbols: 12, n_ctx: 16, shortest: 3, longest: 6}",
         "measure=[{name: performance, n_examples: 8}, attention, patterns, weights, "
         "{name: llc, batch_size: 4, num_draws: 8, num_burnin: 4, n_examples: 8}]",
-    )
-    path = tmp_path / "report.html"
+    ]
+    path = here / "report.html"
+    config = load_config(str(here / "tiny.yaml"), options)
     path.write_text(render(run(prepare(config)).open()))
     return path
 
 
 def test_the_page_in_a_browser(browser, page, tmp_path):
-    browser.get_log("performance")  # what the browser's own first page asked for
+    browser.get("about:blank")  # ends what the browser's own first page still asks for
+    browser.get_log("performance")
     browser.get(page.as_uri())
     drawn = "return document.querySelectorAll('.figure .main-svg').length"
     wait_for(lambda: browser.execute_script(drawn) >= 4)

@@ -62,7 +62,17 @@ def measured(name: str, model: Transformer, task: AbstractTask) -> dict[str, Qua
     return eqx.filter_jit(measure)(shot, task, key=jr.key(1)).quantities
 
 
-@pytest.mark.parametrize("name", [*OF_WEIGHTS, *AS_IT_RUNS])
+# Two programs of half a minute; in the fast tests is what makes their numbers alike.
+SLOW = {"curvature"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
+        for name in (*OF_WEIGHTS, *AS_IT_RUNS)
+    ],
+)
 def test_a_model_in_bfloat16_is_measured_like_its_weights_in_float32(
     name, models, task
 ):
@@ -80,6 +90,27 @@ def test_a_model_in_bfloat16_is_measured_like_its_weights_in_float32(
         np.testing.assert_allclose(
             values, expected, rtol=share, atol=share * size, err_msg=quantity
         )
+
+
+def test_no_derivative_of_curvature_is_computed_in_half_precision(models, task):
+    """The weights are widened, and nothing after that knows of another type."""
+    spec = next(s for s in MEASUREMENTS if s.name == "curvature")
+    measure, half = spec.build(**spec.tiny), models["half"]
+
+    def program(model):
+        shot = Snapshot(jnp.array(1), model, model, jnp.array(True))
+        return measure(shot, task, key=jr.key(1)).quantities
+
+    arrays, static = eqx.partition(half, eqx.is_array)
+    traced = jax.make_jaxpr(lambda arrays: program(eqx.combine(arrays, static)))(arrays)
+    widenings = [e for e in traced.eqns if jnp.bfloat16 in types(e.invars)]
+    assert widenings
+    assert {e.primitive.name for e in widenings} == {"convert_element_type"}
+    assert not any(jnp.bfloat16 in types(e.outvars) for e in traced.eqns)
+
+
+def types(variables) -> list:
+    return [getattr(v.aval, "dtype", None) for v in variables]
 
 
 def test_quantities_are_reported_in_float32_or_wider():
