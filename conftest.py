@@ -75,8 +75,11 @@ def _known_to_xla(flags) -> list[str]:
 CHOOSE = "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ
 OPTIMIZED = pytest.StashKey[bool]()
 
-# Compiled programs are kept for the next test until a worker holds this many bytes.
-ENOUGH = 1e9
+# Compiled programs are kept for the next test until a worker holds this many bytes, and
+# from then on only if so many are left once what was freed is given back.
+ENOUGH, KEPT = 1e9, 8e8
+# Of the 65,530 that Linux allows a process; every program takes several.
+MAPPINGS = 40_000
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -100,13 +103,31 @@ def resident_bytes() -> float:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+def mappings() -> int:
+    """How many pieces of memory this process has mapped; 0 where nobody says."""
+    try:
+        with open("/proc/self/maps", "rb") as file:
+            return sum(1 for _ in file)
+    except FileNotFoundError:
+        return 0
+
+
+def trim() -> None:
+    """Give back to the system what was freed and is kept for this process."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @pytest.fixture(autouse=True)
 def _forget_compiled_programs():
     """A process can map only so many compiled programs, and chains are large ones."""
     yield
-    if resident_bytes() > ENOUGH:
+    if resident_bytes() < ENOUGH:
+        return
+    # Much of it is what compiling has freed already. Programs are forgotten, and made
+    # anew by the tests to come, where that is not enough.
+    trim()
+    if resident_bytes() > KEPT or mappings() > MAPPINGS:
         jax.clear_caches()
         gc.collect()
-        if sys.platform == "linux":
-            # What was freed in between is otherwise kept for this process.
-            ctypes.CDLL(None).malloc_trim(0)
+        trim()
