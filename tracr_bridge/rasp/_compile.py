@@ -90,7 +90,11 @@ def compile(  # noqa: A001
     exactness = max(100, needed) if mlp_exactness is None else mlp_exactness
     try:
         # tracr relies on JAX's default promotion, whatever the caller has set.
-        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        with (
+            jax.numpy_dtype_promotion("standard"),
+            jax.numpy_rank_promotion("allow"),
+            importlib.import_module("haiku").intercept_methods(_undrawn),
+        ):
             assembled = tracr.compiling.compile_rasp_to_model(
                 program,
                 values,
@@ -227,6 +231,21 @@ def convert(assembled: Any, max_seq_len: int, *, causal: bool) -> Transformer:
 
     outer = [jnp.asarray(x, jnp.float32) for x in (W_E, W_pos, W_U)]
     return eqx.tree_at(leaves, model, [*outer, *stacked.values()])
+
+
+def _undrawn(call: Any, args: Any, kwargs: Any, _: Any) -> Any:
+    """A call of a haiku module whose weights in the transformer begin as zeros."""
+    haiku = importlib.import_module("haiku")
+
+    def create(ordinary: Any, shape: Any, dtype: Any, init: Any, place: Any) -> Any:
+        # tracr clears these before it writes its own. To draw them at random first
+        # takes a program for each of their shapes.
+        if "transformer" in place.module_name:
+            return np.zeros(shape, dtype)
+        return ordinary(shape, dtype, init)
+
+    with haiku.custom_creator(create):
+        return call(*args, **kwargs)
 
 
 def _unembedding(assembled: Any, d_model: int) -> np.ndarray:
