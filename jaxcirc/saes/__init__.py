@@ -1,0 +1,24 @@
+"""Sparse dictionaries: autoencoders, transcoders and crosscoders of activations.
+
+A config such as `TopK` says sizes and coefficients; its `init` gives a `Dictionary`,
+whose arrays are the trained parameters, and its `loss` trains one.
+"""
+
+from ._architecture import (
+    AbstractArchitecture as AbstractArchitecture,
+    ArchitectureSpec as ArchitectureSpec,
+    Terms as Terms,
+)
+from ._architectures import ARCHITECTURES as ARCHITECTURES
+from ._aux_k import AuxK as AuxK
+from ._dictionary import Dictionary as Dictionary
+from ._nonlinearity import (
+    Above as Above,
+    AbstractNonlinearity as AbstractNonlinearity,
+    KeepTop as KeepTop,
+    Relu as Relu,
+)
+from ._stack import stack_configs as stack_configs
+from ._standard import Standard as Standard
+from ._state import State as State
+from ._topk import TopK as TopK
