@@ -11,10 +11,15 @@ from ._architecture import (
 )
 from ._architectures import ARCHITECTURES as ARCHITECTURES
 from ._aux_k import AuxK as AuxK
+from ._batch_topk import BatchTopK as BatchTopK
 from ._dictionary import Dictionary as Dictionary
+from ._gated import Gated as Gated
+from ._jumprelu import JumpReLU as JumpReLU
+from ._matryoshka import Matryoshka as Matryoshka
 from ._nonlinearity import (
     Above as Above,
     AbstractNonlinearity as AbstractNonlinearity,
+    Gate as Gate,
     KeepTop as KeepTop,
     Relu as Relu,
 )
@@ -22,3 +27,8 @@ from ._stack import stack_configs as stack_configs
 from ._standard import Standard as Standard
 from ._state import State as State
 from ._topk import TopK as TopK
+from ._transcoder import (
+    crosscoder as crosscoder,
+    skip_transcoder as skip_transcoder,
+    transcoder as transcoder,
+)
