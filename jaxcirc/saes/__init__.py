@@ -13,6 +13,7 @@ from ._architectures import ARCHITECTURES as ARCHITECTURES
 from ._aux_k import AuxK as AuxK
 from ._batch_topk import BatchTopK as BatchTopK
 from ._dictionary import Dictionary as Dictionary
+from ._files import load as load, metadata as metadata, save as save
 from ._gated import Gated as Gated
 from ._jumprelu import JumpReLU as JumpReLU
 from ._matryoshka import Matryoshka as Matryoshka
@@ -32,3 +33,5 @@ from ._transcoder import (
     skip_transcoder as skip_transcoder,
     transcoder as transcoder,
 )
+from ._unit_rows import unit_rows as unit_rows
+from .formats import FORMATS as FORMATS, FormatSpec as FormatSpec
