@@ -1,0 +1,4 @@
+"""Sparse dictionaries: how they are trained, how good they are, and how they live."""
+
+from ._planted import Planted as Planted, Sample as Sample, planted as planted
+from ._planted_run import PlantedRun as PlantedRun, planted_run as planted_run
