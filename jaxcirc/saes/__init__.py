@@ -1,4 +1,4 @@
-"""Sparse dictionaries: trained, judged and followed through training."""
+"""Sparse dictionaries: how they are trained, how good they are, and how they live."""
 
 from ._array_activations import ArrayActivations as ArrayActivations
 from ._buffer import (
@@ -8,6 +8,13 @@ from ._buffer import (
     served as served,
     without as without,
 )
+from ._density import Firing as Firing, firing as firing
 from ._model_activations import ModelActivations as ModelActivations
+from ._planted import Planted as Planted, Sample as Sample, planted as planted
+from ._planted_run import PlantedRun as PlantedRun, planted_run as planted_run
+from ._reconstruction import (
+    Reconstruction as Reconstruction,
+    reconstruction as reconstruction,
+)
 from ._sampled import SampledActivations as SampledActivations
 from ._source import AbstractSource as AbstractSource, Rows as Rows
