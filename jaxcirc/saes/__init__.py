@@ -1,5 +1,6 @@
 """Sparse dictionaries: how they are trained, how good they are, and how they live."""
 
+from ._architecture import AbstractArchitecture as AbstractArchitecture
 from ._array_activations import ArrayActivations as ArrayActivations
 from ._buffer import (
     Buffer as Buffer,
@@ -9,12 +10,22 @@ from ._buffer import (
     without as without,
 )
 from ._density import Firing as Firing, firing as firing
+from ._dictionary import Dictionary as Dictionary
+from ._fate import SparsityWarning as SparsityWarning, TrainingFailed as TrainingFailed
 from ._model_activations import ModelActivations as ModelActivations
 from ._planted import Planted as Planted, Sample as Sample, planted as planted
 from ._planted_run import PlantedRun as PlantedRun, planted_run as planted_run
+from ._program import TrainingState as TrainingState
 from ._reconstruction import (
     Reconstruction as Reconstruction,
     reconstruction as reconstruction,
 )
 from ._sampled import SampledActivations as SampledActivations
 from ._source import AbstractSource as AbstractSource, Rows as Rows
+from ._stack import stack_configs as stack_configs
+from ._standard import Standard as Standard
+from ._state import State as State
+from ._topk import TopK as TopK
+from ._train import train as train
+from ._trained import Trained as Trained
+from ._training import Training as Training

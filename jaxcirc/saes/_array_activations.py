@@ -62,15 +62,15 @@ def read_rows(data: str | pathlib.Path | np.ndarray | Array | tuple) -> Rows:
     if isinstance(data, tuple):
         if len(data) != 2:
             raise ValueError(
-                f"train: a tuple of activations is (inputs, targets); got {len(data)} "
-                "entries."
+                "saes.train: a tuple of activations is (inputs, targets); got "
+                f"{len(data)} entries."
             )
         rows = Rows(_read(data[0]), _read(data[1]))
     else:
         rows = Rows(_read(data))
     if rows.target is not None and rows.target.shape[:-1] != rows.input.shape[:-1]:
         raise ValueError(
-            "train: inputs and targets must be of the same rows; got shapes "
+            "saes.train: inputs and targets must be of the same rows; got shapes "
             f"{rows.input.shape} and {rows.target.shape}."
         )
     return rows
@@ -81,22 +81,22 @@ def _read(data: str | pathlib.Path | np.ndarray | Array) -> Array:
         try:
             found = np.load(pathlib.Path(data).expanduser(), allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise ValueError(f"train: {data} cannot be read: {error}") from error
+            raise ValueError(f"saes.train: {data} cannot be read: {error}") from error
     else:
         found = data
     floats = jnp.issubdtype(getattr(found, "dtype", np.dtype(object)), jnp.floating)
     if not floats or found.ndim < 2 or not found.size:
         shape = getattr(found, "shape", None)
         raise ValueError(
-            "train: activations of one's own are an array of real numbers, [row, d] "
-            f"with at least one row; got {type(found).__name__} of shape {shape}."
+            "saes.train: activations of one's own are an array of real numbers, "
+            f"[row, d] with at least one row; got {type(found).__name__} of shape {shape}."
         )
     array = jnp.asarray(found)
     finite = jnp.isfinite(array)
     if not bool(finite.all()):
         first = int(jnp.argmin(finite.reshape(array.shape[0], -1).all(axis=1)))
         raise ValueError(
-            f"train: the activations have a NaN or an infinity, first in row {first}. "
-            "Leave such rows out."
+            "saes.train: the activations have a NaN or an infinity, first in row "
+            f"{first}. Leave such rows out."
         )
     return array

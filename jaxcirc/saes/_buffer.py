@@ -95,24 +95,34 @@ def put(buffer: Buffer, rows: PyTree, keep: Bool[Array, " row"]) -> Buffer:
     )
 
 
-def refill(buffer: Buffer, source: Source, size: int, *, key: Key[Array, ""]) -> Buffer:
+def refill(
+    buffer: Buffer,
+    source: Source,
+    size: int | Int[Array, ""],
+    *,
+    most: int | None = None,
+    key: Key[Array, ""],
+) -> Buffer:
     """The buffer with at least `size` rows waiting, in an order that the key decides.
 
     Draws are numbered, and a source is a function of the number, so that a buffer that
-    was saved goes on with what it would have seen.
+    was saved goes on with what it would have seen. A source that keeps next to nothing,
+    or has come to its end, leaves the buffer short, and `starved` says so.
 
     Args:
-        buffer: Made for `size` by `empty_buffer`.
+        buffer: Made for `size` or more by `empty_buffer`.
         source: (number of the draw) -> rows, and which of them count.
         size: How many rows have to wait.
+        most: How many draws the source has; None for no end.
         key: Random key of the order; it should be new for every refill.
     """
-    start = buffer.drawn
-    per_draw = buffer.slots - size
-    most = MOST_DRAWS * -(-size // per_draw)
+    per_draw = jax.eval_shape(source, buffer.drawn)[1].shape[0]
+    last = buffer.drawn + MOST_DRAWS * -(-buffer.slots // per_draw)
+    if most is not None:
+        last = jnp.minimum(last, most)
 
     def short(b: Buffer) -> Array:
-        return (b.waiting < size) & (b.drawn - start < most)
+        return (b.waiting < size) & (b.drawn < last)
 
     def draw(b: Buffer) -> Buffer:
         return put(b, *source(b.drawn))._replace(drawn=b.drawn + 1)

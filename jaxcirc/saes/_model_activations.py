@@ -76,7 +76,7 @@ class ModelActivations(AbstractSource):
             self.most = passes * (len(tokens) // self.sequences)
         if self.targets and self.targets[1:3] != self.inputs[1:3]:
             raise ValueError(
-                f"train: inputs at {', '.join(inputs)} and targets at "
+                f"saes.train: inputs at {', '.join(inputs)} and targets at "
                 f"{', '.join(targets)} must both be read in one layer or in as many; "
                 f"got {self.inputs.size} and {self.targets.size}."
             )
@@ -137,21 +137,21 @@ def _checked(
     if isinstance(tokens, AbstractTask):
         if tokens.d_vocab > config.d_vocab:
             raise ValueError(
-                f"train: the task has {tokens.d_vocab:,} tokens and the model knows "
-                f"{config.d_vocab:,}."
+                f"saes.train: the task has {tokens.d_vocab:,} tokens and the model "
+                f"knows {config.d_vocab:,}."
             )
         return tokens
     kind = getattr(tokens, "dtype", np.dtype(object))
     if not jnp.issubdtype(kind, jnp.integer) or tokens.ndim != 2 or not len(tokens):
         raise ValueError(
-            "train: the data of a model are a task, or token ids [example, pos] with "
-            f"at least one example; got {type(tokens).__name__} of shape "
+            "saes.train: the data of a model are a task, or token ids [example, pos] "
+            f"with at least one example; got {type(tokens).__name__} of shape "
             f"{getattr(tokens, 'shape', None)}."
         )
     low, high = int(tokens.min()), int(tokens.max())
     if low < 0 or high >= config.d_vocab:
         raise ValueError(
-            f"train: token ids must be in [0, {config.d_vocab:,}); got {low:,} to "
+            f"saes.train: token ids must be in [0, {config.d_vocab:,}); got {low:,} to "
             f"{high:,}."
         )
     return jnp.asarray(tokens)

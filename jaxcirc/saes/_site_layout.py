@@ -59,8 +59,8 @@ def site_layout(config: TransformerConfig, names: Sequence[str]) -> SiteLayout:
     if len(set(widths.values())) > 1:
         listed = ", ".join(f"{name} {width}" for name, width in widths.items())
         raise ValueError(
-            f"train: sites that are stacked must have one width; got {listed}. Train "
-            "them in calls of their own."
+            f"saes.train: sites that are stacked must have one width; got {listed}. "
+            "Train them in calls of their own."
         )
     in_all_layers = [layers for layers, _ in found]
     width = found[0][1]
@@ -71,8 +71,8 @@ def site_layout(config: TransformerConfig, names: Sequence[str]) -> SiteLayout:
         if layers:
             spelt = table[resolve_site(name, table)[0]].transformer_lens or name
             raise ValueError(
-                f"train: {name!r} has an axis of layers, and several sites are an axis "
-                f"of their own. Name single layers, such as 'blocks.0.{spelt}'."
+                f"saes.train: {name!r} has an axis of layers, and several sites are an "
+                f"axis of their own. Name single layers, such as 'blocks.0.{spelt}'."
             )
     return SiteLayout(tuple(names), "site", len(names), width)
 
@@ -85,7 +85,7 @@ def _layer_and_width(config: TransformerConfig, name: str) -> tuple[bool, int]:
     axes, sizes = info.axes[layered:], info.shape[layered:]
     if axes[0] != "pos" or "key_pos" in axes or own == "pos_embed":
         raise ValueError(
-            f"train: site {name!r} has axes {axes}, and not a row of numbers for each "
-            "position of each sequence. Take one that has, such as 'resid_post'."
+            f"saes.train: site {name!r} has axes {axes}, and not a row of numbers for "
+            "each position of each sequence. Take one that has, such as 'resid_post'."
         )
     return layered and layer is None, math.prod(sizes[1:])
