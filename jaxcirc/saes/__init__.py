@@ -1,7 +1,13 @@
 """Sparse dictionaries: how they are trained, how good they are, and how they live."""
 
-from ._architecture import AbstractArchitecture as AbstractArchitecture
+from ._architecture import (
+    AbstractArchitecture as AbstractArchitecture,
+    ArchitectureSpec as ArchitectureSpec,
+    Terms as Terms,
+)
+from ._architectures import ARCHITECTURES as ARCHITECTURES
 from ._array_activations import ArrayActivations as ArrayActivations
+from ._aux_k import AuxK as AuxK
 from ._buffer import (
     Buffer as Buffer,
     empty_buffer as empty_buffer,
@@ -13,6 +19,12 @@ from ._density import Firing as Firing, firing as firing
 from ._dictionary import Dictionary as Dictionary
 from ._fate import SparsityWarning as SparsityWarning, TrainingFailed as TrainingFailed
 from ._model_activations import ModelActivations as ModelActivations
+from ._nonlinearity import (
+    Above as Above,
+    AbstractNonlinearity as AbstractNonlinearity,
+    KeepTop as KeepTop,
+    Relu as Relu,
+)
 from ._planted import Planted as Planted, Sample as Sample, planted as planted
 from ._planted_run import PlantedRun as PlantedRun, planted_run as planted_run
 from ._program import TrainingState as TrainingState

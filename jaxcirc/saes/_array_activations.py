@@ -89,7 +89,8 @@ def _read(data: str | pathlib.Path | np.ndarray | Array) -> Array:
         shape = getattr(found, "shape", None)
         raise ValueError(
             "saes.train: activations of one's own are an array of real numbers, "
-            f"[row, d] with at least one row; got {type(found).__name__} of shape {shape}."
+            f"[row, d] with at least one row; got {type(found).__name__} of "
+            f"shape {shape}."
         )
     array = jnp.asarray(found)
     finite = jnp.isfinite(array)

@@ -44,9 +44,8 @@ def measured(
     scale_out = _scale(targets, counts, normalise)
     share = counts.astype(targets.dtype) / counts.sum().astype(targets.dtype)
     mean = jnp.einsum("n,n...->...", share, targets, precision="highest")
-    return Norms(
-        _scale(inputs, counts, normalise), scale_out, mean * scale_out[..., None]
-    )
+    mean = mean * jnp.broadcast_to(scale_out[..., None], mean.shape)
+    return Norms(_scale(inputs, counts, normalise), scale_out, mean)
 
 
 def _scale(x: Array, counts: Array, normalise: bool) -> Array:
@@ -75,11 +74,13 @@ def folded(
         scale_in: Factor of the input, one for each site of a crosscoder.
         scale_out: Factor of the output.
     """
+    inward = jnp.broadcast_to(scale_in[..., None, None], dictionary.W_enc.shape)
+    outward = jnp.broadcast_to(scale_out[..., None], dictionary.b_dec.shape)
     skip = dictionary.W_skip
     return dataclasses.replace(
         dictionary,
-        W_enc=dictionary.W_enc * scale_in[..., None, None],
-        W_dec=dictionary.W_dec / scale_out[..., None],
-        b_dec=dictionary.b_dec / scale_out[..., None],
+        W_enc=dictionary.W_enc * inward,
+        W_dec=dictionary.W_dec / jnp.broadcast_to(outward, dictionary.W_dec.shape),
+        b_dec=dictionary.b_dec / outward,
         W_skip=None if skip is None else skip * (scale_in / scale_out),
     )
