@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Int, Integer, Key
 
 from ..models import Transformer, TransformerConfig, capture
 from ..tasks import AbstractTask
+from ._first_layers import first_layers, layers_needed
 from ._site_layout import SiteLayout, site_layout
 from ._source import AbstractSource, Rows
 from ._spread import spread_rows
@@ -64,7 +65,9 @@ class ModelActivations(AbstractSource):
         ignore: Sequence[int] = (),
         key: Key[Array, ""],
     ):
-        self.models, self.stacked = models, models.W_E.ndim == 3
+        depth = layers_needed(models.config, (*inputs, *targets))
+        self.models = first_layers(models, depth)
+        self.stacked = models.W_E.ndim == 3
         self.inputs = site_layout(models.config, inputs)
         self.targets = site_layout(models.config, targets) if targets else None
         self.skip_first, self.ignore, self.key = skip_first, tuple(ignore), key

@@ -186,6 +186,20 @@ def test_several_sites_are_an_axis_and_heads_are_one_width(model, tokens):
     assert eqx.filter_eval_shape(source.draw, jnp.int32(0))[0].input.shape == (12, 2, 8)
 
 
+def test_layers_behind_the_last_site_are_not_run(model, tokens):
+    read = lambda name: ModelActivations(
+        model, tokens, [name], sequences=10, key=jr.key(0)
+    )
+    source = read("blocks.1.hook_mlp_out")
+    assert (source.models.config.n_layers, model.config.n_layers) == (2, 3)
+    assert read("blocks.2.hook_mlp_out").models is model
+    rows = source.draw(jnp.int32(0))[0].input
+    acts = capture(model, tokens, ("blocks.1.hook_mlp_out",))[1]
+    np.testing.assert_allclose(
+        rows.reshape(10, 6, 8), acts["blocks.1.hook_mlp_out"], rtol=1e-5, atol=1e-6
+    )
+
+
 @pytest.mark.parametrize(
     ("sites", "words"),
     [
