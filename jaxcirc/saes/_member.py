@@ -12,6 +12,7 @@ from . import _control
 from ._architecture import AbstractArchitecture
 from ._control import Control
 from ._dictionary import Dictionary
+from ._few import loss_of
 from ._state import State
 from ._training import Training
 
@@ -108,11 +109,11 @@ def update(
         config = _control.strengthened(config, factor)
     params, rest = eqx.partition(member.dictionary, eqx.is_inexact_array)
 
-    def loss_of(params: PyTree) -> tuple[Array, PyTree]:
+    def objective(params: PyTree) -> tuple[Array, PyTree]:
         dictionary = eqx.combine(params, rest)
-        return config.loss(dictionary, x, target, member.kept.at(progress))
+        return loss_of(config, dictionary, x, target, member.kept.at(progress))
 
-    (loss, terms), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
+    (loss, terms), gradient = jax.value_and_grad(objective, has_aux=True)(params)
     # optax mixes types, which users may have told JAX to refuse.
     with jax.numpy_dtype_promotion("standard"):
         change, optimizer = training.build_optimizer(config.d_sae).update(
