@@ -8,6 +8,7 @@ from ._architecture import (
 from ._architectures import ARCHITECTURES as ARCHITECTURES
 from ._array_activations import ArrayActivations as ArrayActivations
 from ._aux_k import AuxK as AuxK
+from ._batch_topk import BatchTopK as BatchTopK
 from ._buffer import (
     Buffer as Buffer,
     empty_buffer as empty_buffer,
@@ -18,10 +19,14 @@ from ._buffer import (
 from ._density import Firing as Firing, firing as firing
 from ._dictionary import Dictionary as Dictionary
 from ._fate import SparsityWarning as SparsityWarning, TrainingFailed as TrainingFailed
+from ._gated import Gated as Gated
+from ._jumprelu import JumpReLU as JumpReLU
+from ._matryoshka import Matryoshka as Matryoshka
 from ._model_activations import ModelActivations as ModelActivations
 from ._nonlinearity import (
     Above as Above,
     AbstractNonlinearity as AbstractNonlinearity,
+    Gate as Gate,
     KeepTop as KeepTop,
     Relu as Relu,
 )
@@ -41,3 +46,8 @@ from ._topk import TopK as TopK
 from ._train import train as train
 from ._trained import Trained as Trained
 from ._training import Training as Training
+from ._transcoder import (
+    crosscoder as crosscoder,
+    skip_transcoder as skip_transcoder,
+    transcoder as transcoder,
+)

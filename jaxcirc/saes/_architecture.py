@@ -41,6 +41,26 @@ class Terms(NamedTuple):
     state: State
 
 
+class Run(NamedTuple):
+    """A batch on its way through a dictionary.
+
+    Args:
+        x: Activations.
+        pre: Pre-activations of the latents, scaled if the dictionary scales.
+        f: Latents.
+        error: What the output lacks of the target.
+        dead: Which latents count as dead.
+        progress: Share of the training that is done.
+    """
+
+    x: Float[Array, "batch ..."]
+    pre: Float[Array, "batch d_sae"]
+    f: Float[Array, "batch d_sae"]
+    error: Float[Array, "batch ..."]
+    dead: Bool[Array, " d_sae"]
+    progress: Float[Array, ""]
+
+
 class AbstractArchitecture(eqx.Module):
     """A kind of dictionary: its sizes, its coefficients, and how they are trained.
 
@@ -90,18 +110,19 @@ class AbstractArchitecture(eqx.Module):
 
         Decoder rows are normal and then scaled to `decoder_norm`; the encoder is the
         decoder's transpose, so that latents begin by reading what they write; biases
-        and the skip are 0. A transcoder's two sides are of different spaces: its
-        encoder has directions of its own.
+        and the skip are 0. A crosscoder's rows begin the same at all sites, so that
+        none is told from another before training does it. A transcoder's two sides are
+        of different spaces: its encoder has directions of its own.
 
         Args:
             key: Of the directions.
         """
         d_out = self.d_in if self.d_out is None else self.d_out
         axes = () if self.sites is None else (self.sites,)
-        rows = self._rows(key, (self.d_sae, *axes, d_out))
+        rows = self._rows(key, d_out)
         reads = rows
         if self.d_out is not None:
-            reads = self._rows(fold_name(key, "reads"), (self.d_sae, *axes, self.d_in))
+            reads = self._rows(fold_name(key, "reads"), self.d_in)
         return Dictionary(
             jnp.moveaxis(reads, 0, -1),
             self._b_enc(),
@@ -113,10 +134,13 @@ class AbstractArchitecture(eqx.Module):
             self.scales,
         )
 
-    def _rows(self, key: Key[Array, ""], shape: tuple[int, ...]) -> Array:
-        """Random directions of the length that decoder rows begin with."""
-        rows = jax.random.normal(key, shape)
-        return self.decoder_norm * rows / jnp.linalg.norm(rows, axis=-1, keepdims=True)
+    def _rows(self, key: Key[Array, ""], width: int) -> Float[Array, "..."]:
+        """Random directions, the same at all sites, of the length to begin with."""
+        rows = jax.random.normal(key, (self.d_sae, width))
+        rows = self.decoder_norm * rows / jnp.linalg.norm(rows, axis=-1, keepdims=True)
+        if self.sites is None:
+            return rows
+        return jnp.repeat(rows[:, None], self.sites, axis=1)
 
     def _b_enc(self) -> Float[Array, " d_sae"] | None:
         """The encoder's bias to begin with."""
@@ -133,61 +157,35 @@ class AbstractArchitecture(eqx.Module):
         """
         return dictionary.nonlinearity(pre)
 
-    def reconstruction(
-        self,
-        dictionary: Dictionary,
-        x: Float[Array, "batch ..."],
-        f: Float[Array, "batch d_sae"],
-        target: Float[Array, "batch ..."],
-    ) -> tuple[Float[Array, ""], Float[Array, "batch ..."]]:
-        """The reconstruction's part of the loss, and the error of each number.
+    def reconstruction(self, dictionary: Dictionary, run: Run) -> Float[Array, ""]:
+        """What is paid for errors: their square, by default of the output alone.
 
         Args:
             dictionary: The dictionary.
-            x: Activations.
-            f: Their latents.
-            target: What the output should be.
+            run: A batch and its latents.
         """
-        error = target - dictionary.output(x, f)
-        return mean_square(error), error
+        del dictionary
+        return mean_square(run.error)
 
-    def penalty(
-        self,
-        dictionary: Dictionary,
-        pre: Float[Array, "batch d_sae"],
-        f: Float[Array, "batch d_sae"],
-        state: State,
-    ) -> Float[Array, ""]:
+    def penalty(self, dictionary: Dictionary, run: Run) -> Float[Array, ""]:
         """What is paid for latents; nothing where their number is given.
 
         Args:
             dictionary: The dictionary.
-            pre: Pre-activations.
-            f: Latents.
-            state: What training keeps.
+            run: A batch and its latents.
         """
-        del dictionary, pre, state
-        return jnp.zeros((), f.dtype)
+        del dictionary
+        return jnp.zeros((), run.f.dtype)
 
-    def auxiliary(
-        self,
-        dictionary: Dictionary,
-        x: Float[Array, "batch ..."],
-        pre: Float[Array, "batch d_sae"],
-        error: Float[Array, "batch ..."],
-        dead: Bool[Array, " d_sae"],
-    ) -> Float[Array, ""]:
+    def auxiliary(self, dictionary: Dictionary, run: Run) -> Float[Array, ""]:
         """What is paid beside reconstruction and sparsity; nothing by default.
 
         Args:
             dictionary: The dictionary.
-            x: Activations.
-            pre: Their pre-activations.
-            error: What the latents leave of the target.
-            dead: Which latents count as dead.
+            run: A batch and its latents.
         """
-        del dictionary, x, error, dead
-        return jnp.zeros((), pre.dtype)
+        del dictionary
+        return jnp.zeros((), run.f.dtype)
 
     def next_state(self, state: State, f: Float[Array, "batch d_sae"]) -> State:
         """What training keeps after a batch.
@@ -224,21 +222,22 @@ class AbstractArchitecture(eqx.Module):
         target = target.astype(dictionary.W_dec.dtype)
         pre = dictionary.pre(x)
         f = self.active(dictionary, pre)
-        reconstruction, error = self.reconstruction(dictionary, x, f, target)
-        sparsity = self.penalty(dictionary, pre, f, state)
         dead = state.silent >= self.dead_after
-        auxiliary = self.auxiliary(dictionary, x, pre, error, dead)
+        run = Run(x, pre, f, target - dictionary.output(x, f), dead, state.progress)
+        parts = (
+            self.reconstruction(dictionary, run),
+            self.penalty(dictionary, run),
+            self.auxiliary(dictionary, run),
+        )
         spread = mean_square(target - jnp.broadcast_to(target.mean(0), target.shape))
         terms = Terms(
-            reconstruction,
-            sparsity,
-            auxiliary,
+            *parts,
             (f > 0).sum(-1).astype(f.dtype).mean(),
-            ratio(mean_square(error), spread, empty=0.0),
+            ratio(mean_square(run.error), spread, empty=0.0),
             dead.astype(f.dtype).mean(),
             self.next_state(state, f),
         )
-        return reconstruction + sparsity + auxiliary, jax.lax.stop_gradient(terms)
+        return sum(parts[1:], parts[0]), jax.lax.stop_gradient(terms)
 
     def finished(self, dictionary: Dictionary, state: State) -> Dictionary:
         """The dictionary as it is used after training, from what training kept.
@@ -256,16 +255,18 @@ def mean_square(error: Float[Array, "batch ..."]) -> Float[Array, ""]:
     return jnp.square(error).sum() / len(error)
 
 
-def warmed(coefficient: Number, warm_up: Number, state: State) -> Float[Array, ""]:
+def warmed(
+    coefficient: Number, warm_up: Number, progress: Float[Array, ""]
+) -> Float[Array, ""]:
     """A coefficient that rises linearly from 0 over a share of the training.
 
     Args:
         coefficient: Its value in the end.
         warm_up: Share of the training over which it rises; 0 for none.
-        state: Whose `progress` says how much is done.
+        progress: Share of the training that is done.
     """
     warm_up = jnp.asarray(warm_up, jnp.float32)
-    share = ratio(state.progress, warm_up, empty=1.0)
+    share = ratio(progress, warm_up, empty=1.0)
     return jnp.asarray(coefficient, jnp.float32) * jnp.clip(share, 0, 1)
 
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from .._core import ratio
+from ._architecture import Run
 from ._dictionary import Dictionary
 from ._largest import at_least_kth
 
@@ -17,8 +18,8 @@ class AuxK(eqx.Module):
     latents, the loss is coefficient · share · |e - z W_dec|², summed over the output
     and a mean over the batch (Gao et al. 2024, appendix A.2). Gradients reach the dead
     latents' encoder and decoder rows, and b_dec of a centred dictionary. With fewer
-    than k dead latents, share is their number over
-    k, so that the loss fades as they come back; without any, it is 0.
+    than k dead latents, share is their number over k, so that the loss fades as they
+    come back; without any, it is 0.
 
     Args:
         coefficient: Its weight.
@@ -75,8 +76,8 @@ class AuxK(eqx.Module):
         width = max(dictionary.W_enc.shape[-2] // 2, 1)
         k = min(width if self.k is None else self.k, dictionary.d_sae)
         number = dead.sum()
-        # Minus infinity would turn into NaN where it is multiplied by 0.
-        lowest = jnp.finfo(pre.dtype).min
+        # Just below what there is: a search of the k-th value is then a short one.
+        lowest = pre.min() - 1
         asleep = jnp.broadcast_to(dead, pre.shape)
         among = jnp.where(asleep, pre, lowest)
         kept = asleep & at_least_kth(among, jnp.asarray(k, jnp.int32), k)
@@ -91,3 +92,18 @@ class AuxK(eqx.Module):
         return (
             jnp.asarray(self.coefficient, left.dtype) * share.astype(left.dtype) * left
         )
+
+
+def dead_latents(
+    aux: AuxK | None, dictionary: Dictionary, run: Run
+) -> Float[Array, ""]:
+    """The auxiliary loss of a batch; 0 without one.
+
+    Args:
+        aux: What makes dead latents learn.
+        dictionary: The dictionary.
+        run: A batch and its latents.
+    """
+    if aux is None:
+        return jnp.zeros((), run.f.dtype)
+    return aux(dictionary, run.pre, run.error, run.dead)

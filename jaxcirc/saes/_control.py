@@ -10,7 +10,7 @@ from ._architecture import AbstractArchitecture
 from ._checks import require
 
 # What architectures call the coefficient of their sparsity.
-COEFFICIENTS = ("l1", "l0", "sparsity")
+COEFFICIENTS = ("l1", "l0")
 
 # How fast the coefficient's logarithm follows a deviation, in one e-fold for every
 # so large a share of the training, and over how many steps L0 is averaged.

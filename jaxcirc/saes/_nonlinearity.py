@@ -64,10 +64,33 @@ class Above(AbstractNonlinearity):
 
     def __call__(self, pre: Latents) -> Latents:
         """The pre-activations above their thresholds, and 0 in place of the others."""
-        return jnp.where(open_gates(pre, self.threshold), jax.nn.relu(pre), 0)
+        return jnp.where(is_above(pre, self.threshold), jax.nn.relu(pre), 0)
 
 
-def open_gates(
+class Gate(AbstractNonlinearity):
+    """Latents are magnitudes where gates are open: 1[pre + b_gate > 0] relu(m).
+
+    The magnitudes m = e^r_mag pre + b_mag share the gates' directions and have biases
+    and scales of their own.
+
+    Args:
+        b_gate: Bias of each gate.
+        b_mag: Bias of each magnitude.
+        r_mag: Logarithm of each magnitude's scale.
+    """
+
+    b_gate: Float[Array, " d_sae"]
+    b_mag: Float[Array, " d_sae"]
+    r_mag: Float[Array, " d_sae"]
+
+    def __call__(self, pre: Latents) -> Latents:
+        """The magnitudes behind open gates, and 0 in place of the others."""
+        wide = lambda row: jnp.broadcast_to(row, pre.shape)
+        magnitude = jax.nn.relu(pre * wide(jnp.exp(self.r_mag)) + wide(self.b_mag))
+        return jnp.where(pre + wide(self.b_gate) > 0, magnitude, 0)
+
+
+def is_above(
     pre: Float[Array, "*batch d_sae"], threshold: Float[Array, " d_sae"]
 ) -> Bool[Array, "*batch d_sae"]:
     """Whether each pre-activation exceeds its latent's threshold.

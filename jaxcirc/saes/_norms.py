@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ._dictionary import Dictionary
+from ._nonlinearity import Above
 
 
 class Norms(NamedTuple):
@@ -76,11 +77,39 @@ def folded(
     """
     inward = jnp.broadcast_to(scale_in[..., None, None], dictionary.W_enc.shape)
     outward = jnp.broadcast_to(scale_out[..., None], dictionary.b_dec.shape)
-    skip = dictionary.W_skip
+    if dictionary.scales and scale_out.ndim:
+        # Factors that differ between sites would change which latents are largest, as
+        # measured by the rows; of latents that are measured already they do not.
+        dictionary = in_own_units(dictionary)
+    skip, nonlinearity = dictionary.W_skip, dictionary.nonlinearity
+    if dictionary.scales and isinstance(nonlinearity, Above):
+        nonlinearity = Above(nonlinearity.threshold / scale_out)
     return dataclasses.replace(
         dictionary,
         W_enc=dictionary.W_enc * inward,
         W_dec=dictionary.W_dec / jnp.broadcast_to(outward, dictionary.W_dec.shape),
         b_dec=dictionary.b_dec / outward,
         W_skip=None if skip is None else skip * (scale_in / scale_out),
+        nonlinearity=nonlinearity,
+    )
+
+
+def in_own_units(dictionary: Dictionary) -> Dictionary:
+    """The same function, with the lengths of decoder rows inside the encoder.
+
+    A dictionary that scales multiplies pre-activations by lengths and divides latents
+    by them; here the weights have that done. Latents are the same numbers.
+
+    Args:
+        dictionary: One that scales.
+    """
+    lengths, b_enc = dictionary.norms, dictionary.b_enc
+    divided = jnp.where(lengths == 0, 1, lengths)
+    per_row = divided.reshape(-1, *(1,) * (dictionary.W_dec.ndim - 1))
+    return dataclasses.replace(
+        dictionary,
+        W_enc=dictionary.W_enc * jnp.broadcast_to(lengths, dictionary.W_enc.shape),
+        b_enc=None if b_enc is None else b_enc * lengths,
+        W_dec=dictionary.W_dec / jnp.broadcast_to(per_row, dictionary.W_dec.shape),
+        scales=False,
     )

@@ -7,13 +7,13 @@ from ._architecture import (
     AbstractArchitecture,
     ArchitectureSpec,
     Number,
+    Run,
     check_numbers,
     check_sizes,
     warmed,
 )
 from ._dictionary import Dictionary
 from ._nonlinearity import Relu
-from ._state import State
 
 
 class Standard(AbstractArchitecture):
@@ -66,24 +66,15 @@ class Standard(AbstractArchitecture):
         """Latents are the positive pre-activations."""
         return Relu()
 
-    def penalty(
-        self,
-        dictionary: Dictionary,
-        pre: Float[Array, "batch d_sae"],
-        f: Float[Array, "batch d_sae"],
-        state: State,
-    ) -> Float[Array, ""]:
+    def penalty(self, dictionary: Dictionary, run: Run) -> Float[Array, ""]:
         """The coefficient times Σᵢ fᵢ |W_dec,i|, mean over the batch.
 
         Args:
             dictionary: Whose decoder weighs the latents.
-            pre: Not used.
-            f: Latents.
-            state: How much of the training is done.
+            run: A batch and its latents.
         """
-        del pre
-        cost = (f @ dictionary.norms).mean()
-        return warmed(self.l1, self.warm_up, state).astype(cost.dtype) * cost
+        cost = (run.f @ dictionary.norms).mean()
+        return warmed(self.l1, self.warm_up, run.progress).astype(cost.dtype) * cost
 
 
 SPEC = ArchitectureSpec(

@@ -3,16 +3,17 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from ._architecture import (
     AbstractArchitecture,
     ArchitectureSpec,
     Number,
+    Run,
     check_numbers,
     check_sizes,
 )
-from ._aux_k import AuxK
+from ._aux_k import AuxK, dead_latents
 from ._dictionary import Dictionary
 from ._nonlinearity import KeepTop
 
@@ -87,27 +88,14 @@ class TopK(AbstractArchitecture):
         del dictionary
         return self.nonlinearity()(pre)
 
-    def auxiliary(
-        self,
-        dictionary: Dictionary,
-        x: Float[Array, "batch ..."],
-        pre: Float[Array, "batch d_sae"],
-        error: Float[Array, "batch ..."],
-        dead: Bool[Array, " d_sae"],
-    ) -> Float[Array, ""]:
+    def auxiliary(self, dictionary: Dictionary, run: Run) -> Float[Array, ""]:
         """What the dead latents leave of the error of the others.
 
         Args:
             dictionary: The dictionary.
-            x: Not used.
-            pre: Pre-activations.
-            error: What the latents leave of the target.
-            dead: Which latents count as dead.
+            run: A batch and its latents.
         """
-        del x
-        if self.aux is None:
-            return jnp.zeros((), pre.dtype)
-        return self.aux(dictionary, pre, error, dead)
+        return dead_latents(self.aux, dictionary, run)
 
 
 def check_k(who: str, k: Number, most: int | None, d_sae: int) -> None:

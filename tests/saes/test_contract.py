@@ -156,12 +156,12 @@ def test_a_stack_is_its_members(row):
     values = [row.tiny[names[0]], row.tiny[names[0]] + 1]
     configs = [build(row, **{names[0]: value}) for value in values]
     stacked = saes.stack_configs(configs)
-    dictionaries = [trained(config) for config in configs]
+    dictionary = trained(configs[0])
     x = activations(configs[0])
     target, state = targets(configs[0], x), state_with_dead()
-    one = [config.loss(d, x, target, state) for config, d in zip(configs, dictionaries)]
-    of_stack = jax.vmap(lambda c, d: c.loss(d, x, target, state), (0, None))
-    value, terms = of_stack(stacked, dictionaries[0])
+    one = [config.loss(dictionary, x, target, state) for config in configs]
+    of_stack = jax.vmap(lambda config: config.loss(dictionary, x, target, state))
+    value, terms = of_stack(stacked)
     for i, (alone, alone_terms) in enumerate(one):
         np.testing.assert_allclose(value[i], alone, rtol=1e-5)
         np.testing.assert_allclose(terms.l0[i], alone_terms.l0, rtol=1e-6)
