@@ -9,8 +9,6 @@ import sys
 import time
 import warnings
 
-import torch
-
 warnings.simplefilter("ignore")
 D, N, K, BATCH, MEMBERS = 512, 4096, 32, 4096, 8
 VOCABULARY, CONTEXT, LAYERS, SEQUENCES, BATCHES_IN_BUFFER = 5000, 128, 4, 32, 20
@@ -35,6 +33,8 @@ def trainers(n):
 
 
 def steps(n):
+    import torch
+
     each = trainers(n)
     batches = [torch.randn(BATCH, D) for _ in range(4)]
 
@@ -48,14 +48,22 @@ def steps(n):
 
 
 def end():
+    import torch
     from datasets import Dataset
     from sae_lens import LanguageModelSAERunnerConfig, LanguageModelSAETrainingRunner
     from transformer_lens import HookedTransformer, HookedTransformerConfig
 
     model = HookedTransformer(
         HookedTransformerConfig(
-            n_layers=LAYERS, d_model=D, n_ctx=CONTEXT, d_head=64, n_heads=8,
-            d_mlp=4 * D, d_vocab=VOCABULARY, act_fn="gelu", device="cpu",
+            n_layers=LAYERS,
+            d_model=D,
+            n_ctx=CONTEXT,
+            d_head=64,
+            n_heads=8,
+            d_mlp=4 * D,
+            d_vocab=VOCABULARY,
+            act_fn="gelu",
+            device="cpu",
         )  # fmt: skip
     )
     rows = torch.randint(0, VOCABULARY, (4000, CONTEXT)).tolist()

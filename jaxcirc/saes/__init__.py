@@ -32,6 +32,7 @@ from ._nonlinearity import (
 )
 from ._planted import Planted as Planted, Sample as Sample, planted as planted
 from ._planted_run import PlantedRun as PlantedRun, planted_run as planted_run
+from ._predict import training_memory as training_memory
 from ._program import TrainingState as TrainingState
 from ._reconstruction import (
     Reconstruction as Reconstruction,
