@@ -19,6 +19,7 @@ from ._buffer import (
 from ._density import Firing as Firing, firing as firing
 from ._dictionary import Dictionary as Dictionary
 from ._fate import SparsityWarning as SparsityWarning, TrainingFailed as TrainingFailed
+from ._files import load as load, metadata as metadata, save as save
 from ._gated import Gated as Gated
 from ._jumprelu import JumpReLU as JumpReLU
 from ._matryoshka import Matryoshka as Matryoshka
@@ -52,3 +53,5 @@ from ._transcoder import (
     skip_transcoder as skip_transcoder,
     transcoder as transcoder,
 )
+from ._unit_rows import unit_rows as unit_rows
+from .formats import FORMATS as FORMATS, FormatSpec as FormatSpec

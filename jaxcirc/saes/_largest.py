@@ -56,7 +56,8 @@ def _search(
     spread smoothly; bisecting every other time bounds the steps wherever they are not.
     Integers that are ordered as the numbers are make an interval that ends.
     """
-    whole = f.astype(jnp.float32)
+    # As integers, -0 would be below 0.
+    whole = jnp.where(f == 0, 0, f).astype(jnp.float32)
     keys = _ordered(whole)
     row = f.shape[:-1]
     k = jnp.broadcast_to(k, row).astype(jnp.int32)

@@ -11,8 +11,7 @@ import ml_dtypes
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from jaxcirc.checkpoints import CheckpointError
-
+from .._tensors import CheckpointError
 from ._pickled import Call, TensorRecord, read_pickled
 from ._tensors import (
     Entry,

@@ -39,7 +39,7 @@ def open_npz(path: str) -> Tensors:
     Example:
         >>> import pathlib, tempfile
         >>> import numpy as np
-        >>> from tracr_bridge.checkpoints.formats import open_npz
+        >>> from jaxcirc.checkpoints.formats import open_npz
         >>> path = str(pathlib.Path(tempfile.mkdtemp(), "weights.npz"))
         >>> np.savez(path, W_E=np.zeros((5, 2), np.float32))
         >>> open_npz(path).shapes

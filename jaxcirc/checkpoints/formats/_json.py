@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from jaxcirc.checkpoints import CheckpointError
+from .._tensors import CheckpointError
 
 # A value takes up to a hundred times its text in memory, so values are counted too.
 _MOST_VALUES = 4_000_000
@@ -27,7 +27,7 @@ def parse_json(data: bytes, name: str) -> dict[str, Any]:
             Python's own limit, or holds too many values.
 
     Example:
-        >>> from tracr_bridge.checkpoints.formats import parse_json
+        >>> from jaxcirc.checkpoints.formats import parse_json
         >>> parse_json(b'{"n_layer": 2}', "config.json")
         {'n_layer': 2}
     """

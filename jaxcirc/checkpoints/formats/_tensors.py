@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeGuard
 import ml_dtypes
 import numpy as np
 
-from jaxcirc.checkpoints import CheckpointError
+from .._tensors import CheckpointError
 
 # NumPy's own limit, so that no product of sizes is a long one.
 MOST_AXES = 64
@@ -72,7 +72,7 @@ def ordinary(path: str) -> str:
 
     Example:
         >>> import pathlib, tempfile
-        >>> from tracr_bridge.checkpoints.formats import ordinary
+        >>> from jaxcirc.checkpoints.formats import ordinary
         >>> path = pathlib.Path(tempfile.mkdtemp(), "weights.bin")
         >>> path.write_bytes(b"1234")
         4
@@ -159,7 +159,7 @@ def in_memory(name: str, arrays: Mapping[str, np.ndarray]) -> Tensors:
 
     Example:
         >>> import numpy as np
-        >>> from tracr_bridge.checkpoints.formats import in_memory
+        >>> from jaxcirc.checkpoints.formats import in_memory
         >>> in_memory("made up", {"wte": np.zeros((5, 2))}).shapes
         {'wte': (5, 2)}
     """

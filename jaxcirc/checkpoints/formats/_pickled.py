@@ -14,7 +14,7 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxcirc.checkpoints import CheckpointError
+from .._tensors import CheckpointError
 
 # Caps that no honest file comes near.
 _MAX_INSTRUCTIONS = 2_000_000

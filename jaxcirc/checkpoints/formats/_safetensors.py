@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcirc.checkpoints import CheckpointError
-
+from .._tensors import CheckpointError
 from ._json import parse_json
 from ._tensors import (
     DTYPES,
@@ -51,7 +50,7 @@ def open_safetensors(path: str) -> Tensors:
         >>> import pathlib, tempfile
         >>> import numpy as np
         >>> from safetensors.numpy import save_file
-        >>> from tracr_bridge.checkpoints.formats import open_safetensors
+        >>> from jaxcirc.checkpoints.formats import open_safetensors
         >>> path = str(pathlib.Path(tempfile.mkdtemp(), "model.safetensors"))
         >>> save_file({"wte": np.ones((5, 2), np.float32)}, path)
         >>> float(open_safetensors(path)["wte"].sum())

@@ -27,7 +27,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
     Example:
         >>> import numpy as np
-        >>> from tracr_bridge.checkpoints.formats import aligned_empty
+        >>> from jaxcirc.checkpoints.formats import aligned_empty
         >>> array = aligned_empty((2, 3), np.dtype(np.float32))
         >>> array.shape, array.ctypes.data % 64
         ((2, 3), 0)
@@ -57,7 +57,7 @@ def copy_blocked(to: np.ndarray, source: np.ndarray) -> None:
 
     Example:
         >>> import numpy as np
-        >>> from tracr_bridge.checkpoints.formats import copy_blocked
+        >>> from jaxcirc.checkpoints.formats import copy_blocked
         >>> to = np.zeros((2, 3))
         >>> copy_blocked(to, np.arange(6.0).reshape(3, 2).T)
         >>> to.tolist()

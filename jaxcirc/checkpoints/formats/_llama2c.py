@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxcirc.checkpoints import CheckpointError
-
+from .._tensors import CheckpointError
 from ._tensors import Entry, Tensors, ordinary, reading
 
 _MAGIC = 0x616B3432
@@ -61,7 +60,7 @@ def open_llama2c(path: str) -> tuple[Llama2cHeader, Tensors]:
 
     Example:
         >>> import pathlib, struct, tempfile
-        >>> from tracr_bridge.checkpoints.formats import open_llama2c
+        >>> from jaxcirc.checkpoints.formats import open_llama2c
         >>> path = pathlib.Path(tempfile.mkdtemp(), "tiny.bin")
         >>> sizes = struct.pack("<7i", 2, 3, 1, 1, 1, 5, 4)
         >>> path.write_bytes(sizes + bytes(4 * (50 + 2 * 4)))

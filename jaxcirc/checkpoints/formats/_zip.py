@@ -3,8 +3,7 @@
 import os
 import zipfile
 
-from jaxcirc.checkpoints import CheckpointError
-
+from .._tensors import CheckpointError
 from ._tensors import ordinary
 
 # A member takes some ten times its line of the directory in memory: 160,000 arrays.
