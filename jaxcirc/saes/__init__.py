@@ -10,21 +10,35 @@ from ._architecture import (
     Terms as Terms,
 )
 from ._architectures import ARCHITECTURES as ARCHITECTURES
+from ._assignment import assignment as assignment, cosines as cosines
 from ._aux_k import AuxK as AuxK
 from ._density import Firing as Firing, firing as firing
 from ._dictionary import Dictionary as Dictionary
+from ._follow import Followed as Followed, follow as follow
+from ._latent_scaling import latent_scaling as latent_scaling
+from ._life import Lives as Lives, Rules as Rules, lives as lives
+from ._match import Match as Match, match as match, matched as matched
+from ._mcc import MCC as MCC, Detection as Detection, detection as detection, mcc as mcc
 from ._nonlinearity import (
     Above as Above,
     AbstractNonlinearity as AbstractNonlinearity,
     KeepTop as KeepTop,
     Relu as Relu,
 )
+from ._norm_life import (
+    NormLives as NormLives,
+    decoder_norms as decoder_norms,
+    norm_lives as norm_lives,
+    relative_norms as relative_norms,
+)
+from ._overlap import overlap as overlap
 from ._planted import Planted as Planted, Sample as Sample, planted as planted
 from ._planted_run import PlantedRun as PlantedRun, planted_run as planted_run
 from ._reconstruction import (
     Reconstruction as Reconstruction,
     reconstruction as reconstruction,
 )
+from ._splits import splits as splits
 from ._stack import stack_configs as stack_configs
 from ._standard import Standard as Standard
 from ._state import State as State
