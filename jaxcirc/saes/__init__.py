@@ -34,10 +34,12 @@ from ._norm_life import (
 from ._overlap import overlap as overlap
 from ._planted import Planted as Planted, Sample as Sample, planted as planted
 from ._planted_run import PlantedRun as PlantedRun, planted_run as planted_run
+from ._quality import Quality as Quality, evaluate as evaluate
 from ._reconstruction import (
     Reconstruction as Reconstruction,
     reconstruction as reconstruction,
 )
+from ._recovered import Recovered as Recovered
 from ._splits import splits as splits
 from ._stack import stack_configs as stack_configs
 from ._standard import Standard as Standard
