@@ -4,6 +4,7 @@ A config such as `TopK` says sizes and coefficients; its `init` gives a `Diction
 whose arrays are the trained parameters, and its `loss` trains one.
 """
 
+from ._absorption import Absorption as Absorption, absorption as absorption
 from ._architecture import (
     AbstractArchitecture as AbstractArchitecture,
     ArchitectureSpec as ArchitectureSpec,
@@ -34,12 +35,15 @@ from ._norm_life import (
 from ._overlap import overlap as overlap
 from ._planted import Planted as Planted, Sample as Sample, planted as planted
 from ._planted_run import PlantedRun as PlantedRun, planted_run as planted_run
+from ._probing import Probe as Probe, sparse_probe as sparse_probe
 from ._quality import Quality as Quality, evaluate as evaluate
 from ._reconstruction import (
     Reconstruction as Reconstruction,
     reconstruction as reconstruction,
 )
 from ._recovered import Recovered as Recovered
+from ._recovery import Recovery as Recovery, recovery as recovery
+from ._saebench import SAEBenchDictionary as SAEBenchDictionary
 from ._splits import splits as splits
 from ._stack import stack_configs as stack_configs
 from ._standard import Standard as Standard
