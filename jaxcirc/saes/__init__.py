@@ -1,8 +1,4 @@
-"""Sparse dictionaries: autoencoders, transcoders and crosscoders of activations.
-
-A config such as `TopK` says sizes and coefficients; its `init` gives a `Dictionary`,
-whose arrays are the trained parameters, and its `loss` trains one.
-"""
+"""Sparse dictionaries: how they are trained, how good they are, and how they live."""
 
 from ._absorption import Absorption as Absorption, absorption as absorption
 from ._architecture import (
@@ -11,15 +7,25 @@ from ._architecture import (
     Terms as Terms,
 )
 from ._architectures import ARCHITECTURES as ARCHITECTURES
+from ._array_activations import ArrayActivations as ArrayActivations
 from ._assignment import assignment as assignment, cosines as cosines
 from ._aux_k import AuxK as AuxK
+from ._buffer import (
+    Buffer as Buffer,
+    empty_buffer as empty_buffer,
+    refill as refill,
+    served as served,
+    without as without,
+)
 from ._density import Firing as Firing, firing as firing
 from ._dictionary import Dictionary as Dictionary
+from ._fate import SparsityWarning as SparsityWarning, TrainingFailed as TrainingFailed
 from ._follow import Followed as Followed, follow as follow
 from ._latent_scaling import latent_scaling as latent_scaling
 from ._life import Lives as Lives, Rules as Rules, lives as lives
 from ._match import Match as Match, match as match, matched as matched
 from ._mcc import MCC as MCC, Detection as Detection, detection as detection, mcc as mcc
+from ._model_activations import ModelActivations as ModelActivations
 from ._nonlinearity import (
     Above as Above,
     AbstractNonlinearity as AbstractNonlinearity,
@@ -36,6 +42,7 @@ from ._overlap import overlap as overlap
 from ._planted import Planted as Planted, Sample as Sample, planted as planted
 from ._planted_run import PlantedRun as PlantedRun, planted_run as planted_run
 from ._probing import Probe as Probe, sparse_probe as sparse_probe
+from ._program import TrainingState as TrainingState
 from ._quality import Quality as Quality, evaluate as evaluate
 from ._reconstruction import (
     Reconstruction as Reconstruction,
@@ -44,8 +51,13 @@ from ._reconstruction import (
 from ._recovered import Recovered as Recovered
 from ._recovery import Recovery as Recovery, recovery as recovery
 from ._saebench import SAEBenchDictionary as SAEBenchDictionary
+from ._sampled import SampledActivations as SampledActivations
+from ._source import AbstractSource as AbstractSource, Rows as Rows
 from ._splits import splits as splits
 from ._stack import stack_configs as stack_configs
 from ._standard import Standard as Standard
 from ._state import State as State
 from ._topk import TopK as TopK
+from ._train import train as train
+from ._trained import Trained as Trained
+from ._training import Training as Training

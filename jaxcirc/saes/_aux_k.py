@@ -16,7 +16,8 @@ class AuxK(eqx.Module):
     With e the error, held constant, and z the k largest pre-activations among dead
     latents, the loss is coefficient · share · |e - z W_dec|², summed over the output
     and a mean over the batch (Gao et al. 2024, appendix A.2). Gradients reach the dead
-    latents' encoder and decoder rows, and b_dec of a centred dictionary. With fewer than k dead latents, share is their number over
+    latents' encoder and decoder rows, and b_dec of a centred dictionary. With fewer
+    than k dead latents, share is their number over
     k, so that the loss fades as they come back; without any, it is 0.
 
     Args:
@@ -58,6 +59,19 @@ class AuxK(eqx.Module):
             dead: Which latents count as dead.
         """
         error = jax.lax.stop_gradient(error)
+        # Most steps of most trainings have no dead latent, and it is half of a step.
+        # What the branch needs for its gradient is computed again where it is taken.
+        return jax.lax.cond(
+            dead.any(),
+            jax.checkpoint(lambda *args: self._left(*args)),
+            lambda *_: jnp.zeros((), error.dtype),
+            dictionary, pre, error, dead,
+        )  # fmt: skip
+
+    def _left(
+        self, dictionary: Dictionary, pre: Array, error: Array, dead: Array
+    ) -> Float[Array, ""]:
+        """The loss of a batch where a latent is dead."""
         width = max(dictionary.W_enc.shape[-2] // 2, 1)
         k = min(width if self.k is None else self.k, dictionary.d_sae)
         number = dead.sum()

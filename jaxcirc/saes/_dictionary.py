@@ -84,16 +84,21 @@ class Dictionary(eqx.Module):
         """
         self._check_width("encode", x, self.W_enc.shape[:-1])
         x = x.astype(self.W_enc.dtype)
-        if self.centred:
-            x = x - jnp.broadcast_to(self.b_dec, x.shape)
         inside = self.W_enc.shape[:-1]
         batch = x.shape[: x.ndim - len(inside)]
         # One matrix product of flat rows: a contraction over two axes has a gradient
         # that CPUs compute at a third of the speed.
         width = self.W_enc.size // self.d_sae
-        pre = x.reshape(-1, width) @ self.W_enc.reshape(width, -1)
-        if self.b_enc is not None:
-            pre = pre + self.b_enc[None]
+        W_enc = self.W_enc.reshape(width, -1)
+        pre = x.reshape(-1, width) @ W_enc
+        bias = self.b_enc
+        if self.centred:
+            # Taken off after the product and not before it: the gradient of b_dec is
+            # then a vector times a matrix, and not one more product of matrices.
+            taken = self.b_dec.reshape(1, width) @ W_enc
+            bias = -taken[0] if bias is None else bias - taken[0]
+        if bias is not None:
+            pre = pre + bias[None]
         if self.scales:
             pre = pre * self.norms[None]
         return pre.reshape(*batch, self.d_sae)
