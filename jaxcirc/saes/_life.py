@@ -28,6 +28,10 @@ class Rules:
         stay_density: The share on which it must fire to continue one.
         persist: For how many checkpoints something must be there to count as having
             come, and be away to count as having gone; at least 1.
+
+    Raises:
+        ValueError: a threshold for staying is above that for entering, or `persist` is
+            below 1.
     """
 
     enter: float = 0.7
@@ -67,6 +71,10 @@ class Lives:
         fleeting: How many latents that are not dead belong to no feature, at each
             checkpoint: those seen more briefly than a feature must be. At the ends of
             the run some of them are features that are not seen for long enough yet.
+        split_of: The feature to which each was near when it began, so that it is a part
+            of that one and nothing new; -1 for none.
+        merged_into: The feature that is near to where each ended, so that it lives on
+            in that one; -1 for none.
         persist: For how many checkpoints a feature must be there, or away.
     """
 
@@ -74,6 +82,8 @@ class Lives:
     latents: Int[np.ndarray, "life checkpoint"]
     similarity: Float[np.ndarray, "life checkpoint"]
     fleeting: Int[np.ndarray, " checkpoint"]
+    split_of: Int[np.ndarray, " life"]
+    merged_into: Int[np.ndarray, " life"]
     persist: int
 
     @property
@@ -108,15 +118,32 @@ class Lives:
 
     @property
     def births(self) -> Int[np.ndarray, " checkpoint"]:
-        """How many features are born at each checkpoint, after `persist` without."""
-        born = self.born[self.born >= self.persist]
-        return np.bincount(born, minlength=len(self.steps))
+        """How many features are born at each checkpoint, after `persist` without.
+
+        Those that split off another one are not counted; see `splits`.
+        """
+        return self._count(self.born, (self.born >= self.persist) & (self.split_of < 0))
+
+    @property
+    def splits(self) -> Int[np.ndarray, " checkpoint"]:
+        """How many features begin at each checkpoint as a part of another one."""
+        return self._count(self.born, self.split_of >= 0)
 
     @property
     def deaths(self) -> Int[np.ndarray, " checkpoint"]:
-        """How many features have died by each checkpoint since the one before."""
-        died = self.died[self.died >= 0]
-        return np.bincount(died, minlength=len(self.steps))
+        """How many features have died by each checkpoint since the one before.
+
+        Those that another one goes on with are not counted; see `merges`.
+        """
+        return self._count(self.died, (self.died >= 0) & (self.merged_into < 0))
+
+    @property
+    def merges(self) -> Int[np.ndarray, " checkpoint"]:
+        """How many features have ended by each checkpoint in another one."""
+        return self._count(self.died, (self.died >= 0) & (self.merged_into >= 0))
+
+    def _count(self, places: np.ndarray, which: np.ndarray) -> np.ndarray:
+        return np.bincount(places[which], minlength=len(self.steps))
 
     @property
     def drift(self) -> Float[np.ndarray, "life checkpoint"]:
@@ -145,8 +172,9 @@ def lives(
     at one of the `persist` checkpoints before, by their similarity to the latent that a
     feature was when last seen. A pair counts if it is above the threshold of its
     feature. What is left over begins a life of its own, and is a feature if it is seen
-    at `persist` checkpoints. So a feature may drift far, if it does so slowly, and a
-    checkpoint at which it was missed does not end it.
+    at `persist` checkpoints. A feature that begins near to another one has split off
+    it, and one that ends near to another has merged with it. So a feature may drift
+    far, if it does so slowly, and a checkpoint at which it was missed does not end it.
 
     Args:
         similarity: Of the latents at two checkpoints, by their places, as a table.
@@ -188,7 +216,7 @@ def lives(
         taken = _continue(open_, place, similarity, density, rules)
         begins = (density > rules.density) & ~taken
         tracks += [_Track([(place, int(i), np.nan)]) for i in np.flatnonzero(begins)]
-    return _as_lives(tracks, steps, rules)
+    return _as_lives(tracks, steps, similarity, rules)
 
 
 @dataclasses.dataclass
@@ -220,15 +248,43 @@ def _continue(tracks, place, similarity, density, rules) -> np.ndarray:
     return taken
 
 
-def _as_lives(tracks, steps, rules) -> Lives:
+def _as_lives(tracks, steps, similarity, rules) -> Lives:
     """Tracks as arrays, those that were seen for long enough."""
     kept = [track for track in tracks if len(track.seen) >= rules.persist]
     shape = (len(kept), len(steps))
-    latents, similarity = np.full(shape, -1), np.full(shape, np.nan)
+    latents, nearness = np.full(shape, -1), np.full(shape, np.nan)
     for life, track in enumerate(kept):
         for place, latent, near in track.seen:
-            latents[life, place], similarity[life, place] = latent, near
+            latents[life, place], nearness[life, place] = latent, near
     brief = [track for track in tracks if len(track.seen) < rules.persist]
     places = [place for track in brief for place, _, _ in track.seen]
     fleeting = np.bincount(np.array(places, int), minlength=len(steps))
-    return Lives(steps, latents, similarity, fleeting, rules.persist)
+    begins = [(t.seen[0][0], t.seen[0][0] - 1, t.seen[0][1]) for t in kept]
+    ends = [(t.seen[-1][0], t.seen[-1][0] + 1, t.seen[-1][1]) for t in kept]
+    near_to = lambda ends: np.array(
+        [_neighbour(latents, *end, similarity, rules.enter) for end in ends], int
+    )
+    return Lives(
+        steps,
+        latents,
+        nearness,
+        fleeting,
+        near_to(begins),
+        near_to(ends),
+        rules.persist,
+    )
+
+
+def _neighbour(latents, here, there, latent, similarity, enter) -> int:
+    """The feature of the next or last checkpoint that a latent is nearest to, or -1.
+
+    A feature begins where no latent was left for it, and ends where none is. If another
+    feature was near all the same, the two share it.
+    """
+    if not 0 <= there < latents.shape[1]:
+        return -1
+    table = np.asarray(similarity(min(here, there), max(here, there)))
+    row = table[latent] if here < there else table[:, latent]
+    others = np.flatnonzero(latents[:, there] >= 0)
+    near = row[latents[others, there]]
+    return int(others[near.argmax()]) if len(near) and near.max() >= enter else -1

@@ -199,6 +199,21 @@ def test_what_is_established_stays_above_the_lower_threshold():
     assert saes.lives(table, fading, range(4)).latents.tolist() == [[0, 0, 0, 0]]
 
 
+def test_a_part_of_a_feature_is_neither_born_nor_does_it_die():
+    # Two features; from the third checkpoint to the fifth a twin of the first.
+    rows = [np.eye(2, 4)] * 2 + [np.eye(3, 4)] * 3 + [np.eye(2, 4)] * 3
+    for twin in rows[2:5]:
+        twin[2] = (0.8, 0, 0.6, 0)
+    table = lambda a, b: rows[a] @ rows[b].T
+    densities = [np.full(len(r), 0.1) for r in rows]
+    found = saes.lives(table, densities, range(8))
+    assert found.latents[2].tolist() == [-1, -1, 2, 2, 2, -1, -1, -1]
+    assert found.split_of.tolist() == found.merged_into.tolist() == [-1, -1, 0]
+    assert found.births.sum() == found.deaths.sum() == 0
+    assert found.splits.tolist() == [0, 0, 1, 0, 0, 0, 0, 0]
+    assert found.merges.tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
+
+
 def test_splits_and_merges():
     before = np.eye(4, 6)
     half = np.sqrt(0.5)
