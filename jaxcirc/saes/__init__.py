@@ -20,6 +20,7 @@ from ._buffer import (
 from ._density import Firing as Firing, firing as firing
 from ._dictionary import Dictionary as Dictionary
 from ._fate import SparsityWarning as SparsityWarning, TrainingFailed as TrainingFailed
+from ._features import Features as Features, features as features
 from ._follow import Followed as Followed, follow as follow
 from ._latent_scaling import latent_scaling as latent_scaling
 from ._life import Lives as Lives, Rules as Rules, lives as lives
