@@ -23,7 +23,8 @@ from ._fate import SparsityWarning as SparsityWarning, TrainingFailed as Trainin
 from ._features import Features as Features, features as features
 from ._follow import Followed as Followed, follow as follow
 from ._latent_scaling import latent_scaling as latent_scaling
-from ._life import Lives as Lives, Rules as Rules, lives as lives
+from ._life import lives as lives
+from ._lives import Lives as Lives
 from ._match import Match as Match, match as match, matched as matched
 from ._mcc import MCC as MCC, Detection as Detection, detection as detection, mcc as mcc
 from ._model_activations import ModelActivations as ModelActivations
@@ -51,6 +52,7 @@ from ._reconstruction import (
 )
 from ._recovered import Recovered as Recovered
 from ._recovery import Recovery as Recovery, recovery as recovery
+from ._rules import Rules as Rules
 from ._saebench import SAEBenchDictionary as SAEBenchDictionary
 from ._sampled import SampledActivations as SampledActivations
 from ._source import AbstractSource as AbstractSource, Rows as Rows

@@ -52,7 +52,7 @@ def absorption(
     A child never fires without its parent, so a sparse dictionary can save a latent: it
     lets the child's latent write both directions, and the parent's latent be silent
     there. The latent for "begins with an S" then misses "short", which has a latent of
-    its own (Chanin et al. 2024, arXiv:2409.14507). With a known hierarchy this can be
+    its own (Chanin et al. 2024). With a known hierarchy this can be
     counted: on tokens where the child is there, is the parent's latent silent, while
     the child's fires, and does that one's row have a cosine of at least `along` with
     the parent's direction?

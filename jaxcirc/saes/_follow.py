@@ -14,9 +14,11 @@ from jaxtyping import Array, Float, Int, Key
 from .._core import fold_name
 from ._assignment import cosines
 from ._dictionary import Dictionary
-from ._life import Lives, Rules, Similarity, lives
+from ._life import Similarity, lives
+from ._lives import Lives
 from ._match import Tokens, rows
 from ._overlap import overlap_of
+from ._rules import Rules
 
 
 class Followed(NamedTuple):
@@ -135,8 +137,10 @@ def follow(
 
     def again(draw: Key[Array, ""]) -> np.ndarray:
         n = len(counts[0])
+        # Whole blocks: tokens of one sequence are too alike to be drawn one by one.
         drawn = np.bincount(np.asarray(jr.randint(draw, (n,), 0, n)), minlength=n)
         weights = jnp.asarray(np.repeat(drawn, block), jnp.float32)
+        # Directions are what they are, whatever tokens are drawn.
         near = similar
         if by == "activations":
             near = _similarity(dictionaries, arrays, by, measure, weights)
@@ -175,6 +179,7 @@ def _among_seeds(seeds, x, by, measure, rules, orders, key):
     ]
     births, deaths = [], []
     for draw in jr.split(fold_name(key, "orders"), orders):
+        # Seeds have no order, so every order is as good a run of no change.
         order = np.asarray(jr.permutation(draw, n))
         shuffled = lambda a, b, order=order: similar(int(order[a]), int(order[b]))
         found = lives(shuffled, [densities[i] for i in order], range(n), rules)
@@ -188,6 +193,7 @@ def _same(found: Lives, again: Lives) -> Float[np.ndarray, " life"]:
     alike = np.zeros(len(found.latents))
     for life, latents in enumerate(found.latents):
         born = found.born[life]
+        # One of its first two sightings is enough: either may be missed by chance.
         seen = np.flatnonzero(latents >= 0)[:2]
         holds = (again.latents[:, seen] == latents[seen]).any(axis=1)
         near = np.abs(again.born - born) <= 1

@@ -69,6 +69,7 @@ def places_of(
             f"evaluate: the model has layers 0 to {n_layers - 1}; got "
             f"{sorted(set(wanted.tolist()))}."
         )
+    # Each layer once: its clean and ablated runs are the same for all its members.
     layers, of_member = np.unique(wanted, return_inverse=True)
     as_int = lambda x: jnp.asarray(x.reshape(-1), jnp.int32)
     return Places(own, out, shapes[1], in_blocks, as_int(layers), as_int(of_member))
@@ -120,6 +121,7 @@ def _check_widths(dictionary, shapes, site, target) -> None:
         ValueError: as `evaluate` says.
     """
     front = dictionary.W_enc.shape[:-2]
+    # Both have the axes of a stack in front; a crosscoder has its sites elsewhere.
     if dictionary.W_dec.shape[:-2] != front:
         raise ValueError(
             "evaluate: a crosscoder stands for several sites at once; evaluate its "

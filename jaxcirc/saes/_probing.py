@@ -40,7 +40,7 @@ def sparse_probe(
     Latents are chosen by the difference of their means with and without the concept, in
     standard deviations, on the first part of the tokens; the probe is fitted there and
     tested on the rest. A dictionary that has a latent for the concept does with k = 1
-    what a dense probe does with all dimensions (Gurnee et al. 2023, arXiv:2305.01610).
+    what a dense probe does with all dimensions (Gurnee et al. 2023).
     To compare with the activations themselves, probe those.
 
     Args:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from ..metrics import kl_divergence, surprise
 from ..models import Transformer, capture
 from ..tasks import AbstractTask, Batch
+from ._batches import Batches, batches_of
 from ._density import Firing, firing_of, no_firing, with_firing
 from ._dictionary import Dictionary
 from ._places import Places, places_of
@@ -104,7 +105,7 @@ def evaluate(
     """
     members = dictionary.W_enc.shape[:-2]
     places = places_of(dictionary, model, site, target, layer)
-    batches = _batches(data, where, skip, n_examples, batch_size, key)
+    batches = batches_of(data, where, skip, n_examples, batch_size, key)
     flat = jax.tree.map(
         lambda x: x.reshape(-1, *x.shape[len(members) :]),
         eqx.filter(dictionary, eqx.is_array),
@@ -112,51 +113,6 @@ def evaluate(
     rest = eqx.filter(dictionary, eqx.is_array, inverse=True)
     found = _evaluate(flat, rest, model, places, batches)
     return jax.tree.map(lambda x: x.reshape(*members, *x.shape[1:]), found)
-
-
-class _Batches(NamedTuple):
-    """Examples in batches, with an axis `batch` in front.
-
-    Args:
-        examples: Tokens, targets, and where there is an answer.
-        where: Positions that are judged and replaced.
-    """
-
-    examples: Batch
-    where: Bool[Array, "batch example pos"]
-
-
-def _batches(data, where, skip, n_examples, batch_size, key) -> _Batches:
-    """All examples, the last batch filled up with such as do not count.
-
-    Raises:
-        ValueError: nothing is left to judge.
-    """
-    if isinstance(data, AbstractTask):
-        data = data.sample(n_examples, split="test", key=key)
-    if not isinstance(data, Batch):
-        tokens = jnp.asarray(data)
-        # The last position has nothing to predict.
-        known = jnp.ones(tokens.shape, bool).at[:, -1].set(False)
-        data = Batch(tokens, jnp.roll(tokens, -1, axis=1), known)
-    n, n_pos = data.tokens.shape
-    judged = jnp.ones((n, n_pos), bool) if where is None else jnp.asarray(where)
-    if judged.shape != (n, n_pos):
-        raise ValueError(
-            f"evaluate: `where` must say of each of {n} x {n_pos} positions whether it "
-            f"counts; got an array of shape {judged.shape}."
-        )
-    judged = judged & (jnp.arange(n_pos) >= skip)[None]
-    if batch_size < 1 or skip < 0 or not bool(judged.any()):
-        raise ValueError(
-            f"evaluate: with `skip={skip}`, `where` and `batch_size={batch_size}` no "
-            f"position of {n} sequences of {n_pos} is left to judge."
-        )
-    size = min(batch_size, n)
-    fill = lambda x: jnp.pad(x, ((0, -n % size), (0, 0))).reshape(-1, size, n_pos)
-    mask = data.mask & judged
-    examples = Batch(fill(data.tokens), fill(data.targets), fill(mask))
-    return _Batches(examples, fill(judged))
 
 
 class _Losses(NamedTuple):
@@ -167,7 +123,7 @@ class _Losses(NamedTuple):
 
 
 @eqx.filter_jit
-def _evaluate(flat, rest, model, places: Places, batches: _Batches) -> Quality:
+def _evaluate(flat, rest, model, places: Places, batches: Batches) -> Quality:
     n_members = len(places.of_member)
     width = math.prod(places.target_shape)
     mean = _mean_activation(model, places, batches, width)
@@ -259,7 +215,7 @@ def _losses_of(model, clean, examples: Batch, where, places: Places):
     return losses
 
 
-def _mean_activation(model, places: Places, batches: _Batches, width: int):
+def _mean_activation(model, places: Places, batches: Batches, width: int):
     """The mean of the target over all positions that count, for each layer."""
 
     def step(sums, batch):
