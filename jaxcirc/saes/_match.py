@@ -68,7 +68,7 @@ class Match:
         """Mean similarity of the pairs; NaN without any.
 
         The pairwise MCC has the absolute cosine here and pairs that maximise it:
-        `mcc(a.W_dec, b.W_dec).mcc`. Without opposite directions both are the same.
+        `mcc(a.W_dec, b.W_dec).mcc`. They differ where directions are opposite.
         """
         paired = self.pairs >= 0
         return float(self.similarity[paired].mean()) if paired.any() else float("nan")
