@@ -35,7 +35,9 @@ class Firing(NamedTuple):
     @property
     def l0(self) -> Float[Array, "*member"]:
         """How many latents fire on a token, in the mean."""
-        return self.density.sum(axis=-1)
+        # Counts are whole numbers, so that their sum is exact where densities' is not.
+        n = self.n_tokens.astype(jnp.float32)
+        return ratio(self.counts.astype(jnp.float32).sum(axis=-1), n, empty=jnp.nan)
 
     @property
     def l1(self) -> Float[Array, "*member"]:

@@ -234,7 +234,8 @@ def _reconstruction(x: Array, x_hat: Array, size: int) -> Reconstruction:
     where = jnp.ones((size,), bool)
 
     def step(sums, pair):
-        return with_batch(sums, *pair, where), None
+        x, x_hat = pair
+        return with_batch(sums, x, x_hat, where), None
 
     batches = (x.reshape(-1, size, d), x_hat.reshape(-1, size, d))
     return result_of(jax.lax.scan(step, no_tokens(d), batches)[0])
