@@ -1,5 +1,6 @@
 """One self-contained HTML page from a study's results."""
 
+from ._features import feature_page as feature_page
 from ._findings import findings as findings
 from ._page import render as render
 from ._section import (

@@ -55,7 +55,7 @@ def test_no_pickle_ends_or_hangs_the_process(pickled, tmp_path):
     write_pickle(tmp_path / "deep.pt", pickled)
     code = (
         "import sys\n"
-        "from tracr_bridge.checkpoints.formats import open_torch\n"
+        "from jaxcirc.checkpoints.formats import open_torch\n"
         "try:\n"
         "    open_torch(sys.argv[1])\n"
         "except ValueError as error:\n"

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jaxcirc.checkpoints.formats import Tensors
 from jaxcirc.models import TransformerConfig
 
 from .families import Fields, UnsupportedOption
-from .formats import Tensors
 
 # These keys do not change what is computed, or the tensors show them.
 # fmt: off

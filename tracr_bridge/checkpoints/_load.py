@@ -6,6 +6,11 @@ from typing import Any
 
 from jaxcirc._core import find
 from jaxcirc.checkpoints import CheckpointError
+from jaxcirc.checkpoints.formats import (
+    Tensors,
+    in_memory,
+    open_llama2c,
+)
 from jaxcirc.models import Transformer, TransformerConfig
 
 from ._hub import download
@@ -22,11 +27,6 @@ from ._torch_modules import state_arrays
 from ._transformer_lens import open_hooked
 from ._weights import assemble, canonical
 from .families import FAMILIES, Rule
-from .formats import (
-    Tensors,
-    in_memory,
-    open_llama2c,
-)
 
 
 def load(

@@ -14,8 +14,7 @@ import yaml
 from jaxtyping import Float
 
 from jaxcirc.checkpoints import CheckpointError
-
-from .formats import open_torch
+from jaxcirc.checkpoints.formats import open_torch
 
 _LAYER = re.compile(r"(layers\.\d+\..+)$")
 

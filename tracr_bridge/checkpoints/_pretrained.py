@@ -11,6 +11,9 @@ import safetensors.numpy
 
 from jaxcirc._core import create_folder, unknown, write_atomically
 from jaxcirc.checkpoints import CheckpointError
+from jaxcirc.checkpoints.formats import (
+    Tensors,
+)
 from jaxcirc.models import Transformer, TransformerConfig
 
 from ._opened import Opened
@@ -18,9 +21,6 @@ from ._tensor_files import WEIGHTS, open_weights, read_json
 from ._tensor_names import renamed, unwrapped
 from ._weights import assemble, canonical, disassemble
 from .families import FAMILIES, Family, UnsupportedOption
-from .formats import (
-    Tensors,
-)
 
 CONFIG = "config.json"
 

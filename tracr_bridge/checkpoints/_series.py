@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from jaxcirc.checkpoints.formats import Tensors
 from jaxcirc.models import Transformer, TransformerConfig
 
 from ._load import from_tensors
@@ -12,7 +13,6 @@ from ._tensor_files import open_weights
 from ._tensor_names import compiled, renamed
 from ._transformer_lens import open_hooked
 from .families import Rule
-from .formats import Tensors
 
 
 class Series(NamedTuple):

@@ -7,9 +7,7 @@ import numpy as np
 
 from jaxcirc._core import named_leaves
 from jaxcirc.checkpoints import CheckpointError
-
-from ._sources import located
-from .formats import (
+from jaxcirc.checkpoints.formats import (
     Tensors,
     in_memory,
     open_npz,
@@ -19,6 +17,8 @@ from .formats import (
     parse_json,
     reading,
 )
+
+from ._sources import located
 
 # A config takes kilobytes, the index of the largest models some megabytes.
 _MAX_JSON = 32_000_000

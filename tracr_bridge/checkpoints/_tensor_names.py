@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from jaxcirc.checkpoints import CheckpointError
+from jaxcirc.checkpoints.formats import Tensors
 
 from .families import Rule
-from .formats import Tensors
 
 # PyTorch itself puts these between the names of modules.
 _WRAPPER = re.compile(

@@ -10,13 +10,13 @@ import ml_dtypes
 import numpy as np
 
 from jaxcirc._core import named_leaves
+from jaxcirc.checkpoints.formats import in_memory
 from jaxcirc.models import Transformer, TransformerConfig
 
 from ._plain_module import program_module, unlike_programs
 from ._pretrained import express, family_of, from_family
 from ._weights import assemble, disassemble
 from .families import Rule
-from .formats import in_memory
 
 
 def from_torch(

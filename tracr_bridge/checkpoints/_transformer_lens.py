@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcirc.checkpoints.formats import Tensors, in_memory
 from jaxcirc.models import Transformer, TransformerConfig
 
 from ._hooked_config import read_cfg
@@ -12,7 +13,6 @@ from ._opened import Opened
 from ._tensor_names import renamed, unwrapped
 from ._weights import assemble, canonical
 from .families import Rule, UnsupportedOption, rule
-from .formats import Tensors, in_memory
 
 _ATTN, _MLP = "blocks.{layer}.attn", "blocks.{layer}.mlp"
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from jaxcirc._core import named_leaves
 from jaxcirc.checkpoints import CheckpointError
+from jaxcirc.checkpoints.formats import Tensors, aligned_empty, copy_blocked
 from jaxcirc.models import Transformer, TransformerConfig
 
 from ._tensor_names import compiled
 from .families import Rule
-from .formats import Tensors, aligned_empty, copy_blocked
 
 THREADS = min(4, os.cpu_count() or 1)
 # Modules of PyTorch keep these beside their weights.
