@@ -14,6 +14,7 @@ def listing() -> tuple[dict[str, Sequence[Any]], tuple[LeftOut, ...]]:
     from ..metrics import METRICS
     from ..models import MODELS
     from ..objectives import OBJECTIVES
+    from ..saes import ARCHITECTURES, FORMATS
     from ..study import LISTINGS, MEASUREMENTS, PACKAGED
     from ..tasks import TASKS
 
@@ -26,6 +27,8 @@ def listing() -> tuple[dict[str, Sequence[Any]], tuple[LeftOut, ...]]:
         "components": COMPONENTS,
         "samplers": SAMPLERS,
         "objectives": OBJECTIVES,
+        "dictionaries": ARCHITECTURES,
+        "formats of dictionaries": FORMATS,
     }
     read = [
         rows for rows in (*groups.values(), LISTINGS) if isinstance(rows, Catalogue)

@@ -73,7 +73,9 @@ class TopK(AbstractArchitecture):
 
     def nonlinearity(self) -> KeepTop:
         """The k largest, with k as an array."""
-        most = self.most if isinstance(self.k, jax.Array) else (self.most or self.k)
+        most = self.d_sae if self.most is None else self.most
+        if self.most is None and isinstance(self.k, int):
+            most = self.k
         return KeepTop(jnp.asarray(self.k, jnp.int32), most)
 
     def active(

@@ -233,3 +233,52 @@ def test_the_files_are_what_saelens_reads(tmp_path):
     saes.save(EXACT["gated"], tmp_path)
     names = set(load_file(tmp_path / "sae_weights.safetensors"))
     assert names == {"W_enc", "W_dec", "b_dec", "b_gate", "b_mag", "r_mag"}
+
+
+LAYERS = {"encoder.weight": "W_enc", "encoder.bias": "b_enc", "decoder.weight": "W_dec"}
+OTHERS = {
+    "AutoEncoderTopK": ("topk", {"b_dec": "b_dec"}, {"k": 3, "threshold": -1.0}),
+    "BatchTopKSAE": ("batchtopk", {"b_dec": "b_dec"}, {"k": 3, "threshold": 0.5}),
+    "GatedAutoEncoder": ("gated", {"decoder_bias": "b_dec"}, {}),
+    "AutoEncoder": ("standard", {"bias": "b_dec"}, {}),
+    "JumpReluAutoEncoder": ("jumprelu", {}, {}),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_dictionary_learning_is_read_by_its_names(kind, tmp_path):
+    torch = pytest.importorskip("torch")
+    name, biases, numbers = OTHERS[kind]
+    ours = made(name)
+    tensor = lambda x: torch.tensor(np.asarray(x))
+    if kind == "JumpReluAutoEncoder":
+        names = ("W_enc", "b_enc", "W_dec", "b_dec")
+        weights = {key: tensor(getattr(ours, key)) for key in names}
+        weights["threshold"] = tensor(ours.nonlinearity.threshold)
+    else:
+        pairs = {key: getattr(ours, attribute) for key, attribute in LAYERS.items()}
+        weights = {k: tensor(v.T) for k, v in pairs.items() if v is not None}
+        weights |= {k: tensor(getattr(ours, a)) for k, a in biases.items()}
+        weights |= {key: torch.tensor(number) for key, number in numbers.items()}
+    if kind == "GatedAutoEncoder":
+        gate = ours.nonlinearity
+        parts = {"gate_bias": gate.b_gate, "mag_bias": gate.b_mag, "r_mag": gate.r_mag}
+        weights |= {key: tensor(value) for key, value in parts.items()}
+    torch.save(weights, tmp_path / "ae.pt")
+    told = {"trainer": {"dict_class": kind, "layer": 3}, "buffer": {"ctx_len": 128}}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    changes = {"scales": False, "centred": kind != "JumpReluAutoEncoder"}
+    if kind == "BatchTopKSAE":
+        changes["nonlinearity"] = saes.Above(jnp.full(D_SAE, 0.5))
+    assert_equal(saes.load(tmp_path), dataclasses.replace(ours, **changes))
+    assert saes.metadata(tmp_path) == told
+
+
+def test_an_unknown_class_of_dictionary_learning_is_told_which_there_are(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({"encoder.weight": torch.zeros(4, 2)}, tmp_path / "ae.pt")
+    (tmp_path / "config.json").write_text(
+        json.dumps({"trainer": {"dict_class": "CrossCoder"}})
+    )
+    with pytest.raises(CheckpointError, match="CrossCoder.*AutoEncoderTopK"):
+        saes.load(tmp_path)

@@ -33,6 +33,9 @@ def _recognises(path: str) -> bool:
 def _read(path: str) -> tuple[Dictionary, dict[str, Any]]:
     """The dictionary of a folder, and its settings. Nothing in the file is executed.
 
+    Arrays are taken as they are stored. The library's own reader gives `AutoEncoder`
+    rows of length 1, which is `unit_rows` of what is read here.
+
     Raises:
         CheckpointError: the folder is damaged, or of a class that is not read here.
     """
@@ -73,13 +76,6 @@ def _with_own_names(kind: str, tensors: Tensors, d_in: int, d_sae: int) -> Dicti
 
 def _with_layers(kind: str, tensors: Tensors, d_in: int, d_sae: int) -> Dictionary:
     """Of the classes that are made of linear layers."""
-    W_dec = array(tensors, "decoder.weight", (d_in, d_sae)).T
-    if kind == "AutoEncoder" and "bias" in tensors:
-        # Rows have length 1 by the class's own reader, whatever the file has.
-        lengths = jnp.linalg.norm(W_dec, axis=-1, keepdims=True)
-        W_dec = W_dec / jnp.broadcast_to(
-            jnp.where(lengths == 0, 1, lengths), W_dec.shape
-        )
     bias = {
         "AutoEncoder": "bias",
         "AutoEncoderNew": "decoder.bias",
@@ -89,7 +85,7 @@ def _with_layers(kind: str, tensors: Tensors, d_in: int, d_sae: int) -> Dictiona
     return Dictionary(
         array(tensors, "encoder.weight", (d_sae, d_in)).T,
         None if gated else array(tensors, "encoder.bias", (d_sae,)),
-        W_dec,
+        array(tensors, "decoder.weight", (d_in, d_sae)).T,
         array(tensors, bias, (d_in,)),
         None,
         _nonlinearity(kind, tensors, d_sae),
