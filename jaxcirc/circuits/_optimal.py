@@ -69,7 +69,8 @@ class Optimal(AbstractAblation):
         Raises:
             ValueError: they do not fit into memory together.
         """
-        require_room(model.config, *pairs.clean.shape, "Optimal")
+        n_examples, n_pos = pairs.clean.shape
+        require_room(model.config, n_examples, n_pos, "Optimal")
         start = Mean(of="clean", positions="all").fitted(model, pairs).values
         return Constant(values=_learnt(model, pairs, start, self), of=self.name)
 
