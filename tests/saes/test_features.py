@@ -1,5 +1,7 @@
 """What there is to look at of a latent."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -61,6 +63,15 @@ def test_effects_and_neighbours_are_of_the_rows(looked, model):
     assert found.near[3, 0] == 4
     assert found.near_cosine[3, 0] > 0.9
     assert (found.near != np.arange(6)[:, None]).all()
+
+
+def test_a_tied_model_unembeds_by_its_embedding(looked, model):
+    config = dataclasses.replace(model.config, tied=True)
+    tied, one = Transformer(config, key=jr.key(0)), looked[2]
+    tokens = np.zeros((2, POS), int)
+    found = saes.features(one, tied, "resid_post", tokens, layer=0, batch_size=2)
+    effect = np.asarray(one.W_dec, float) @ np.asarray(tied.W_E, float).T
+    np.testing.assert_array_equal(found.promoted[:5], np.argsort(-effect)[:5, :6])
 
 
 def test_a_page_needs_all_arrays_and_words(looked):
