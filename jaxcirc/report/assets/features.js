@@ -20,7 +20,7 @@
     if (name) node.className = name;
     return node;
   };
-  const percent = (share) => `${(100 * share).toPrecision(3)}%`;
+  const percent = (share) => (share ? `${(100 * share).toPrecision(3)}%` : "never");
   // Blanks and line ends are tokens that would not be seen.
   const visible = (word) => word.replace(/\n/g, "⏎").replace(/\t/g, "⇥");
 
@@ -96,12 +96,12 @@
     const examples = [...Array(data.n_examples).keys()]
       .filter((k) => there[latent * data.n_examples + k])
       .map((k) => example(latent, k));
-    if (!examples.length) examples.push(make("p", "It fires on none of the sequences."));
     card.replaceChildren(
       make("h2", `Latent ${latent}`),
-      make("p", `Fires on ${percent(data.density[latent])} of the positions; largest ` +
-        `activation ${data.largest[latent].toPrecision(3)}.`),
-      ...examples,
+      ...(examples.length ? [make("p",
+        `Fires on ${percent(data.density[latent])} of the positions; largest ` +
+        `activation ${data.largest[latent].toPrecision(3)}.`)] : []),
+      ...(examples.length ? examples : [make("p", "It fires on none of the sequences.")]),
       make("h3", "Activations from 0 to the largest, counts on a logarithmic scale"),
       bars(data.histogram[latent]),
       lists,
@@ -135,5 +135,6 @@
     event.preventDefault();
     choose(sorted[Math.min(count - 1, Math.max(0, sorted.indexOf(chosen) + by))]);
   });
-  choose(0);
+  // Where there is something to see.
+  choose(data.largest.findIndex((activation) => activation > 0));
 })();
