@@ -17,7 +17,7 @@ Similarity = Callable[[int, int], Float[Array | np.ndarray, "a b"]]
 
 def lives(
     similarity: Similarity,
-    densities: Sequence[Float[Array | np.ndarray, " latent"]],
+    densities: Sequence[Float[Array | np.ndarray, " _"]],
     steps: Sequence[int],
     rules: Rules | None = None,
 ) -> Lives:
