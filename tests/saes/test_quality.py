@@ -59,7 +59,9 @@ def one_by_one(model, tokens, made, layer, skip, site="resid_post"):
     return out, saes.reconstruction(rows, rows_hat), rows
 
 
-@pytest.mark.parametrize(("skip", "batch_size"), [(0, 6), (2, 4)])
+@pytest.mark.parametrize(
+    ("skip", "batch_size"), [pytest.param(0, 6, marks=pytest.mark.slow), (2, 4)]
+)
 def test_every_number_is_what_replacing_by_hand_gives(
     model, tokens, stack, skip, batch_size
 ):

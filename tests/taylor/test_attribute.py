@@ -52,7 +52,14 @@ def test_the_second_order_is_the_shapley_value_of_the_quadratic_game():
         assert abs(found.residual) < 1e-12
 
 
-@pytest.mark.parametrize("groups", ["tensors", "layers", "heads"])
+# A head is a part of a tensor of a layer, so its groups are the hardest to add up.
+@pytest.mark.parametrize(
+    "groups",
+    [
+        "heads",
+        *(pytest.param(g, marks=pytest.mark.slow) for g in ("tensors", "layers")),
+    ],
+)
 def test_groups_add_up_to_the_coefficients_of_the_loss(groups):
     with double_precision():
         base, tuned = ends(d_mlp=12, scale=0.1)
