@@ -74,7 +74,7 @@ def end():
             sae=sae_config(), model_name="none", dataset_path="none",
             hook_name="blocks.1.hook_mlp_out", context_size=CONTEXT,
             is_dataset_tokenized=True, streaming=False, prepend_bos=False,
-            n_batches_in_buffer=BATCHES_IN_BUFFER, store_batch_size_prompts=SEQUENCES,
+            n_batches_in_buffer=BATCHES_IN_BUFFER * BATCH // CONTEXT, store_batch_size_prompts=SEQUENCES,
             training_tokens=count * BATCH, train_batch_size_tokens=BATCH,
             device="cpu", n_checkpoints=0, checkpoint_path=None, output_path=None,
             save_final_checkpoint=False,

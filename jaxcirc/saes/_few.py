@@ -60,6 +60,7 @@ def few_loss(
     W_enc = dictionary.W_enc.reshape(width, -1)
     W_dec = dictionary.W_dec.reshape(config.d_sae, -1)
     b_enc = dictionary.b_enc
+    assert b_enc is not None  # top-k has a bias of its own nowhere else
     if dictionary.centred:
         b_enc = b_enc - (dictionary.b_dec.reshape(1, -1) @ W_enc)[0]
     # The choice has no gradient; what was chosen gets its own from the rows.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from ._checks import require
 from ._source import Rows
@@ -34,9 +35,10 @@ class Layout(NamedTuple):
         Args:
             rows: As the source gives them.
         """
-        return Rows(*(None if x is None else self._one(x) for x in rows))
+        target = None if rows.target is None else self._one(rows.target)
+        return Rows(self._one(rows.input), target)
 
-    def _one(self, x):
+    def _one(self, x: Array) -> Array:
         if self.sites is None:
             return x.reshape(x.shape[0], self.places, x.shape[-1])
         x = jnp.moveaxis(x, self.sites + 1, -2)

@@ -1,10 +1,11 @@
 """One dictionary in training, and one update of it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
@@ -59,12 +60,12 @@ class Record(NamedTuple):
         coefficient: What the controller multiplies the sparsity coefficient by.
     """
 
-    loss: Float[Array, "..."]
-    reconstruction: Float[Array, "..."]
-    l0: Float[Array, "..."]
-    fvu: Float[Array, "..."]
-    dead: Float[Array, "..."]
-    coefficient: Float[Array, "..."]
+    loss: Float[Array | np.ndarray, "..."]
+    reconstruction: Float[Array | np.ndarray, "..."]
+    l0: Float[Array | np.ndarray, "..."]
+    fvu: Float[Array | np.ndarray, "..."]
+    dead: Float[Array | np.ndarray, "..."]
+    coefficient: Float[Array | np.ndarray, "..."]
 
 
 def new_member(dictionary: Dictionary, training: Training) -> Member:
@@ -126,5 +127,5 @@ def update(
             control, terms.l0, aim, steps=training.steps, progress=progress
         )
     record = Record(loss, terms.reconstruction, terms.l0, terms.fvu, terms.dead, factor)
-    dictionary = eqx.combine(params, rest)
+    dictionary: Any = eqx.combine(params, rest)
     return Member(dictionary, optimizer, terms.state, control), record

@@ -9,7 +9,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, PyTree
 
 # (one member, what is its own, what all share) -> the member, and what is known of it.
-One = Callable[[PyTree, PyTree, PyTree], tuple[PyTree, PyTree]]
+One = Callable[..., tuple[PyTree, PyTree]]
 
 
 def over_members(one: One, members: int, lanes: int = 1) -> One:

@@ -201,7 +201,7 @@ def _train_one(
     buffer, norms, start, key = shared
     training = plan.training
 
-    def batch(i: Array) -> tuple[Array, Array]:
+    def batch(i: int | Array) -> tuple[Array, Array]:
         x, y = _batch(buffer, i, training.batch_size, fixed.source)
         target = x if y is None else y
         scaled = lambda a, by: (
@@ -226,7 +226,7 @@ def _train_one(
 
 
 def _batch(
-    buffer: Buffer, i: Array, batch_size: int, source: Array
+    buffer: Buffer, i: int | Array, batch_size: int, source: Array
 ) -> tuple[Array, Array | None]:
     # The place is looked up with the slot, so that nothing of other places is read.
     start = i * batch_size

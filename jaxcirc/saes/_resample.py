@@ -39,7 +39,8 @@ def resampled(
     chosen = jr.categorical(key, jnp.log(jnp.square(error)), shape=dead.shape)
     direction = (x - jnp.broadcast_to(dictionary.b_dec, x.shape))[chosen]
     length = jnp.linalg.norm(direction, axis=1, keepdims=True)
-    direction = ratio(direction, jnp.broadcast_to(length, direction.shape))
+    length = jnp.broadcast_to(length, direction.shape)
+    direction = ratio(direction, length, empty=0.0)
     alive = (~dead).astype(x.dtype)
     mean = lambda lengths: (lengths * alive).sum() / jnp.maximum(alive.sum(), 1)
     encoder = SHARE * mean(jnp.linalg.norm(dictionary.W_enc, axis=0))

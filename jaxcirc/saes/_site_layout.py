@@ -26,7 +26,7 @@ class SiteLayout(NamedTuple):
     width: int
 
     def rows(
-        self, acts: dict[str, Array], batch: tuple[int, int]
+        self, acts: dict[str, Array], batch: tuple[int, ...]
     ) -> Float[Array, "row *site d"]:
         """One row for each position of each sequence.
 

@@ -193,7 +193,8 @@ def _load(
             "another folder, or delete the file to begin anew."
         )
     like = eqx.filter_eval_shape(begin, plan, lesson, start, jr.key(0))
-    shape = jax.ShapeDtypeStruct((plan.members, plan.training.steps), np.float32)
+    sizes = (plan.members, plan.training.steps)
+    shape: Any = jax.ShapeDtypeStruct(sizes, np.float32)
     history = Record(*(shape for _ in Record._fields))
     state, history = load_tensors(file, (like, history))
     return state, Record(*(np.array(x) for x in history))

@@ -294,3 +294,27 @@ def test_training_options_out_of_range_are_refused():
     }.items():  # fmt: skip
         with pytest.raises(ValueError, match=f"`{option}`"):
             saes.Training(**{option: value})
+
+
+def test_dead_latents_are_resampled(truth):
+    # All latents but two begin so low that they never fire.
+    config = saes.Standard(d_in=D, d_sae=N, l1=0.01, warm_up=0.0, dead_after=100)
+    start = config.init(jr.key(0))
+    low = jnp.where(jnp.arange(N) < 2, 0.0, -100.0)
+    start = eqx.tree_at(lambda d: d.b_enc, start, low)
+    training = dataclasses.replace(TRAINING, steps=40)
+    plain = of_truth(truth, training, config, start=start)
+    again = dataclasses.replace(training, resample_every=10)
+    renewed = of_truth(truth, again, config, start=start)
+    assert plain.history["dead"][-1] >= (N - 2) / N
+    assert renewed.history["dead"][-1] < 0.5
+    assert renewed.history["l0"][-1] > plain.history["l0"][-1]
+
+
+def test_a_target_of_l0_is_reached(truth):
+    config = saes.Standard(d_in=D, d_sae=N, l1=1.0)
+    training = dataclasses.replace(
+        TRAINING, steps=2000, batch_size=64, target_l0=3.0, learning_rate=5e-3
+    )
+    found = of_truth(truth, training, config)
+    assert found.history["l0"][-200:].mean() == pytest.approx(3.0, rel=0.05)
