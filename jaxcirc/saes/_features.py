@@ -112,16 +112,20 @@ def features(
     best, largest, counts = _best(read, starts, n, dictionary.d_sae, n_examples)
     acts, histogram = _looks(read, starts, best, largest, n_pos)
     up, down = _logit_effects(dictionary, model, n_tokens)
+    near, near_cosine = _near(dictionary, n_near)
     return Features(
-        tokens,
-        np.where(acts.max(axis=2) > 0, best, -1),
-        acts,
-        counts / (n * max(n_pos - skip, 1)),
-        largest,
-        histogram,
-        *up,
-        *down,
-        *_near(dictionary, n_near),
+        tokens=tokens,
+        examples=np.where(acts.max(axis=2) > 0, best, -1),
+        acts=acts,
+        density=counts / (n * max(n_pos - skip, 1)),
+        largest=largest,
+        histogram=histogram,
+        promoted=up[0],
+        promoted_by=up[1],
+        suppressed=down[0],
+        suppressed_by=down[1],
+        near=near,
+        near_cosine=near_cosine,
     )
 
 

@@ -117,7 +117,7 @@ def _as_lives(tracks, steps, similarity, rules) -> Lives:
     begins = [(t.seen[0][0], t.seen[0][0] - 1, t.seen[0][1]) for t in kept]
     ends = [(t.seen[-1][0], t.seen[-1][0] + 1, t.seen[-1][1]) for t in kept]
     near_to = lambda ends: np.array(
-        [_neighbour(latents, *end, similarity, rules.enter) for end in ends], int
+        [_neighbour(latents, end, similarity, rules.enter) for end in ends], int
     )
     return Lives(
         steps,
@@ -130,12 +130,13 @@ def _as_lives(tracks, steps, similarity, rules) -> Lives:
     )
 
 
-def _neighbour(latents, here, there, latent, similarity, enter) -> int:
+def _neighbour(latents, end, similarity, enter) -> int:
     """The feature of the next or last checkpoint that a latent is nearest to, or -1.
 
     A feature begins where no latent was left for it, and ends where none is. If another
     feature was near all the same, the two share it.
     """
+    here, there, latent = end
     if not 0 <= there < latents.shape[1]:
         return -1
     table = np.asarray(similarity(min(here, there), max(here, there)))
