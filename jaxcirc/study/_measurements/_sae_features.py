@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Key, PyTree
 
@@ -115,7 +116,9 @@ def _followed(
 
 def _run(at: AtSite, layer: int, twin: int) -> list[saes.Dictionary]:
     """A twin's dictionaries of a layer, one for each checkpoint."""
-    pick = lambda place: jax.tree.map(lambda x: x[place, layer, twin], at.dictionary)
+    pick = lambda place: jax.tree.map(
+        lambda x: jnp.asarray(x[place, layer, twin]), at.dictionary
+    )
     return [pick(place) for place in range(len(at.step))]
 
 
@@ -133,7 +136,7 @@ def _lives(run, density, steps, rules) -> saes.Lives:
 
 def _cosines(a: saes.Dictionary, b: saes.Dictionary) -> np.ndarray:
     rows = []
-    for one in (a.W_dec, b.W_dec):
+    for one in (np.asarray(a.W_dec), np.asarray(b.W_dec)):
         length = np.linalg.norm(one, axis=-1, keepdims=True)
         rows.append(one / np.where(length > 0, length, 1))
     return rows[0] @ rows[1].T
