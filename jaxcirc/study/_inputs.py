@@ -76,8 +76,9 @@ class Inputs:
             else:
                 places = self._places(use)
                 found = self._outcome(use, places)
-                many = use.at == "all" and None not in places
-                self.steps |= {name: tuple(places)} if many else {}
+                if use.at == "all":
+                    known = tuple(place for place in places if place is not None)
+                    self.steps |= {name: known} if known else {}
             self._fixed[name] = found
 
     def at(self, step: int) -> dict[str, PyTree]:

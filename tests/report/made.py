@@ -97,6 +97,13 @@ def sae_features(m):
     return m.node("sae_features", made, **labels)
 
 
+def sae_latents(m):
+    attrs = {"role": "detail"}
+    made = {"density": m.array("layer", "latent", sizes=(2, 4), attrs=attrs)}
+    made["occurrences"] = m.array("token", sizes=(3,), attrs=attrs)
+    return m.node("sae_latents", made, layer=[0, 1], token=["a", "<b>", "</script>"])
+
+
 def weights(m):
     parts = ["W_E", "blocks.0.attn.W_Q", "blocks.0.mlp.W_in", "ln_f.weight", "W_U"]
     names = ("norm", "update_ratio")
@@ -182,6 +189,7 @@ KINDS = {
     "dictionaries": dictionaries,
     "sae_quality": sae_quality,
     "sae_features": sae_features,
+    "sae_latents": sae_latents,
     "weights": weights,
     "llc": lambda m: _chains(m, "llc"),
     "llc_grid": llc_grid,
@@ -192,4 +200,4 @@ KINDS = {
 }
 # Measured of the task or of known programs, and not at every checkpoint.
 ONCE = ("llc_grid", "llc_solution", "llc_ablations", "llc_programs", "llc_conformance")
-ONCE = (*ONCE, "sae_features")
+ONCE = (*ONCE, "sae_features", "sae_latents")

@@ -10,7 +10,7 @@ from ..._core import fold_name
 from ...tasks import AbstractTask
 from ._dictionaries import AtSite
 from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
-from ._quantity import Outcome, Quantity
+from ._quantity import Outcome, Quantity, Role
 
 _DENSE = 0.1
 
@@ -71,7 +71,8 @@ def _quantities(found: saes.Quality) -> dict[str, Quantity]:
         "n_tokens": (firing.n_tokens, "tokens", "that dead latents are counted on"),
     }
     made = {}
-    for group, role in ((series, "series"), (told, "diagnostic")):
+    groups: tuple[tuple[dict, Role], ...] = ((series, "series"), (told, "diagnostic"))
+    for group, role in groups:
         for name, (values, units, meaning) in group.items():
             values = jnp.asarray(values, jnp.float32)
             made[name] = Quantity(values, ("layer",), units, meaning, role=role)
