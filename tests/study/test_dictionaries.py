@@ -9,6 +9,7 @@ import pytest
 from jaxcirc import saes
 from jaxcirc.checkpoints import CheckpointError, open_trajectory
 from jaxcirc.models import capture
+from jaxcirc.report import feature_pages, render
 from jaxcirc.study import prepare, run
 
 MEASURE = (
@@ -79,6 +80,29 @@ def test_a_file_that_was_changed_is_refused(trained):
     (run_folder / new).write_bytes((run_folder / old).read_bytes())
     with pytest.raises(CheckpointError, match="dictionaries"):
         dictionaries(prepared, study, 8)
+
+
+def test_other_rows_know_the_layers_and_the_report_has_a_page_of_each(tiny):
+    rows = [
+        MEASURE.removeprefix("measure=[").removesuffix("]"),
+        "{name: sae_quality, n_examples: 4, uses: {dictionaries: dictionaries}}",
+        "{name: sae_features, uses: {dictionaries: dictionaries@all}}",
+        "{name: sae_latents, n_sequences: 8,"
+        " uses: {dictionaries: dictionaries@last, model: model@last}}",
+    ]
+    study = run(prepare(tiny(f"measure=[{', '.join(rows)}]")))
+    tree = study.open()
+    for row in ("sae_quality", "sae_features", "sae_latents"):
+        assert tree[row]["layer"].values.tolist() == [1]
+    followed = tree["sae_features"].to_dataset()
+    assert followed["dictionaries_step"].values.tolist() == [0, 1, 2, 4, 8]
+    assert np.isnan(followed["births"][:, :2]).all()
+    assert (followed["births_shared"] <= followed["births"])[:, 2:].all()
+    ((name, page),) = feature_pages(tree, study)
+    assert name == "sae_latents_layer_1.html"
+    assert name in render(tree)
+    assert "<script" in page
+    assert len(page) < 16_000_000
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,11 @@ _COLUMNS = {
 def draw(view: View) -> list[Block]:
     """Persistence beside its nulls, births, deaths and drift, for each layer."""
     text = (
-        "Features are latents followed by the directions that they write. Grey curves "
-        "are what chance does: the share of features that a dictionary of another seed "
-        "has at the same checkpoint, and that random directions have. Births stay, and "
-        "have been away before; those that another seed shares speak of the model."
+        "Features are latents followed by the directions that they write. Dashed "
+        "curves are what chance does: the share of features that a dictionary of "
+        "another seed has at the same checkpoint, and that random directions have. "
+        "Births stay, and have been away before; only those that another seed shares, "
+        "dashed too, speak of the model. Drift is 1 - cos for each doubling of 1 + step."
     )
     data = once(view.data)
     return [
@@ -48,7 +49,7 @@ def findings(view: View) -> list[str]:
     """How many features persist, how many a seed shares, and when most are born."""
     told = []
     data = once(view.data)
-    for layer in data["layer"].values:
+    for layer in map(int, data["layer"].values):
         one = data.sel(layer=layer).mean("model")
         told += [*_of_persistence(one, layer), *_of_births(one, layer)]
     return told
@@ -108,7 +109,7 @@ def _panels(one: xr.Dataset) -> list[CurvePanel]:
                 curve("deaths", "deaths", 1),
             ],
         ),
-        CurvePanel("drift<br>(1 - cos)", [curve("drift", "drift", 4)]),
+        CurvePanel("drift<br>(per doubling)", [curve("drift", "drift", 4)]),
     ]
 
 
