@@ -51,7 +51,7 @@ def make_source(
         # At most a quarter of a refill, so that a draw is not most of the buffer.
         rows = min(ROWS_PER_DRAW, max(training.buffer_rows // 4, 1))
         if isinstance(data, Sampler):
-            return SampledActivations(data, rows, key)
+            return SampledActivations(sampler=data, rows=rows, key=key)
         return ArrayActivations(read_rows(data), rows, training.passes, key)
     require(site is not None, "say which `site` of the models to read.")
     stacked = models if isinstance(models, Transformer) else _stacked(models)
