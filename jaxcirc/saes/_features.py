@@ -177,12 +177,14 @@ def _logit_effects(dictionary, model, n_tokens):
     if dictionary.scales:
         lengths = dictionary.norms[:, None]
         directions = directions / jnp.where(lengths == 0, 1, lengths)
-    if directions.shape[1] != model.W_U.shape[0]:
+    # A tied model's unembedding is its embedding.
+    W_U = model.W_E.T if model.W_U is None else model.W_U
+    if directions.shape[1] != W_U.shape[0]:
         none = np.zeros((dictionary.d_sae, 0), int), np.zeros((dictionary.d_sae, 0))
         return none, none
     up, down = [], []
     for i in range(0, dictionary.d_sae, ROWS):
-        effect = np.asarray(_effects(directions[i : i + ROWS], model.W_U))
+        effect = np.asarray(_effects(directions[i : i + ROWS], W_U))
         for found, sign in ((up, -1), (down, 1)):
             order = np.argsort(sign * effect, axis=1, kind="stable")[:, :n_tokens]
             found.append((order, np.take_along_axis(effect, order, axis=1)))

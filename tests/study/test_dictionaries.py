@@ -93,7 +93,7 @@ def test_other_rows_know_the_layers_and_the_report_has_a_page_of_each(tiny):
     study = run(prepare(tiny(f"measure=[{', '.join(rows)}]")))
     tree = study.open()
     for row in ("sae_quality", "sae_features", "sae_latents"):
-        assert tree[row]["layer"].values.tolist() == [1]
+        assert tree[row].to_dataset()["layer"].values.tolist() == [1]
     followed = tree["sae_features"].to_dataset()
     assert followed["dictionaries_step"].values.tolist() == [0, 1, 2, 4, 8]
     assert np.isnan(followed["births"][:, :2]).all()
@@ -118,3 +118,14 @@ def test_other_rows_know_the_layers_and_the_report_has_a_page_of_each(tiny):
 def test_what_does_not_fit_is_told_before_anything_runs(tiny, options, told):
     with pytest.raises(Exception, match=told):
         prepare(tiny(f"measure=[{{name: dictionaries, {options}}}]"))
+
+
+def test_latents_of_a_tied_model_promote_tokens(tiny):
+    rows = (
+        f"{MEASURE.removeprefix('measure=[').removesuffix(']')}, {{name: sae_latents,"
+        " n_sequences: 8, uses: {dictionaries: dictionaries@last, model: model@last}}"
+    )
+    study = run(prepare(tiny(f"measure=[{rows}]", "model.tied=true")))
+    found = study.artefact("sae_latents", None, "layer_1")
+    assert (found["promoted_by"][:, 0] >= found["promoted_by"][:, -1]).all()
+    assert (found["promoted_by"][:, 0] > found["suppressed_by"][:, 0]).all()
