@@ -249,12 +249,15 @@ def main() -> None:
 def _write_report(folder: str) -> dict:
     """Write the page, print its findings, and return the run's status."""
     from .._core import seal_page, write_atomically
-    from ..report import findings, render
+    from ..report import feature_pages, findings, render
     from ..study import Study, with_changes
 
     with console.status("writing the report"):
         tree = with_changes(Study(folder).open())
-        path = f"{folder.rstrip('/')}/report.html"
+        where = folder.rstrip("/")
+        for name, page in feature_pages(tree, Study(folder)):
+            write_atomically(f"{where}/{name}", seal_page(page))
+        path = f"{where}/report.html"
         write_atomically(path, seal_page(render(tree)))
     for sentence in findings(tree):
         console.print(f"• {sentence}", highlight=False, markup=False)

@@ -70,6 +70,8 @@ def _failures(name: str, data: xr.Dataset) -> list[str]:
     first, reason = failed[0]
     number = f"{len(failed)} checkpoint{'s' if len(failed) > 1 else ''}"
     # What is measured once, for no checkpoint, has a word in the place of a step.
-    where = f" at {number}, first at step {step_text(int(first))}"
+    where = ""
+    if first.isdecimal():
+        where = f" at {number}, first at step {step_text(int(first))}"
     row = data.attrs.get("id", name)
-    return [f"{row} failed{where if first.isdecimal() else ''}: {reason.rstrip('.')}."]
+    return [f"{row} failed{where}: {reason.rstrip('.')}."]

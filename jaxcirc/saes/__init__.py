@@ -25,6 +25,11 @@ from ._features import Features as Features, features as features
 from ._files import load as load, metadata as metadata, save as save
 from ._follow import Followed as Followed, follow as follow
 from ._gated import Gated as Gated
+from ._in_program import (
+    fresh_in_program as fresh_in_program,
+    train_in_program as train_in_program,
+    trained_shapes as trained_shapes,
+)
 from ._jumprelu import JumpReLU as JumpReLU
 from ._latent_scaling import latent_scaling as latent_scaling
 from ._life import lives as lives
@@ -62,6 +67,7 @@ from ._recovery import Recovery as Recovery, recovery as recovery
 from ._rules import Rules as Rules
 from ._saebench import SAEBenchDictionary as SAEBenchDictionary
 from ._sampled import SampledActivations as SampledActivations
+from ._site_layout import site_width as site_width
 from ._source import AbstractSource as AbstractSource, Rows as Rows
 from ._splits import splits as splits
 from ._stack import stack_configs as stack_configs

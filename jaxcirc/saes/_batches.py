@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool
 
 from ..tasks import AbstractTask, Batch
@@ -34,13 +35,14 @@ def batches_of(data, where, skip, n_examples, batch_size, key) -> Batches:
         known = jnp.ones(tokens.shape, bool).at[:, -1].set(False)
         data = Batch(tokens, jnp.roll(tokens, -1, axis=1), known)
     n, n_pos = data.tokens.shape
-    judged = jnp.ones((n, n_pos), bool) if where is None else jnp.asarray(where)
+    # NumPy's, so that it is known inside a compiled program what there is to judge.
+    judged = np.ones((n, n_pos), bool) if where is None else np.asarray(where)
     if judged.shape != (n, n_pos):
         raise ValueError(
             f"evaluate: `where` must say of each of {n} x {n_pos} positions whether it "
             f"counts; got an array of shape {judged.shape}."
         )
-    judged = judged & (jnp.arange(n_pos) >= skip)[None]
+    judged = judged & (np.arange(n_pos) >= skip)[None]
     if batch_size < 1 or skip < 0 or not bool(judged.any()):
         raise ValueError(
             f"evaluate: with `skip={skip}`, `where` and `batch_size={batch_size}` no "

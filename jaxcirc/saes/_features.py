@@ -177,6 +177,7 @@ def _logit_effects(dictionary, model, n_tokens):
     if dictionary.scales:
         lengths = dictionary.norms[:, None]
         directions = directions / jnp.where(lengths == 0, 1, lengths)
+    # A tied model's unembedding is its embedding.
     W_U = model.W_E.T if model.W_U is None else model.W_U
     if directions.shape[1] != W_U.shape[0]:
         none = np.zeros((dictionary.d_sae, 0), int), np.zeros((dictionary.d_sae, 0))

@@ -89,3 +89,16 @@ def _layer_and_width(config: TransformerConfig, name: str) -> tuple[bool, int]:
             "each position of each sequence. Take one that has, such as 'resid_post'."
         )
     return layered and layer is None, math.prod(sizes[1:])
+
+
+def site_width(config: TransformerConfig, names: Sequence[str]) -> int:
+    """The numbers of an activation at some sites, which have to have as many.
+
+    Args:
+        config: The model's config.
+        names: One site, in all layers or in one, or several of one width.
+
+    Raises:
+        ValueError: as training says it of sites that do not fit.
+    """
+    return site_layout(config, names).width

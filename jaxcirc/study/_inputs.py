@@ -33,6 +33,7 @@ class Inputs:
         row: The row that uses them.
         wanted: The row's steps.
         others: Where the cells of the rows that it may use are, by id.
+        shapes: What their artefacts are, by row and name, of one seed.
         trajectories: This run's, one per seed.
         study: The folder with outcomes; those that are used must be there.
         task: The study's task.
@@ -49,12 +50,13 @@ class Inputs:
         row: Measurement,
         wanted: Sequence[int],
         others: Mapping[str, Sequence[Place]],
+        shapes: Mapping[str, Mapping[str, PyTree]],
         trajectories: Sequence[Trajectory],
         study: Study,
         task: AbstractTask,
         key: jax.Array,
     ):
-        self._study, self._others = study, others
+        self._study, self._others, self._shapes = study, others, shapes
         self._seeds = len(trajectories)
         self._same = {
             name: use
@@ -72,7 +74,11 @@ class Inputs:
                 found = _observed(name, row.measure, where, steps, task, key, many=many)
                 self.steps |= {name: steps} if many else {}
             else:
-                found = self._outcome(use, self._places(use))
+                places = self._places(use)
+                found = self._outcome(use, places)
+                if use.at == "all":
+                    known = tuple(place for place in places if place is not None)
+                    self.steps |= {name: known} if known else {}
             self._fixed[name] = found
 
     def at(self, step: int) -> dict[str, PyTree]:
@@ -127,11 +133,21 @@ class Inputs:
 
         names = json.loads(cell.attrs.get("artefacts", "{}"))
         artefacts = {
-            name: jax.tree.map(array, self._study.artefact(row, place, name))
+            name: jax.tree.map(
+                array, self._study.artefact(row, place, name, self._like(row, name))
+            )
             for name in names
         }
         quantities = {str(k): array(v.values) for k, v in cell.data_vars.items()}
         return Used(quantities, artefacts)
+
+    def _like(self, row: str, name: str) -> PyTree | None:
+        """The shapes of another row's artefact, of all seeds; None if it says none."""
+        like = self._shapes.get(row, {}).get(name)
+        seeds = (self._seeds,)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((*seeds, *x.shape), x.dtype), like
+        )
 
     def _cell(self, row: str, place: Place) -> xr.Dataset:
         """Another row's cell.

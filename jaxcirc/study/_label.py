@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from .._core import fold_name, seed_key
 from ._config import Measurement, Prepared
 from ._measurements import Failure, Once, Outcome
 from ._provenance import provenance
@@ -43,6 +44,7 @@ class Labeller:
             **row.measure.coords(prepared.model, prepared.task, key=key),
             **{f"{name}_step": list(steps) for name, steps in used_steps.items()},
         }
+        self._of_used = _labels_of_used(row, prepared)
         self._lead: dict[str, list[int]] = {}
         if not isinstance(row.measure, Once):
             # Seeds by their own numbers, which need not begin at 0.
@@ -57,7 +59,7 @@ class Labeller:
             variables[name] = (dims, quantity.values, quantity.attributes())
             for dim, size in zip(dims, quantity.values.shape, strict=True):
                 # A measurement's own labels go before numbers.
-                coords.setdefault(dim, np.arange(size))
+                coords.setdefault(dim, self._of_used.get(dim, np.arange(size)))
         attrs = dict(self._about)
         if reason := _reason_of(outcome.failure):
             attrs["failed"] = reason
@@ -70,6 +72,17 @@ class Labeller:
             # An error that is no refusal does not explain itself without its place.
             about["traceback"] = "".join(traceback.format_exception(error))
         return xr.Dataset(attrs=about)
+
+
+def _labels_of_used(row: Measurement, prepared: Prepared) -> dict[str, Any]:
+    """Labels of the axes of other rows, which are those of an axis made of theirs."""
+    used = {use.of for use in row.uses.values()}
+    labels: dict[str, Any] = {}
+    for other in prepared.measurements:
+        if other.id in used:
+            key = fold_name(seed_key(prepared.source.seed), f"measure/{other.id}")
+            labels |= other.measure.coords(prepared.model, prepared.task, key=key)
+    return labels
 
 
 def _reason_of(failure: Failure | None) -> str | None:

@@ -188,7 +188,13 @@ class _Row:
         self._failure: Exception | None = None
         self._unwritable: OSError | None = None
         places = {row: basis.places for row, basis in work.bases.items()}
-        given = (self._basis.steps, places, work.trajectories, work.study)
+        used = {use.of for use in self._row.uses.values()}
+        shapes = {
+            row.id: row.measure.artefacts(work.prepared.model)
+            for row in work.prepared.measurements
+            if row.id in used
+        }
+        given = (self._basis.steps, places, shapes, work.trajectories, work.study)
         try:
             self._inputs = Inputs(self._row, *given, work.prepared.task, self._key)
         except Exception as error:

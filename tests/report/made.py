@@ -72,6 +72,38 @@ def circuit(m):
     return m.node("circuit", made, **labels)
 
 
+def dictionaries(m):
+    made = {k: m.array("layer", sizes=(2,)) for k in ("loss", "l0", "fvu")}
+    detail = {"role": "detail"}
+    sizes = {"sizes": (2, 2, 4), "attrs": detail}
+    made["density"] = m.array("layer", "twin", "latent", **sizes)
+    return m.node("dictionaries", made, layer=[0, 2])
+
+
+def sae_quality(m):
+    names = ("l0", "fvu", "ce_recovered", "kl_recovered", "dead", "dense")
+    told = ("ce_clean", "ce", "ce_zero", "ce_mean", "n_tokens")
+    made = {k: m.array("layer", sizes=(2,)) for k in names}
+    made |= {k: m.array("layer", sizes=(2,), attrs=DIAGNOSTIC) for k in told}
+    return m.node("sae_quality", made, layer=[0, 2])
+
+
+def sae_features(m):
+    names = ("features", "persist", "twin", "random", "births", "births_shared")
+    names = (*names, "births_twin", "deaths", "splits", "drift")
+    dims, sizes = ("model", "dictionaries_step", "layer"), (2, 3, 2)
+    made = {k: m.array(*dims, sizes=sizes) for k in names}
+    labels = {"dictionaries_step": [0, 10, 20], "layer": [0, 2]}
+    return m.node("sae_features", made, **labels)
+
+
+def sae_latents(m):
+    attrs = {"role": "detail"}
+    made = {"density": m.array("layer", "latent", sizes=(2, 4), attrs=attrs)}
+    made["occurrences"] = m.array("token", sizes=(3,), attrs=attrs)
+    return m.node("sae_latents", made, layer=[0, 1], token=["a", "<b>", "</script>"])
+
+
 def weights(m):
     parts = ["W_E", "blocks.0.attn.W_Q", "blocks.0.mlp.W_in", "ln_f.weight", "W_U"]
     names = ("norm", "update_ratio")
@@ -154,6 +186,10 @@ KINDS = {
     "attention": attention,
     "patterns": patterns,
     "circuit": circuit,
+    "dictionaries": dictionaries,
+    "sae_quality": sae_quality,
+    "sae_features": sae_features,
+    "sae_latents": sae_latents,
     "weights": weights,
     "llc": lambda m: _chains(m, "llc"),
     "llc_grid": llc_grid,
@@ -164,3 +200,4 @@ KINDS = {
 }
 # Measured of the task or of known programs, and not at every checkpoint.
 ONCE = ("llc_grid", "llc_solution", "llc_ablations", "llc_programs", "llc_conformance")
+ONCE = (*ONCE, "sae_features", "sae_latents")

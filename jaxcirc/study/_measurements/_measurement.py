@@ -60,11 +60,12 @@ class Used(NamedTuple):
 
     Args:
         quantities: The row's numbers by name.
-        artefacts: Its artefacts; the arrays of each by their names in the pytree.
+        artefacts: Its artefacts; each as the tree that its measurement says it is, or
+            its arrays by their names in the pytree.
     """
 
     quantities: Mapping[str, PyTree]
-    artefacts: Mapping[str, Mapping[str, PyTree]]
+    artefacts: Mapping[str, PyTree]
 
 
 class AbstractMeasurement(eqx.Module):
@@ -108,6 +109,21 @@ class AbstractMeasurement(eqx.Module):
             ValueError: what does not fit, and what would.
         """
         del config, task
+
+    def artefacts(self, config: TransformerConfig) -> Mapping[str, PyTree]:
+        """Shapes of the artefacts that other rows are to get as the trees they were.
+
+        An artefact is a file of arrays. One that is named here comes back with its own
+        classes and with what they know besides arrays; any other as a dict of arrays.
+
+        Args:
+            config: The config of the study's models.
+
+        Returns:
+            Name of an artefact -> a tree of arrays or shapes, of one seed.
+        """
+        del config
+        return {}
 
     def observe(
         self, model: Transformer, task: AbstractTask, *, key: Key[Array, ""]
