@@ -150,10 +150,17 @@ def _series(array: xr.DataArray) -> Iterator[tuple[str, np.ndarray]]:
     mean = mean.transpose("step", *rest)
     for index in np.ndindex(mean.shape[1:]):
         labels = [
-            f"{mean[dim].values[i]}" if dim in ("split", "part") else f"{dim} {i}"
+            _label(str(dim), i, mean[dim].values)
             for dim, i in zip(rest, index, strict=True)
         ]
         where = " ".join(labels)
         if rest[:2] == ["layer", "head"]:
             where = f"L{index[0]}H{index[1]}"
         yield where, mean.values[(slice(None), *index)]
+
+
+def _label(dim: str, place: int, values: np.ndarray) -> str:
+    """A place on an axis in words; layers have their own numbers, of those measured."""
+    if dim in ("split", "part"):
+        return f"{values[place]}"
+    return f"{dim} {values[place] if dim == 'layer' else place}"

@@ -29,9 +29,9 @@ def draw(view: View) -> list[Block]:
         "Features are latents followed by the directions that they write. Dashed "
         "curves are what chance does: the share of features that a dictionary of "
         "another seed has at the same checkpoint, and that random directions have. "
-        "Births stay, and have been away before; only those that another seed shares, "
-        "dashed too, speak of the model. Drift is 1 - cos for each doubling of 1 + "
-        "step."
+        "Births stay, and have been away before; those that another seed shares, "
+        "dashed too, are less a matter of chance. Drift is 1 - cos for each doubling "
+        "of 1 + step."
     )
     data = once(view.data)
     return [
