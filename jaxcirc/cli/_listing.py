@@ -14,7 +14,7 @@ def listing() -> tuple[dict[str, Sequence[Any]], tuple[LeftOut, ...]]:
     from ..metrics import METRICS
     from ..models import MODELS
     from ..objectives import OBJECTIVES
-    from ..study import LISTINGS, MEASUREMENTS, PACKAGED
+    from ..study import LISTINGS, MEASUREMENTS, PACKAGED, TRACKERS
     from ..tasks import TASKS
 
     groups: dict[str, Sequence[Any]] = {
@@ -26,6 +26,7 @@ def listing() -> tuple[dict[str, Sequence[Any]], tuple[LeftOut, ...]]:
         "components": COMPONENTS,
         "samplers": SAMPLERS,
         "objectives": OBJECTIVES,
+        "trackers": TRACKERS,
     }
     read = [
         rows for rows in (*groups.values(), LISTINGS) if isinstance(rows, Catalogue)
