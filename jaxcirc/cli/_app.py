@@ -58,15 +58,19 @@ def run(study: StudyArgument, overrides: Overrides = None, debug: Debug = False)
         _check_outlives(config.folder)
         prepared = studies.prepare(config)
         studies.check_memory(prepared)
-        try:
-            with RunProgress(console, prepared.source.steps) as progress:
-                studies.run(prepared, progress, debug=debug)
-        except TrainingDiverged:
-            # The checkpoints before have been measured, and are worth reading.
-            _write_report(prepared.config.folder)
-            raise
-        failed = _write_report(prepared.config.folder)["failed"]
-        if failed:
+        folder, status = prepared.config.folder, {}
+        with studies.Tracking(prepared) as tracking:
+            try:
+                with RunProgress(console, prepared.source.steps) as progress:
+                    studies.run(prepared, progress, debug=debug, tracking=tracking)
+            except TrainingDiverged:
+                # The checkpoints before have been measured, and are worth reading.
+                _write_report(folder)
+                tracking.page(_report_path(folder))
+                raise
+            status = _write_report(folder)
+            tracking.page(_report_path(folder))
+        if status["failed"]:
             raise SystemExit(ROWS_FAILED)
 
     guard(work, debug=debug)
@@ -224,6 +228,8 @@ def plan(study: StudyArgument, overrides: Overrides = None, debug: Debug = False
             table.add_row(f"  {name}", escape(f"{cells} cells{done}{memory}"))
         while_ = "while training" if planned.steps else "of checkpoints at a time"
         table.add_row("memory", f"{_size(planned.memory_bytes)} {while_}")
+        if prepared.track is not None:
+            table.add_row("tracking", escape(prepared.track.name))
         if planned.disk_bytes:
             table.add_row("disk", f"{_size(planned.disk_bytes)} of checkpoints")
         console.print(table)
@@ -254,15 +260,19 @@ def _write_report(folder: str) -> dict:
 
     with console.status("writing the report"):
         tree = with_changes(Study(folder).open())
-        where = folder.rstrip("/")
+        path = _report_path(folder)
         for name, page in feature_pages(tree, Study(folder)):
-            write_atomically(f"{where}/{name}", seal_page(page))
-        path = f"{where}/report.html"
+            write_atomically(f"{folder.rstrip('/')}/{name}", seal_page(page))
         write_atomically(path, seal_page(render(tree)))
     for sentence in findings(tree):
         console.print(f"• {sentence}", highlight=False, markup=False)
     console.print(f"Report: [bold]{escape(path)}[/bold]", soft_wrap=True)
     return json.loads(tree.attrs["status"])
+
+
+def _report_path(folder: str) -> str:
+    """Where the page of a run is."""
+    return f"{folder.rstrip('/')}/report.html"
 
 
 def _check_outlives(folder: str) -> None:

@@ -15,7 +15,7 @@ def listing() -> tuple[dict[str, Sequence[Any]], tuple[LeftOut, ...]]:
     from ..models import MODELS
     from ..objectives import OBJECTIVES
     from ..saes import ARCHITECTURES, FORMATS
-    from ..study import LISTINGS, MEASUREMENTS, PACKAGED
+    from ..study import LISTINGS, MEASUREMENTS, PACKAGED, TRACKERS
     from ..tasks import TASKS
 
     groups: dict[str, Sequence[Any]] = {
@@ -29,6 +29,7 @@ def listing() -> tuple[dict[str, Sequence[Any]], tuple[LeftOut, ...]]:
         "objectives": OBJECTIVES,
         "dictionaries": ARCHITECTURES,
         "formats of dictionaries": FORMATS,
+        "trackers": TRACKERS,
     }
     read = [
         rows for rows in (*groups.values(), LISTINGS) if isinstance(rows, Catalogue)

@@ -38,3 +38,10 @@ from ._prepare import prepare as prepare
 from ._run import Progress as Progress, run as run
 from ._sources import SOURCES as SOURCES, AbstractSource as AbstractSource
 from ._store import Study as Study
+from ._trackers import (
+    TRACKERS as TRACKERS,
+    AbstractTracker as AbstractTracker,
+    TrackedRun as TrackedRun,
+    TrackerSpec as TrackerSpec,
+)
+from ._tracking import Tracking as Tracking, TrackingWarning as TrackingWarning

@@ -10,6 +10,7 @@ import yaml
 
 from .._core import check_page, parse_record, read_bytes, unfinished_files
 from ..checkpoints import CheckpointError, check_tensors, open_trajectory
+from ._logged import FOLDER as TRACKED
 from ._store import REPORT_FILE, STUDY_FILE, Place, RowFolder, Study
 
 
@@ -121,6 +122,9 @@ def _faults(study: Study, run: Mapping[str, Any]) -> Iterator[Fault | None]:
     yield _study_fault(study, run)
     if study.folder.exists(REPORT_FILE):
         yield _page_fault(study)
+    for name in study.folder.names(TRACKED):
+        if name.endswith(".json"):
+            yield _record_fault(study, f"{TRACKED}/{name}")
     for name in study.rows:
         row = study.row(name)
         yield _record_fault(study, f"cells/{name}/measurement.json")

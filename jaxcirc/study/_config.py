@@ -14,6 +14,7 @@ from ..models import TransformerConfig
 from ..tasks import AbstractTask
 from ._measurements import AbstractMeasurement, Once, Use
 from ._sources import AbstractSource
+from ._trackers import AbstractTracker
 from ._uses import order
 
 
@@ -66,6 +67,7 @@ class StudyConfig(pydantic.BaseModel, extra="forbid", frozen=True):
         run: Another run whose checkpoints are measured in place of training.
         measure: The rows, in the order of the report.
         steps: Checkpoints that rows see unless they say their own; all if None.
+        track: The tracker's `name` and its options, if numbers go to one.
         out: The run's folder; `runs/NAME` if empty.
     """
 
@@ -78,6 +80,7 @@ class StudyConfig(pydantic.BaseModel, extra="forbid", frozen=True):
     run: dict[str, Any] = {}
     measure: list[MeasureConfig] = []
     steps: Steps = None
+    track: dict[str, Any] = {}
     out: str = ""
 
     @property
@@ -113,6 +116,18 @@ class Measurement(NamedTuple):
         return (None,) if isinstance(self.measure, Once) else self.steps
 
 
+class Track(NamedTuple):
+    """The tracker that a study names.
+
+    Args:
+        name: Its name in the catalogue.
+        tracker: The tracker, not started yet.
+    """
+
+    name: str
+    tracker: AbstractTracker
+
+
 class Prepared(NamedTuple):
     """Everything a run needs, checked to fit together.
 
@@ -123,6 +138,7 @@ class Prepared(NamedTuple):
         source: Where the checkpoints come from.
         said: The options that the study gives for that.
         measurements: The rows.
+        track: Where numbers go besides; None if nowhere.
     """
 
     config: StudyConfig
@@ -131,6 +147,7 @@ class Prepared(NamedTuple):
     source: AbstractSource
     said: dict[str, Any]
     measurements: tuple[Measurement, ...]
+    track: Track | None = None
 
     @property
     def stages(self) -> list[list[Measurement]]:

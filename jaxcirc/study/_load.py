@@ -102,12 +102,16 @@ def _apply(config: omegaconf.DictConfig, override: str) -> None:
 def _write_out(plain: dict[str, Any]) -> dict[str, Any]:
     """The same study written out.
 
-    A measurement or a task without options may be just its name, and a section called
+    A measurement, a task or a tracker without options may be just its name (no tracker
+    is `none`), and a section called
     like the task adds to its options: `text.paths=[...]` is `task.paths=[...]`.
     """
     plain = dict(plain)
     if isinstance(plain.get("task"), str):
         plain["task"] = {"name": plain["task"]}
+    if isinstance(track := plain.get("track", ""), str | None):
+        named = track not in (None, "", "none")
+        plain["track"] = {"name": track} if named else {}
     # Names of installed packages are known without importing them; earlier ones of ours
     # are read on.
     earlier = [name for spec in TASKS.own for name in spec.formerly]

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import xarray as xr
@@ -20,6 +20,7 @@ from ._snapshots import Loaded, Unreadable, non_finite_weights, stream_snapshots
 from ._store import Place, RowFolder, Study
 
 OnCell = Callable[[str, Place], None]
+OnChunk = Callable[[], None]
 
 
 class _Cells(NamedTuple):
@@ -76,6 +77,19 @@ class Work:
             (c.row.id, p) for c in ordered for p in c.basis.places if p in c.missing
         ]
 
+    @property
+    def present(self) -> list[tuple[str, Place]]:
+        """Row and step of each cell that is there already, and as it should be."""
+        cells = itertools.chain(*self.stages)
+        return [
+            (c.row.id, p) for c in cells for p in c.basis.places if p not in c.missing
+        ]
+
+    def options(self, row: str) -> dict[str, Any]:
+        """The name and options of a row, by its id."""
+        (found,) = (r for r in self.prepared.measurements if r.id == row)
+        return {"name": found.name, **found.options}
+
     def _cells(self, row: Measurement) -> _Cells:
         """A row with the cells that it lacks; cells out of date are deleted."""
         steps = [step for step in row.steps if step in self.fingerprints.steps]
@@ -110,6 +124,7 @@ def measure_missing(
     *,
     at_once: int | None = None,
     on_cell: OnCell | None = None,
+    on_chunk: OnChunk | None = None,
     debug: bool = False,
 ) -> None:
     """Measure what has no cell yet, in order of steps.
@@ -124,6 +139,8 @@ def measure_missing(
         at_once: Checkpoints per call of the compiled program. By default one on a CPU,
             where a call fills the machine, and eight on an accelerator.
         on_cell: Called with (measurement, step) after each cell.
+        on_chunk: Called when every row has seen the checkpoints at hand, and when rows
+            that run once have done so.
         debug: Raise the first failure in its place.
 
     Raises:
@@ -138,14 +155,18 @@ def measure_missing(
                 for cells in stage
                 if cells.missing
             ]
-            _through_checkpoints(rows, work, at_once)
+            on_chunk = on_chunk or (lambda: None)
+            _through_checkpoints(rows, work, at_once, on_chunk)
             for row in rows:
                 row.run_once()
+            on_chunk()
     finally:
         work.study.record({"checkpoints": work.fingerprints.record()})
 
 
-def _through_checkpoints(rows: Sequence["_Row"], work: Work, at_once: int) -> None:
+def _through_checkpoints(
+    rows: Sequence["_Row"], work: Work, at_once: int, on_chunk: OnChunk
+) -> None:
     """Give every row the checkpoints that it lacks, a few at a time."""
     wanted = sorted({p for row in rows for p in row.missing if p is not None})
     stream = stream_snapshots(
@@ -160,6 +181,7 @@ def _through_checkpoints(rows: Sequence["_Row"], work: Work, at_once: int) -> No
         notes = {x.step: non_finite_weights(x) for x in chunk if isinstance(x, Loaded)}
         for row in rows:
             row.measure(chunk, notes)
+        on_chunk()
         return bool(chunk)
 
     # No name holds a chunk while the next one is read.

@@ -11,6 +11,7 @@ from ._config import Prepared, StudyConfig, StudyError
 from ._faults import attempt, list_faults
 from ._options import check_options
 from ._prepare_rows import build_rows
+from ._prepare_track import build_track
 from ._sources import SOURCES, AbstractSource
 
 
@@ -46,10 +47,11 @@ def prepare(config: StudyConfig) -> Prepared:
     measurements = []
     if task is not None and model is not None and source is not None:
         measurements = build_rows(config, task, model, source, faults)
+    track = build_track(config, faults)
     if faults or task is None or model is None or found is None:
         # A fault of the whole study shows once, not for every measurement.
         raise StudyError(list_faults(config.name, list(dict.fromkeys(faults))))
-    return Prepared(config, task, model, *found, tuple(measurements))
+    return Prepared(config, task, model, *found, tuple(measurements), track)
 
 
 def _build_source(

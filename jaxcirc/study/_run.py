@@ -9,6 +9,7 @@ from ._measure import Work, measure_missing
 from ._provenance import provenance
 from ._sitting import Sitting
 from ._store import Study
+from ._tracking import Tracking
 
 
 @runtime_checkable
@@ -40,7 +41,11 @@ class Progress(Protocol):
 
 
 def run(
-    prepared: Prepared, progress: Progress | None = None, *, debug: bool = False
+    prepared: Prepared,
+    progress: Progress | None = None,
+    *,
+    debug: bool = False,
+    tracking: Tracking | None = None,
 ) -> Study:
     """Train, unless the checkpoints are published ones, and measure.
 
@@ -54,6 +59,8 @@ def run(
         prepared: The study.
         progress: Who watches; nobody if None.
         debug: Raise what a measurement fails of, in place of recording it in its cell.
+        tracking: Where numbers go besides, held open by the caller, who has a report
+            to give it; if None, what the study names, until the run ends.
 
     Returns:
         The run's folder, opened; its `open()` gives the results.
@@ -66,11 +73,12 @@ def run(
         OSError: the folder cannot be written.
     """
     study = Study(prepared.config.folder)
-    with study.lock():
+    own = Tracking(prepared) if tracking is None else contextlib.nullcontext(tracking)
+    with study.lock(), own as feed:
         study.begin(prepared, provenance())
         sitting = Sitting(study, provenance())
         try:
-            diverged = _work(prepared, study, sitting, progress, debug)
+            diverged = _work(prepared, study, sitting, progress, feed, debug)
         except BaseException:
             # Whatever ends it, Ctrl-C included: its times count, and it is not whole.
             # If that cannot be written, the error that stopped the run is still told.
@@ -90,6 +98,7 @@ def _work(
     study: Study,
     sitting: Sitting,
     progress: Progress | None,
+    tracking: Tracking,
     debug: bool,
 ) -> TrainingDiverged | None:
     """Train and measure; returns why training stopped, if it did."""
@@ -101,6 +110,7 @@ def _work(
 
     def on_cell(measurement: str, step: int | None) -> None:
         sitting.cell()
+        tracking.cell(measurement, step)
         if progress is not None:
             progress.cell(measurement, step)
 
@@ -111,5 +121,10 @@ def _work(
     work = Work(prepared, study, trajectories)
     if progress is not None:
         progress.measuring(len(work.missing))
-    measure_missing(work, on_cell=on_cell, debug=debug)
+    tracking.begin(work)
+    try:
+        measure_missing(work, on_cell=on_cell, on_chunk=tracking.flush, debug=debug)
+    finally:
+        # A run that is stopped within a chunk has written cells since the last one.
+        tracking.flush()
     return diverged
