@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Int, PyTree
 
 from .._core import Objective, fold_name, mean_of, seed_key, select_paths
+from ..adapters import lora, merge
 from ..models import Transformer, TransformerConfig
 from ..tasks import AbstractTask, Batch
 from ._config import Training
@@ -22,7 +23,8 @@ class State(NamedTuple):
     """What training needs to go on; every array has a leading `seed` axis.
 
     Args:
-        params: Weights that are trained; None in place of the others.
+        params: Weights that are trained; None in place of the others. With an adapter
+            a pair, of a model of which nothing is trained and the adapter's factors.
         frozen: Weights that are not, and whatever else the model holds.
         optimizer: State of the optax transformation.
         step: Updates made.
@@ -38,7 +40,14 @@ class State(NamedTuple):
     @property
     def model(self) -> Transformer:
         """The model, its trained and frozen weights together."""
-        return eqx.combine(self.params, self.frozen)
+        return _whole(self.params, self.frozen)
+
+
+def _whole(params: PyTree, frozen: PyTree) -> Transformer:
+    """The model that trained and frozen arrays make."""
+    both = eqx.combine(params, frozen)
+    # A pair is a model that stays as it is, and the adapter that is trained.
+    return merge(*both) if isinstance(both, tuple) else both
 
 
 class Lesson(NamedTuple):
@@ -87,13 +96,21 @@ def _states(
     # Paths are looked up in shapes, before memory is taken for any weights.
     like = eqx.filter_eval_shape(lambda: Transformer(config, key=jr.key(0)))
     frozen = select_paths(like, training.freeze, what="training.freeze")
-    trained = jax.tree.map(lambda f: not f, frozen)
+    trained: PyTree = jax.tree.map(lambda f: not f, frozen)
+    options = training.lora
+    if options is not None:
+        # Of the model nothing moves, of the adapter everything.
+        trained = (False, True)
     optimizer = training.build_optimizer()
 
     def init(seed: Array) -> State:
         fresh = Transformer(config, key=fold_name(seed_key(seed), "model"))
         # In the type of fresh weights: half precision would round most updates away.
         model = fresh if start is None else jax.tree.map(_in_type_of, start, fresh)
+        if options is not None:
+            # A key of its own, so that an adapter changes no other draw.
+            own = fold_name(seed_key(seed), "adapter")
+            model = (model, lora(model, key=own, **options.to_dict()))
         params, rest = eqx.partition(model, trained)
         return State(params, rest, optimizer.init(params), jnp.zeros_like(seed), seed)
 
@@ -122,7 +139,7 @@ def _loop(training: Training) -> Loop:
         batch = _next_batch(lesson.task, training.batch_size, state)
 
         def loss_of(params):
-            return mean_of(lesson.objective, eqx.combine(params, state.frozen), batch)
+            return mean_of(lesson.objective, _whole(params, state.frozen), batch)
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         # optax mixes types, which users may have told JAX to refuse.

@@ -6,6 +6,7 @@ from typing import Literal
 import equinox as eqx
 import optax
 
+from ..adapters import LoRA
 from ..checkpoints import schedule
 
 MAX_SEED = 2**31 - 1
@@ -31,6 +32,8 @@ class Training(eqx.Module):
         clip: Largest global norm of the gradient; None for any.
         freeze: Paths of parameters to keep as they are, such as `W_E` or
             `blocks.attn.*`.
+        lora: Train a low-rank adapter and keep all weights of the model as they are;
+            checkpoints are of the adapted model. None trains the weights.
         seed: First seed.
         seeds: Models to train at once, with seeds `seed`, `seed` + 1, …
         checkpoints: Named schedule; step 0 and the last are always kept.
@@ -55,6 +58,7 @@ class Training(eqx.Module):
     b2: float = 0.999
     clip: float | None = None
     freeze: tuple[str, ...] = ()
+    lora: LoRA | None = None
     seed: int = 0
     seeds: int = 1
     checkpoints: Literal["all", "linear", "exponential", "exponential_plus_detail"] = (
@@ -90,6 +94,11 @@ class Training(eqx.Module):
         if not 0 <= self.weight_decay < math.inf:
             raise ValueError(
                 f"training: `weight_decay` must be at least 0; got {self.weight_decay}."
+            )
+        if self.lora is not None and self.freeze:
+            raise ValueError(
+                "training: `lora` trains its factors alone, so `freeze` has nothing to "
+                "keep. Leave it out, and choose weights by `lora.over`."
             )
         if self.seed < 0 or self.seed + self.seeds - 1 > MAX_SEED:
             # Beyond it numbers wrap around, and would be other seeds than they say.

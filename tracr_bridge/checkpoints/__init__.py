@@ -13,6 +13,7 @@ from ._parity import (
     Parity as Parity,
     check_parity as check_parity,
 )
+from ._peft import load_adapter as load_adapter, save_adapter as save_adapter
 from ._pico_run import PicoDynamics as PicoDynamics, pico_dynamics as pico_dynamics
 from ._tensor_files import open_tensors as open_tensors
 from ._torch_modules import from_torch as from_torch, to_torch as to_torch

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.random as jr
 
 from ..._core import tree_bytes
+from ...adapters import LoRA
 from ...checkpoints import Trajectory, open_trajectory
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask
@@ -61,7 +62,12 @@ class Train(AbstractSource):
         """Every number of the training, and the hash of what it starts from."""
         del said
         fields = Training.__dataclass_fields__
-        identity = {"training": {k: getattr(self.training, k) for k in fields}}
+        numbers = {k: getattr(self.training, k) for k in fields}
+        adapter = numbers.pop("lora")
+        if adapter is not None:
+            # Not named where there is none, as it is not in runs of earlier versions.
+            numbers["lora"] = adapter.to_dict()
+        identity = {"training": numbers}
         if self.start is not None:
             identity["start"] = self.start.record()
         return identity
@@ -108,22 +114,30 @@ class TrainOptions(Training):
         start: Weights that every seed starts from; fresh ones if None. A run's folder
             with `@STEP`, or its last step without; a folder of weights; or an id of the
             HuggingFace hub, with `@REVISION` if it is not the main one.
+        lora: Options of a low-rank adapter that is trained in place of the weights:
+            its `rank`, `scale` and `over`.
     """
 
     start: str | None = None
+    lora: Mapping[str, Any] | None = None  # pyright: ignore
 
 
-def build_train(start: str | None = None, **options: Any) -> Train:
+def build_train(
+    start: str | None = None, lora: Mapping[str, Any] | None = None, **options: Any
+) -> Train:
     """Training, from the options of `TrainOptions`.
 
     Args:
         start: Weights that every seed starts from; fresh ones if None.
+        lora: Options of an adapter that is trained in their place.
         **options: Fields of `Training`.
 
     Raises:
         ValueError: a number is out of range, or there are no such weights.
     """
-    return Train(Training(**options), None if start is None else find_start(start))
+    adapter = None if lora is None else LoRA.from_dict(lora)
+    training = Training(lora=adapter, **options)
+    return Train(training, None if start is None else find_start(start))
 
 
 SPEC = SourceSpec(

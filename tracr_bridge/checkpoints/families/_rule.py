@@ -50,7 +50,7 @@ class Rule(NamedTuple):
         count = n_layers if self.per_layer else 1
         return [self.theirs.format(layer=layer) for layer in range(count)]
 
-    def _axes(self, shapes: Shapes) -> dict[str, int]:
+    def axes(self, shapes: Shapes) -> dict[str, int]:
         """Sizes of the layout's axes, from the shapes of our weights."""
         shape = shapes[self.leaves()[0]][1 if self.per_layer else 0 :]
         letters = self.layout.split("->")[1].split()
@@ -64,7 +64,7 @@ class Rule(NamedTuple):
         Args:
             shapes: Shapes of our weights, by their paths.
         """
-        axes = self._axes(shapes)
+        axes = self.axes(shapes)
         blank = jax.ShapeDtypeStruct(tuple(axes.values()), "float32")
         # Einops itself says the shape; no array is made for it.
         back = lambda x: rearrange(x, self._back(), **axes)
@@ -79,7 +79,7 @@ class Rule(NamedTuple):
             shapes: Shapes of our weights, by their paths.
         """
         own = tensor[self.unused :] if self.unused else tensor
-        out = rearrange(own, self.layout, **self._axes(shapes))
+        out = rearrange(own, self.layout, **self.axes(shapes))
         return list(out) if len(self.ours) > 1 else [out]
 
     def write(self, weights: Sequence[Any], shapes: Shapes) -> Any:
@@ -90,7 +90,7 @@ class Rule(NamedTuple):
             shapes: Shapes of our weights, by their paths.
         """
         whole = list(weights) if len(self.ours) > 1 else weights[0]
-        own = rearrange(whole, self._back(), **self._axes(shapes))
+        own = rearrange(whole, self._back(), **self.axes(shapes))
         if not self.unused:
             return own
         return np.concatenate(
