@@ -65,7 +65,9 @@ def few_loss(
         b_enc = b_enc - (dictionary.b_dec.reshape(1, -1) @ W_enc)[0]
     # The choice has no gradient; what was chosen gets its own from the rows.
     pre = jax.lax.stop_gradient(dictionary.pre(x))
-    f, index = jax.lax.optimization_barrier(jax.lax.top_k(pre, chosen.most))
+    # Slices of a selection would be compiled to a sort, so both results are held whole;
+    # each by itself, since XLA ends the process where one barrier takes the pair.
+    f, index = map(jax.lax.optimization_barrier, jax.lax.top_k(pre, chosen.most))
     on = (jnp.arange(chosen.most) < chosen.k)[None] & (f > 0)
     # Latents are in units of decoder rows, which the product takes back.
     rows = jax.lax.stop_gradient(dictionary.norms)[index]

@@ -98,6 +98,17 @@ def test_trained_among_many_is_trained_alone(stacked, tokens, place):
         )
 
 
+def test_few_of_many_latents_are_trained_over_devices():
+    # As many dictionaries as devices, and so few latents at a time that rows of weights
+    # are added up: each program alone compiles, and so has to both in one.
+    truth = saes.planted(32, D, l0=1.0, key=jr.key(0))
+    training = dataclasses.replace(TRAINING, steps=4, seeds=4)
+    config = saes.TopK(d_in=D, d_sae=32, k=2)
+    found = of_truth(truth, training, config)
+    alone = of_truth(truth, dataclasses.replace(training, seeds=1), config)
+    assert_close(found[0], alone[()])
+
+
 class Killed(Exception):
     pass
 
