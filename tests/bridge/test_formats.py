@@ -9,7 +9,7 @@ import pytest
 
 import tracr_bridge as tb
 from jaxcirc.checkpoints import CheckpointError
-from tracr_bridge.checkpoints.formats import _torch
+from jaxcirc.checkpoints.formats import _torch
 
 from . import made
 

@@ -17,6 +17,7 @@ import safetensors.numpy
 from jaxcirc._core import create_folder, named_leaves, write_atomically
 from jaxcirc.adapters import Adapter, LowRank
 from jaxcirc.checkpoints import CheckpointError
+from jaxcirc.checkpoints.formats import Tensors, open_safetensors
 from jaxcirc.models import Transformer, TransformerConfig
 
 from ._peft_layout import Factors, Seat, seat_of
@@ -24,7 +25,6 @@ from ._pretrained import express
 from ._tensor_files import read_json
 from ._tensor_names import compiled
 from .families import UnsupportedOption
-from .formats import Tensors, open_safetensors
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _FRONT = "base_model.model."
