@@ -18,6 +18,7 @@ from . import (
     _ov_qk,
     _patterns,
     _performance,
+    _taylor,
     _weight_path,
     _weights,
 )
@@ -50,6 +51,7 @@ _OWN = (
     _circuit_change.SPEC,
     _weights.SPEC,
     _weight_path.SPEC,
+    _taylor.SPEC,
     _metrics.SPEC,
     _ov_qk.SPEC,
     _fourier.SPEC,
