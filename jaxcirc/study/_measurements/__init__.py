@@ -22,6 +22,7 @@ from . import (
     _sae_features,
     _sae_latents,
     _sae_quality,
+    _taylor,
     _weight_path,
     _weights,
 )
@@ -58,6 +59,7 @@ _OWN = (
     _sae_latents.SPEC,
     _weights.SPEC,
     _weight_path.SPEC,
+    _taylor.SPEC,
     _metrics.SPEC,
     _ov_qk.SPEC,
     _fourier.SPEC,
