@@ -11,6 +11,9 @@ from ._checks import require
 
 # What architectures call the coefficient of their sparsity.
 COEFFICIENTS = ("l1", "l0")
+# Kinds of sparsity whose loss has a target: with two of them a coefficient grows for
+# ever, since nothing that it does can move L0 from the one to the other.
+OWN_TARGET = ("quadratic", "target")
 
 # How fast the coefficient's logarithm follows a deviation, in one e-fold for every
 # so large a share of the training, and over how many steps L0 is averaged.
@@ -47,7 +50,8 @@ def coefficient(config: AbstractArchitecture) -> str:
         config: The architecture.
 
     Raises:
-        ValueError: it has none, as where the number of latents is given.
+        ValueError: it has none, as where the number of latents is given, or its loss
+            has a target already.
     """
     found = [name for name in COEFFICIENTS if hasattr(config, name)]
     kind = type(config).__name__
@@ -55,6 +59,12 @@ def coefficient(config: AbstractArchitecture) -> str:
         len(found) == 1,
         f"`target_l0` moves a coefficient of sparsity, and {kind} has none: its own "
         "options say how many latents fire.",
+    )
+    require(
+        getattr(config, "sparsity", None) not in OWN_TARGET,
+        f"`target_l0` moves a coefficient, and {kind} with `sparsity="
+        f"{getattr(config, 'sparsity', None)!r}` has a target of its own: set that as "
+        "its `target_l0`, or give it `sparsity='step'`.",
     )
     return found[0]
 

@@ -261,6 +261,9 @@ def test_what_training_cannot_do_is_refused_before_it_starts(model, tokens, trut
         of_truth(truth, config=huge)
     with pytest.raises(ValueError, match="TopK has none"):
         of_truth(truth, dataclasses.replace(TRAINING, target_l0=2.0))
+    own = saes.JumpReLU(d_in=D, d_sae=N, target_l0=3)
+    with pytest.raises(ValueError, match="has a target of its own"):
+        of_truth(truth, dataclasses.replace(TRAINING, target_l0=2.0), own)
     with pytest.raises(ValueError, match="first in row 3"), jax.debug_nans(False):
         of_truth(jnp.ones((400, D)).at[3, 2].set(jnp.nan))
 
