@@ -8,7 +8,7 @@ import xarray as xr
 
 from ._features import feature_page
 from ._results import kind_of
-from ._sections.sae_latents import page_name
+from ._sections.sae_latents import SECTION, page_name
 
 
 @runtime_checkable
@@ -35,7 +35,7 @@ def feature_pages(tree: xr.DataTree, study: Artefacts) -> Iterator[tuple[str, st
     """
     for row, node in tree.children.items():
         data = node.to_dataset()
-        if kind_of(str(row), data) != "sae_latents" or "layer" not in data.coords:
+        if kind_of(str(row), data) != SECTION.name or "layer" not in data.coords:
             continue
         words = [str(word) for word in data["token"].values]
         for layer in data["layer"].values:
