@@ -20,6 +20,9 @@ import pytest  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parent
 
+# Scripts that made frozen numbers need what the tests do not.
+collect_ignore_glob = ["tests/*/make_*.py"]
+
 if jax.config.jax_compilation_cache_dir is None:
     jax.config.update("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "xla"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

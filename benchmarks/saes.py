@@ -41,7 +41,8 @@ from jaxcirc.models import Transformer, TransformerConfig
 from jaxcirc.saes._member import new_member, update
 from jaxcirc.saes._over_members import over_members
 
-CONFIG = saes.TopK(d_in=D, d_sae=N, k=K)
+# Dead latents are looked for after as many tokens as there, which no run here reaches.
+CONFIG = saes.TopK(d_in=D, d_sae=N, k=K, dead_after=4e6)
 
 
 def training(steps):

@@ -1,6 +1,7 @@
 """What every architecture has: a dictionary to begin with, and a loss."""
 
 import abc
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from ._state import State
 
 # A plain number outside of a compiled program, an array inside or in a stack.
 Number = float | Array
+# Tokens of silence: a thousand steps of 4,096, as is usual.
+DEAD_AFTER = 4e6
 
 
 class Terms(NamedTuple):
@@ -80,7 +83,8 @@ class AbstractArchitecture(eqx.Module):
         sites: Number of sites that share the latents, for crosscoders; None for one
             site without an axis of its own.
         decoder_norm: Length of each decoder row (at each site) to begin with.
-        dead_after: Tokens of silence after which a latent counts as dead.
+        dead_after: Tokens of silence after which a latent counts as dead; None for 4
+            million, or for a tenth of a training that is shorter than ten times that.
     """
 
     d_in: eqx.AbstractVar[int]
@@ -89,7 +93,7 @@ class AbstractArchitecture(eqx.Module):
     skip: eqx.AbstractVar[bool]
     sites: eqx.AbstractVar[int | None]
     decoder_norm: eqx.AbstractVar[float]
-    dead_after: eqx.AbstractVar[Number]
+    dead_after: eqx.AbstractVar[Number | None]
 
     @abc.abstractmethod
     def nonlinearity(self) -> AbstractNonlinearity:
@@ -187,6 +191,28 @@ class AbstractArchitecture(eqx.Module):
         del dictionary
         return jnp.zeros((), run.f.dtype)
 
+    def is_dead(self, state: State) -> Bool[Array, " d_sae"]:
+        """Which latents have been silent for so long that they count as dead.
+
+        Args:
+            state: What training keeps.
+        """
+        after = DEAD_AFTER if self.dead_after is None else self.dead_after
+        return state.silent >= after
+
+    def trained_for(self, tokens: int) -> "AbstractArchitecture":
+        """The architecture for a training of so many tokens.
+
+        In a short training no latent could be silent for the usual while, and none
+        would ever be found dead.
+
+        Args:
+            tokens: Activations that the training serves.
+        """
+        if self.dead_after is not None:
+            return self
+        return dataclasses.replace(self, dead_after=min(DEAD_AFTER, tokens / 10))
+
     def next_state(self, state: State, f: Float[Array, "batch d_sae"]) -> State:
         """What training keeps after a batch.
 
@@ -222,7 +248,7 @@ class AbstractArchitecture(eqx.Module):
         target = target.astype(dictionary.W_dec.dtype)
         pre = dictionary.pre(x)
         f = self.active(dictionary, pre)
-        dead = state.silent >= self.dead_after
+        dead = self.is_dead(state)
         run = Run(x, pre, f, target - dictionary.output(x, f), dead, state.progress)
         parts = (
             self.reconstruction(dictionary, run),

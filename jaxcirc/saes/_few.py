@@ -77,7 +77,7 @@ def few_loss(
     if dictionary.W_skip is not None:
         y = y + flat @ dictionary.W_skip.T
     error = target.astype(y.dtype) - y
-    dead = state.silent >= config.dead_after
+    dead = config.is_dead(state)
     auxiliary = _auxiliary(config, dictionary, x, error, dead)
     fired = jnp.zeros(config.d_sae, bool).at[index].max(on)
     spread = mean_square(target - jnp.broadcast_to(target.mean(0), target.shape))

@@ -38,7 +38,8 @@ class Gated(AbstractArchitecture):
         skip: Whether a linear map leads from input to output beside the latents.
         sites: Number of sites, for a crosscoder; None for one without an axis.
         decoder_norm: Length of each decoder row to begin with.
-        dead_after: Tokens of silence after which a latent counts as dead.
+        dead_after: Tokens of silence after which a latent counts as dead; None for 4
+            million, or for a tenth of a training that is shorter than ten times that.
 
     Raises:
         ValueError: a size is not positive, or a coefficient is negative.
@@ -60,7 +61,7 @@ class Gated(AbstractArchitecture):
     skip: bool = eqx.field(static=True, default=False)
     sites: int | None = eqx.field(static=True, default=None)
     decoder_norm: float = eqx.field(static=True, default=0.1)
-    dead_after: Number = 4e6
+    dead_after: Number | None = None
 
     def __check_init__(self):
         check_sizes("Gated", self)

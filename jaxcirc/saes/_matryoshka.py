@@ -4,24 +4,19 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ._abstract_batch_topk import AbstractBatchTopK
 from ._architecture import (
-    AbstractArchitecture,
     ArchitectureSpec,
     Number,
     Run,
-    check_numbers,
     check_sizes,
     mean_square,
 )
-from ._aux_k import AuxK, dead_latents
-from ._batch_topk import batch_top_k, moved_threshold, with_threshold
+from ._aux_k import AuxK
 from ._dictionary import Dictionary
-from ._nonlinearity import Above
-from ._state import State
-from ._topk import check_k
 
 
-class Matryoshka(AbstractArchitecture):
+class Matryoshka(AbstractBatchTopK):
     """Batch top-k; the loss is Σ_w |x - x̂_w|² over prefixes of the latents, and aux-k.
 
     x̂_w is what the first w latents write, with the bias, so that general features come
@@ -41,7 +36,8 @@ class Matryoshka(AbstractArchitecture):
         skip: Whether a linear map leads from input to output beside the latents.
         sites: Number of sites, for a crosscoder; None for one without an axis.
         decoder_norm: Length of each decoder row to begin with.
-        dead_after: Tokens of silence after which a latent counts as dead.
+        dead_after: Tokens of silence after which a latent counts as dead; None for 4
+            million, or for a tenth of a training that is shorter than ten times that.
 
     Raises:
         ValueError: a size is not positive, k exceeds `d_sae`, or the widths do not
@@ -63,12 +59,11 @@ class Matryoshka(AbstractArchitecture):
     skip: bool = eqx.field(static=True, default=False)
     sites: int | None = eqx.field(static=True, default=None)
     decoder_norm: float = eqx.field(static=True, default=0.1)
-    dead_after: Number = 4e6
+    dead_after: Number | None = None
 
     def __check_init__(self):
+        # Equinox checks this class before the one above it, and widths hang on sizes.
         check_sizes("Matryoshka", self)
-        check_numbers("Matryoshka", 0, k=self.k)
-        check_k("Matryoshka", self.k, self.d_sae, self.d_sae)
         edges = (0, *self.prefixes)
         if any(b <= a for a, b in zip(edges[:-1], edges[1:], strict=True)):
             raise ValueError(
@@ -83,27 +78,6 @@ class Matryoshka(AbstractArchitecture):
         if widths is None:
             widths = tuple(sorted({max(self.d_sae // n, 1) for n in (16, 4)}))
         return widths if widths[-1:] == (self.d_sae,) else (*widths, self.d_sae)
-
-    @property
-    def scales(self) -> bool:
-        """Latents are in units of their decoder rows' lengths."""
-        return True
-
-    def nonlinearity(self) -> Above:
-        """A threshold of 0 until training has found one."""
-        return Above(jnp.zeros(self.d_sae))
-
-    def active(
-        self, dictionary: Dictionary, pre: Float[Array, "batch d_sae"]
-    ) -> Float[Array, "batch d_sae"]:
-        """The largest of the batch, as far as they are positive.
-
-        Args:
-            dictionary: Not used: its threshold is for after the training.
-            pre: Pre-activations.
-        """
-        del dictionary
-        return batch_top_k(pre, self.k)
 
     def reconstruction(self, dictionary: Dictionary, run: Run) -> Float[Array, ""]:
         """The sum of the squared errors of all prefixes.
@@ -122,34 +96,6 @@ class Matryoshka(AbstractArchitecture):
             error = error + dictionary.written(between)
             total = total + mean_square(error)
         return total
-
-    def auxiliary(self, dictionary: Dictionary, run: Run) -> Float[Array, ""]:
-        """What the dead latents leave of the error of the others.
-
-        Args:
-            dictionary: The dictionary.
-            run: A batch and its latents.
-        """
-        return dead_latents(self.aux, dictionary, run)
-
-    def next_state(self, state: State, f: Float[Array, "batch d_sae"]) -> State:
-        """Silence and threshold after a batch.
-
-        Args:
-            state: What training kept before.
-            f: The batch's latents.
-        """
-        state = state.after((f > 0).any(0), len(f))
-        return moved_threshold(state, f, self.threshold_rate)
-
-    def finished(self, dictionary: Dictionary, state: State) -> Dictionary:
-        """The dictionary with the threshold that training found.
-
-        Args:
-            dictionary: As it was trained.
-            state: Whose threshold it gets.
-        """
-        return with_threshold(dictionary, state)
 
 
 SPEC = ArchitectureSpec(

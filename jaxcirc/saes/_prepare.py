@@ -55,7 +55,8 @@ def prepared(
         ValueError: anything does not fit, or memory does not hold it.
     """
     one = isinstance(config, AbstractArchitecture)
-    configs = [config] if one else list(config)
+    tokens = training.steps * training.batch_size
+    configs = [c.trained_for(tokens) for c in ([config] if one else config)]
     if training.target_l0 is not None:
         coefficient(configs[0])
     stacked = stack_configs(configs)

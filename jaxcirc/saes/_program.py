@@ -250,7 +250,7 @@ def _resampled(
     due = (start + n) // every > start // every
 
     def renewed(member: Member) -> Member:
-        dead = member.kept.silent >= fixed.config.dead_after
+        dead = fixed.config.is_dead(member.kept)
         kept = eqx.tree_at(
             lambda k: k.silent, member.kept, jnp.where(dead, 0, member.kept.silent)
         )

@@ -1,6 +1,6 @@
 """Series of logits from one checkpoint to another, and of any function."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -157,13 +157,35 @@ def series_of(line: ModelLine, order: int, engine: str) -> Series:
     Raises:
         ValueError: the engine is unknown, or cannot follow the model.
     """
-    model = line.start[0]
+    sites = watched(line.start[0], order)
+    line = ModelLine(line.start, line.direction, line.tokens, sites)
+    return told(coefficients(line, order, engine), sites)
+
+
+def watched(model: Transformer, order: int) -> tuple[str, ...]:
+    """The sites that tell kinks: inputs of ReLUs.
+
+    They take as much memory as an MLP, so models without ReLUs are spared them.
+
+    Args:
+        model: What is expanded.
+        order: The highest power.
+    """
     rectified = model.config.activation == "relu" and model.blocks.mlp is not None
-    # Inputs of ReLUs take as much memory as an MLP, so others are spared them.
-    if rectified and order:
-        line = ModelLine(line.start, line.direction, line.tokens, ("mlp.pre",))
-    found = coefficients(line, order, engine)
+    return ("mlp.pre",) if rectified and order else ()
+
+
+def told(
+    found: Sequence[tuple[Array, Mapping[str, Array]]], sites: tuple[str, ...]
+) -> Series:
+    """The series of the logits, with the first kink where ReLUs were watched.
+
+    Args:
+        found: Logits and sites at each order.
+        sites: What was watched.
+    """
     logits = jnp.stack([value for value, _ in found])
-    if not rectified or not order:
+    if not sites:
         return Series(logits)
-    return Series(logits, first_kink(jnp.stack([s["mlp.pre"] for _, s in found])))
+    (site,) = sites
+    return Series(logits, first_kink(jnp.stack([at[site] for _, at in found])))

@@ -11,11 +11,11 @@ from jaxtyping import Array, Bool, Integer
 from .._core import find
 from ..models import AbstractIntervention, Transformer
 from ._accuracy import Accuracy, of_sums, summed
-from ._along import model_line
+from ._along import model_line, told, watched
 from ._engines import ENGINES, behind_barrier, check_order
 from ._line import ModelLine, moved
 from ._radius import degree_of, radius_of
-from ._series import Series, gram_parts, joined
+from ._series import gram_parts, joined
 from ._status import status_of
 
 
@@ -36,7 +36,7 @@ def accuracy_along(
 
     The same numbers as `accuracy` of `along`, in one compiled program that holds the
     logits of all orders for `chunk` examples alone: with a vocabulary of 50,000 those
-    of a batch take gigabytes. Kinks are not looked for.
+    of a batch take gigabytes. Of several kinks the first of all examples is told.
 
     Args:
         base: The model at t = 0.
@@ -78,13 +78,16 @@ def accuracy_along(
     targets = jnp.zeros(shape, jnp.int32) if targets is None else jnp.asarray(targets)
     mask = jnp.ones(shape, bool) if mask is None else jnp.asarray(mask)
     spec = find(ENGINES, engine, kind="engine")
-    sums, parts = _all(line, targets, mask, order, chunk, spec.coefficients)
+    sites = watched(base, order)
+    sums, parts, kink = _all(
+        line, targets, mask, order, chunk, spec.coefficients, sites
+    )
     gram, eps = joined(*parts), float(jnp.finfo(parts[0].dtype).eps)
     radius = radius_of(gram, eps)
     status = status_of(
         1.0,
         radius=radius,
-        kink=float("inf"),
+        kink=float(kink),
         degree=degree_of(gram, eps),
         moves=bool(np.diag(gram)[1:].any()) or order == 0,
     )
@@ -92,22 +95,23 @@ def accuracy_along(
 
 
 @eqx.filter_jit
-def _all(line, targets, mask, order: int, chunk: int, engine):
-    """Sums over all examples, and each example's products of coefficients."""
+def _all(line, targets, mask, order: int, chunk: int, engine, sites: tuple[str, ...]):
+    """Sums over examples, products of coefficients of each, and the first kink."""
     line = behind_barrier(line)
     model, edits = moved(line.start, line.direction, 1.0)
 
     def one(example):
         tokens, targets, mask = example
         # The weights are those of all examples: only tokens are mapped over.
-        here = ModelLine(line.start, line.direction, tokens)
+        here = ModelLine(line.start, line.direction, tokens, sites)
         found = engine(here, order) if order else (here.value(here.start),)
-        series = Series(jnp.stack([logits for logits, _ in found]))
+        series = told(found, sites)
         exact = model(tokens, edits=edits)
         sums = summed(series, exact, targets, mask, jnp.ones((), exact.dtype))
-        return sums, gram_parts(series.coefficients.reshape(order + 1, -1))
+        parts = gram_parts(series.coefficients.reshape(order + 1, -1))
+        return sums, parts, series.kink
 
     examples = (line.tokens, targets, mask)
     # Sums are of each example, so that they do not depend on the chunk.
-    sums, parts = jax.lax.map(one, examples, batch_size=chunk)
-    return jax.tree.map(lambda x: x.sum(axis=0), sums), parts
+    sums, parts, kinks = jax.lax.map(one, examples, batch_size=chunk)
+    return jax.tree.map(lambda x: x.sum(axis=0), sums), parts, kinks.min()

@@ -417,10 +417,22 @@ def test_who_looks_back_says_of_what_and_nobody_else_does(tiny, spec, family):
         kept = measure.observe(model, task, key=jax.random.key(1))
         inputs = dict.fromkeys(measure.uses, kept)
         shot = Snapshot(jnp.array(1), model, model, jnp.array(True), inputs)
+        given = given_by(prepared, measure.takes, shot, task)
+        shot = shot._replace(inputs={**inputs, **given})
         return measure(shot, task, key=jax.random.key(1))
 
     found = eqx.filter_eval_shape(outcome).quantities.values()
     assert any(q.since_previous for q in found) == measure.needs_previous
+
+
+def given_by(prepared, takes, shot, task):
+    """What rows of the study give at a checkpoint to one that takes it."""
+    rows = {row.id: row.measure for row in prepared.measurements}
+    key = jax.random.key(2)
+    begun = {name: rows[name].init(shot.model, task, key=key) for name in takes}
+    return {
+        name: rows[name].step(s, shot, task, key=key)[1] for name, s in begun.items()
+    }
 
 
 def xr_equal(a, b):

@@ -103,6 +103,14 @@ def test_accuracy_by_chunks_is_that_of_all_logits():
         assert found.status == want.status
 
 
+def test_a_kink_in_any_example_is_told_by_chunks():
+    with double_precision():
+        base, tuned = ends(n_layers=1, d_mlp=12, activation="relu")
+        series = taylor.along(base, tuned, TOKENS, order=2)
+        found = taylor.accuracy_along(base, tuned, TOKENS, order=2, chunk=1)
+        assert series.status(1.0) == found.status == "kink"
+
+
 def test_shapes_that_do_not_fit_are_told():
     series = Series(jnp.zeros((2, 1, 3, 4)))
     with pytest.raises(ValueError, match="Run the model on the same tokens"):
