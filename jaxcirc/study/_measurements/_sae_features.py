@@ -135,11 +135,7 @@ def _lives(run, density, steps, rules) -> saes.Lives:
 
 
 def _cosines(a: saes.Dictionary, b: saes.Dictionary) -> np.ndarray:
-    rows = []
-    for one in (np.asarray(a.W_dec), np.asarray(b.W_dec)):
-        length = np.linalg.norm(one, axis=-1, keepdims=True)
-        rows.append(one / np.where(length > 0, length, 1))
-    return rows[0] @ rows[1].T
+    return np.asarray(saes.cosines(a.W_dec, b.W_dec))
 
 
 def _shares(runs, density, rules, key) -> dict[str, np.ndarray]:
