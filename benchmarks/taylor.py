@@ -1,15 +1,16 @@
 """Engines of Taylor expansions beside each other, in turns in one process.
 
-    python benchmarks/taylor.py [CASE ...]
+    python benchmarks/taylor.py [CASE ...] [--peer PYTHON]
 
 Cases: `b` (4 layers of 256, 8 × 64 tokens), `c` (12 layers of 128, 4 × 32), `depth`
 (compile time of 24 layers over that of 2), `attribute` (second order of all heads, in
-gradients).
+gradients), `torch` (order 3 on model B beside nested `torch.func.jvp`, by the
+interpreter that `--peer` names).
 Times are in forward passes of the same model, memory is what XLA says that the program
 needs besides inputs and outputs.
 """
 
-import sys
+import argparse
 import time
 from typing import Any
 
@@ -17,7 +18,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from _harness import interleave, report, spread
+from _harness import Peer, interleave, report, spread
 
 from jaxcirc import taylor
 from jaxcirc.models import Transformer, TransformerConfig
@@ -132,6 +133,25 @@ def attribution() -> None:
     report("second order of all heads", gradients=round(ratio, 2))
 
 
+def beside_torch(python: str) -> None:
+    config, batch = shape("b")
+    line = line_of(config, batch)
+    arrays, static = eqx.partition(line, eqx.is_array)
+    scan = engines()["scan"]
+    program, _ = compiled(lambda a: scan(eqx.combine(a, static), 3), arrays)
+    seconds = interleave(
+        {
+            "scan": lambda: jax.block_until_ready(program(arrays)),
+            "torch": Peer(python, "taylor_peer.py", "3"),
+        }
+    )
+    report(
+        "b: order 3, scan beside nested torch.func.jvp",
+        over=round(min(seconds["torch"]) / min(seconds["scan"]), 2),
+        **{name: spread(taken) for name, taken in seconds.items()},
+    )
+
+
 CASES = {
     "b": lambda: against_forward("b", (1, 3, 5), engines()),
     "c": lambda: against_forward("c", (3,), engines()),
@@ -140,5 +160,12 @@ CASES = {
 }
 
 if __name__ == "__main__":
-    for case in sys.argv[1:] or CASES:
-        CASES[case]()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("cases", nargs="*", choices=[*CASES, "torch"], default=[*CASES])
+    parser.add_argument("--peer", help="an interpreter that has torch 2.13.0")
+    asked = parser.parse_args()
+    for case in asked.cases:
+        if case == "torch":
+            beside_torch(asked.peer)
+        else:
+            CASES[case]()
