@@ -15,6 +15,7 @@ from ._acdc import ACDC as ACDC
 from ._atp_star import AtPStar as AtPStar
 from ._attribute import METHODS as METHODS, attribute as attribute, patch as patch
 from ._bootstrap import Confidence as Confidence, bootstrap as bootstrap
+from ._checks import check_moves as check_moves, check_pairs as check_pairs
 from ._choose import (
     SHARES as SHARES,
     greedy as greedy,
@@ -56,6 +57,7 @@ from ._path import (
 )
 from ._planted import Planted as Planted, planted as planted
 from ._prune import pruned as pruned
+from ._quadrature import check_rule as check_rule, quadrature as quadrature
 from ._read_circuit import read_circuit as read_circuit
 from ._resample import Resample as Resample
 from ._run import Performance as Performance, performance as performance, run as run
@@ -69,6 +71,11 @@ from ._similarity import (
     rank_correlation as rank_correlation,
     running_mean as running_mean,
     weighted_jaccard as weighted_jaccard,
+)
+from ._values import (
+    LOGIT_DIFFERENCE as LOGIT_DIFFERENCE,
+    objective_name as objective_name,
+    values_of as values_of,
 )
 from ._write_circuit import write_circuit as write_circuit
 from ._zero import Zero as Zero
