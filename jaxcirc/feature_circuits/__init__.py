@@ -19,5 +19,5 @@ from ._dictionaries import (
 from ._edges import Edges as Edges, edges as edges
 from ._effects import METHODS as METHODS, Effects as Effects, effects as effects
 from ._exact import exact_effects as exact_effects
-from ._faithfulness import Faithfulness as Faithfulness, faithfulness as faithfulness
+from ._faithfulness import completeness as completeness, faithfulness as faithfulness
 from ._latents import ABLATIONS as ABLATIONS

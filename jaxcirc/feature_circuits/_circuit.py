@@ -6,7 +6,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Key, Shaped
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Int, Key, Shaped
 
 from ._dictionaries import Dictionaries
 from ._effects import Effects
@@ -50,10 +51,10 @@ class FeatureCircuit(eqx.Module):
     dictionaries: Dictionaries
 
     @property
-    def size(self) -> np.ndarray:
+    def size(self) -> Int[Array, "*circuit"]:
         """How many nodes are kept, for each circuit."""
-        counts = [np.asarray(x).sum(axis=(-3, -2, -1)) for x in self.keep.values()]
-        return np.asarray(np.sum(counts, axis=0))
+        counts = [x.sum(axis=(-3, -2, -1)) for x in self.keep.values()]
+        return jnp.stack(counts).sum(axis=0)
 
     @property
     def nodes(self) -> list[Node]:
@@ -89,23 +90,24 @@ class FeatureCircuit(eqx.Module):
     def complement(self) -> "FeatureCircuit":
         """Every node that this circuit leaves out."""
         there = {site: x[:, None, None] for site, x in self.dictionaries.here.items()}
-        kept = {site: ~x & there[site] for site, x in self.keep.items()}
+        rest = lambda x, here: ~x & jnp.broadcast_to(here, x.shape)
+        kept = {site: rest(x, there[site]) for site, x in self.keep.items()}
         return FeatureCircuit(kept, self.dictionaries)
 
 
-def top(effects: Effects, n: int | Shaped[Array, " circuit"]) -> FeatureCircuit:
+def top(effects: Effects, n: int | Shaped[Array, "*circuit"]) -> FeatureCircuit:
     """The nodes of the largest absolute mean effect.
 
     Nodes that have no effect at all are not chosen, so there may be fewer than `n`.
 
     Args:
         effects: Effects of all nodes.
-        n: How many; several make nested circuits.
+        n: How many; several make nested circuits. May be traced.
 
     Raises:
         ValueError: `n` is negative.
     """
-    if np.any(np.asarray(n) < 0):
+    if not isinstance(n, Tracer) and np.any(np.asarray(n) < 0):
         raise ValueError(f"top: `n` must not be negative; got {n}.")
     return _by_rank(effects, {s: jnp.abs(x) for s, x in effects.mean.items()}, n)
 
@@ -128,7 +130,7 @@ def above(effects: Effects, threshold: float) -> FeatureCircuit:
 
 
 def random_nodes(
-    effects: Effects, n: int, number: int, *, key: Key[Array, ""]
+    effects: Effects, n: int | Int[Array, ""], number: int, *, key: Key[Array, ""]
 ) -> FeatureCircuit:
     """Circuits of random nodes out of those that have an effect: what size alone does.
 

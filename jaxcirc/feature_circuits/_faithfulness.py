@@ -3,57 +3,23 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool
 
 from .._core import Objective, unknown
-from ..circuits import LOGIT_DIFFERENCE, check_pairs, values_of
+from ..circuits import (
+    LOGIT_DIFFERENCE,
+    Faithfulness,
+    Performance,
+    check_pairs,
+    values_of,
+)
 from ..models import Transformer
 from ..tasks import Pairs
 from ._circuit import FeatureCircuit
 from ._keep import keep_nodes
-from ._latents import (
-    activations,
-    check_ablation,
-    latents,
-    mean_latents,
-    patched_with,
-)
+from ._latents import activations, check_ablation, latents, mean_latents, patched_with
 
-
-class Faithfulness(eqx.Module):
-    """What circuits of features keep of a behaviour, and what is left without them.
-
-    Args:
-        sizes: Nodes of each circuit, errors that are kept besides not counted.
-        values: Mean of the objective with the circuit alone, m(C).
-        without: Mean with all but the circuit, m(M - C).
-        full: Of the model itself, m(M).
-        none: With every node put in place, m(∅).
-        ablation: What nodes are put in place of.
-        errors: What was done with error nodes.
-    """
-
-    sizes: Int[Array, " circuit"]
-    values: Float[Array, " circuit"]
-    without: Float[Array, " circuit"]
-    full: Float[Array, ""]
-    none: Float[Array, ""]
-    ablation: str = eqx.field(static=True)
-    errors: str = eqx.field(static=True)
-
-    @property
-    def faithfulness(self) -> Float[Array, " circuit"]:
-        """(m(C) - m(∅)) / (m(M) - m(∅)): 1 for all nodes, 0 for none, exactly."""
-        return _share(self.values, self.full, self.none)
-
-    @property
-    def completeness(self) -> Float[Array, " circuit"]:
-        """(m(M - C) - m(∅)) / (m(M) - m(∅)): what the rest can do without the circuit.
-
-        Near 0 if the circuit has everything that the behaviour needs (Marks et al.
-        2024, section 3.3); they plot it under this name.
-        """
-        return _share(self.without, self.full, self.none)
+ERRORS = ("chosen", "keep", "remove")
 
 
 def faithfulness(
@@ -66,7 +32,12 @@ def faithfulness(
     objective: Objective = LOGIT_DIFFERENCE,
     batch_size: int = 16,
 ) -> Faithfulness:
-    """Faithfulness and completeness of circuits of features, in one compiled program.
+    """How much of the objective circuits of features keep, in one compiled program.
+
+    With C the nodes of a circuit, M all of them, and every node that is not kept put in
+    place, `normalised` is (m(C) - m(∅)) / (m(M) - m(∅)): 1 for all nodes, 0 for none,
+    exactly (Marks et al. 2024, section 3.3). To be read beside `random_nodes` of the
+    same size, and beside `completeness`.
 
     Args:
         model: The model.
@@ -75,22 +46,23 @@ def faithfulness(
             `top(effects, jnp.array([10, 20, 50]))`.
         ablation: What all other nodes are put in place of.
         errors: `chosen`: errors are nodes like others; `keep`: all are kept whatever
-            the circuit says; `remove`: all are put in place, so that features alone
-            have to do it. With `keep`, m(∅) keeps them too.
+            the circuit says, in m(∅) too; `remove`: all are put in place, so that
+            features alone have to do it.
         objective: What is measured.
         batch_size: Examples at once.
 
     Returns:
-        Means over the pairs that have an answer.
+        Values of all circuits, of the model and of no node, pair by pair; its sizes are
+        numbers of nodes.
 
     Raises:
-        ValueError: pairs or options do not fit, or masks are of another model.
+        ValueError: pairs or options do not fit, or the circuit was found on sequences
+            of another length.
     """
     check_pairs(pairs, who="faithfulness")
     check_ablation("faithfulness", ablation)
-    if errors not in ("chosen", "keep", "remove"):
-        known = ("chosen", "keep", "remove")
-        raise ValueError(f"faithfulness: {unknown('errors', errors, known)}")
+    if errors not in ERRORS:
+        raise ValueError(f"faithfulness: {unknown('errors', errors, ERRORS)}")
     many = jax.tree.map(lambda x: x if x.ndim == 4 else x[None], circuits.keep)
     n_pos = pairs.clean.shape[1]
     for site, x in many.items():
@@ -102,24 +74,44 @@ def faithfulness(
             )
     ends = {site: jnp.ones_like(x[:1]) for site, x in many.items()}
     nothing = jax.tree.map(jnp.zeros_like, ends)
+    # The model itself comes last but one, which no choice about errors changes.
     joined = lambda *xs: jnp.concatenate(xs)
-    masks = jax.tree.map(joined, many, jax.tree.map(lambda x: ~x, many), nothing)
-    masks = {site: _with_errors(x, errors) for site, x in masks.items()}
-    # Last the model itself, which no choice about errors changes.
-    masks = jax.tree.map(joined, masks, ends)
-    size = min(batch_size, len(pairs.clean))
-    mean = _means(model, circuits.dictionaries, pairs, masks, ablation, objective, size)
-    n = (len(mean) - 2) // 2
-    sizes = FeatureCircuit(many, circuits.dictionaries).size
-    return Faithfulness(
-        jnp.asarray(sizes), mean[:n], mean[n : 2 * n], mean[-1], mean[-2], ablation,
-        errors,
+    masks = jax.tree.map(
+        joined, _with_errors(many, errors), ends, _with_errors(nothing, errors)
+    )
+    values, counts = _values(
+        model, circuits.dictionaries, pairs, masks, ablation, objective,
+        min(batch_size, len(pairs.clean)),
     )  # fmt: skip
+    found = Performance(values, counts)
+    mean = found.mean
+    sizes = FeatureCircuit(many, circuits.dictionaries).size
+    return Faithfulness(sizes, mean[:-2], mean[-2], mean[-1], ablation, found)
+
+
+def completeness(
+    model: Transformer, pairs: Pairs, circuits: FeatureCircuit, **options
+) -> Faithfulness:
+    """What the rest of the model can do without the circuits.
+
+    The `faithfulness` of their complements: near 0 if a circuit has everything that the
+    behaviour needs (Marks et al. 2024, section 3.3, under this name).
+
+    Args:
+        model: The model.
+        pairs: Clean and corrupted sequences, with right and wrong answers.
+        circuits: One or many.
+        **options: As for `faithfulness`.
+
+    Raises:
+        ValueError: as `faithfulness`.
+    """
+    return faithfulness(model, pairs, circuits.complement(), **options)
 
 
 @eqx.filter_jit
-def _means(model, dictionaries, pairs, masks, ablation, objective, size):
-    """The mean of the objective under every mask."""
+def _values(model, dictionaries, pairs, masks, ablation, objective, size):
+    """The objective under every mask, pair by pair, and which pairs have one."""
     mean = mean_latents(model, dictionaries, pairs) if ablation == "mean" else None
     n = len(pairs.clean)
     places = jnp.arange(-(-n // size) * size).reshape(-1, size)
@@ -134,20 +126,17 @@ def _means(model, dictionaries, pairs, masks, ablation, objective, size):
             return values_of(objective, model(some.clean, edits=edits), some)
 
         values, counts = jax.lax.map(one, masks)
-        return values.T, counts[0] & (places < n)
+        return values.T, counts[0]
 
     with jax.default_matmul_precision("highest"):
         values, counts = jax.lax.map(chunk, places)
-    values, counts = values.reshape(-1, values.shape[-1]), counts.reshape(-1)
-    number = counts.astype(values.dtype).sum()
-    return jnp.where(counts[:, None], values, 0).sum(axis=0) / number
+    values, counts = values.reshape(-1, values.shape[-1])[:n], counts.reshape(-1)[:n]
+    return jnp.where(counts[:, None], values, 0).T, counts
 
 
-def _with_errors(keep: Bool[Array, "..."], errors: str) -> Bool[Array, "..."]:
-    return keep if errors == "chosen" else keep.at[..., -1].set(errors == "keep")
-
-
-def _share(values, full, none):
-    # One after the other, as in `circuits.faithfulness`: by the inverse of the whole,
-    # all nodes would keep 0.9999999 of it.
-    return jax.lax.map(lambda value: (value - none) / (full - none), values)
+def _with_errors(
+    masks: dict[str, Bool[Array, "..."]], errors: str
+) -> dict[str, Bool[Array, "..."]]:
+    if errors == "chosen":
+        return masks
+    return {site: x.at[..., -1].set(errors == "keep") for site, x in masks.items()}

@@ -35,8 +35,9 @@ def test_all_nodes_keep_all_and_none_keep_none(found, ablation):
         found.dictionaries,
     )
     curve = fc.faithfulness(model, pairs, both, ablation=ablation, batch_size=3)
-    assert curve.faithfulness.tolist() == [1, 0]
-    assert curve.completeness.tolist() == [0, 1]
+    assert curve.normalised.tolist() == [1, 0]
+    rest = fc.completeness(model, pairs, both, ablation=ablation, batch_size=3)
+    assert rest.normalised.tolist() == [0, 1]
     np.testing.assert_allclose(curve.full, value(model, pairs), rtol=1e-5)
 
 

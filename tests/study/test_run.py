@@ -230,7 +230,13 @@ ONCE = (*ONCE, *WITH_DICTIONARIES)
 
 
 # What is NaN where a model has no behaviour yet, as none of these has.
-OF_A_BEHAVIOUR = {"circuit": ("size", "nodes", "faithfulness", "random", "error")}
+OF_A_BEHAVIOUR = {
+    "circuit": ("size", "nodes", "faithfulness", "random", "error"),
+    "feature_circuit": (
+        "size", "faithfulness", "completeness", "features_alone", "random", "error",
+    ),
+    "feature_circuit_change": ("reference_here",),
+}  # fmt: skip
 
 # Whole studies in themselves: minutes of compilation for numbers of a few chains.
 LONG = ("llc_conformance", "llc_programs")
