@@ -84,15 +84,11 @@ def keep_nodes(
     """
     found = []
     for site, d in dictionaries.by_site.items():
-        parts = (
-            d,
-            keep[site],
-            instead.features[site],
-            instead.errors[site],
-            dictionaries.here[site],
-        )
+        parts = (d, keep[site], instead.features[site], instead.errors[site])
+        parts = (*parts, dictionaries.here[site])
         inside = dictionaries.in_blocks(site)
         if not inside:
             parts = jax.tree.map(lambda x: x[0], parts)
-        found.append(KeepNodes(site, *parts, inside))
+        own, kept, features, errors, here = parts
+        found.append(KeepNodes(site, own, kept, features, errors, here, inside))
     return tuple(found)
