@@ -13,6 +13,7 @@ from ._decompose import Decomposition as Decomposition, decompose as decompose
 from ._engine import EngineSpec as EngineSpec
 from ._engines import ENGINES as ENGINES
 from ._freeze import freeze as freeze
+from ._groups import group_names as group_names
 from ._modules import ByModule as ByModule, by_module as by_module
 from ._paths import PathExpansion as PathExpansion, paths as paths
 from ._recentre import Recentred as Recentred, recentre as recentre

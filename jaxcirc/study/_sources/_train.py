@@ -13,6 +13,7 @@ from ...checkpoints import Trajectory, open_trajectory
 from ...models import Transformer, TransformerConfig
 from ...tasks import AbstractTask
 from ...training import Training, TrainingDiverged, train, training_memory
+from ._first import First, build_first
 from ._source import AbstractSource, Cost, OnStep, SourceSpec
 from ._start import Start, find_start
 
@@ -23,10 +24,16 @@ class Train(AbstractSource):
     Args:
         training: The numbers of the training.
         start: The weights that every seed starts from; fresh ones if None.
+        first: A training that gives those weights, where it is part of the study.
     """
 
-    def __init__(self, training: Training, start: Start | None = None):
-        self.training, self.start = training, start
+    def __init__(
+        self,
+        training: Training,
+        start: Start | None = None,
+        first: First | None = None,
+    ):
+        self.training, self.start, self.first = training, start, first
 
     @property
     def is_own(self) -> bool:
@@ -55,8 +62,9 @@ class Train(AbstractSource):
 
     @property
     def steps(self) -> int:
-        """Updates to make."""
-        return self.training.steps
+        """Updates to make, those of what is learnt first included."""
+        first = 0 if self.first is None else self.first.training.steps
+        return first + self.training.steps
 
     def identity(self, said: Mapping[str, Any]) -> dict[str, Any]:
         """Every number of the training, and the hash of what it starts from."""
@@ -70,12 +78,19 @@ class Train(AbstractSource):
         identity = {"training": numbers}
         if self.start is not None:
             identity["start"] = self.start.record()
+        if self.first is not None:
+            identity["start"] = self.first.record()
         return identity
 
     @property
     def model(self) -> TransformerConfig | None:
         """The config of the weights to start from; None if they are fresh."""
         return None if self.start is None else self.start.config
+
+    @property
+    def tasks(self) -> tuple[AbstractTask, ...]:
+        """What is learnt first, if anything is."""
+        return () if self.first is None else (self.first.task,)
 
     @property
     def name(self) -> str:
@@ -86,23 +101,36 @@ class Train(AbstractSource):
         self, model: TransformerConfig, task: AbstractTask, folder: str, on_step: OnStep
     ) -> tuple[Sequence[Trajectory], TrainingDiverged | None]:
         """Train, or go on; if that diverges, what came before and the error."""
+        # If this diverges there is nothing to measure, and it is raised.
+        start = self._start(model, folder, on_step)
         try:
-            start = None if self.start is None else self.start.load()
-            options = {"start": start, "on_progress": on_step}
+            first = self.steps - self.training.steps
+            told = lambda step, loss: on_step(first + step, loss)
+            options = {"start": start, "on_progress": told}
             return train(model, task, self.training, folder, **options), None
         except TrainingDiverged as error:
             seeds = range(self.seed, self.seed + self.seeds)
             folders = [posixpath.join(folder, f"seed_{seed}") for seed in seeds]
             return [open_trajectory(path) for path in folders], error
 
+    def _start(
+        self, model: TransformerConfig, folder: str, on_step: OnStep
+    ) -> Transformer | None:
+        """The weights to start from, which may have to be trained first."""
+        if self.first is not None:
+            return self.first.model(model, posixpath.join(folder, "first"), on_step)
+        return None if self.start is None else self.start.load()
+
     def cost(self, model: TransformerConfig, task: AbstractTask) -> Cost:
         """Bytes of files, and of memory as the compiler counts it."""
         shapes = eqx.filter_eval_shape(Transformer, model, key=jr.key(0))
         # The state holds the weights and, for Adam, two moments of each.
-        kept = len(self.checkpoint_steps) + 3
+        kept = (len(self.checkpoint_steps) + 3) * self.seeds
+        if self.first is not None:
+            kept += len(self.first.training.checkpoint_steps) + 3
         return Cost(
             steps=self.steps,
-            disk_bytes=tree_bytes(shapes) * kept * self.seeds,
+            disk_bytes=tree_bytes(shapes) * kept,
             memory_bytes=training_memory(model, task, self.training),
         )
 
@@ -113,22 +141,26 @@ class TrainOptions(Training):
     Args:
         start: Weights that every seed starts from; fresh ones if None. A run's folder
             with `@STEP`, or its last step without; a folder of weights; or an id of the
-            HuggingFace hub, with `@REVISION` if it is not the main one.
+            HuggingFace hub, with `@REVISION` if it is not the main one. Or a mapping, a
+            training that comes first: its `task` and fields of `Training`.
         lora: Options of a low-rank adapter that is trained in place of the weights:
             its `rank`, `scale` and `over`.
     """
 
-    start: str | None = None
+    start: str | Mapping[str, Any] | None = None
     lora: Mapping[str, Any] | None = None  # pyright: ignore
 
 
 def build_train(
-    start: str | None = None, lora: Mapping[str, Any] | None = None, **options: Any
+    start: str | Mapping[str, Any] | None = None,
+    lora: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Train:
     """Training, from the options of `TrainOptions`.
 
     Args:
-        start: Weights that every seed starts from; fresh ones if None.
+        start: Weights that every seed starts from, or how they are trained; fresh ones
+            if None.
         lora: Options of an adapter that is trained in their place.
         **options: Fields of `Training`.
 
@@ -137,6 +169,8 @@ def build_train(
     """
     adapter = None if lora is None else LoRA.from_dict(lora)
     training = Training(lora=adapter, **options)
+    if isinstance(start, Mapping):
+        return Train(training, first=build_first(start))
     return Train(training, None if start is None else find_start(start))
 
 
