@@ -40,6 +40,8 @@ class Labeller:
             "config_hash": config_hash(prepared.identity()),
             "versions": json.dumps(provenance()["versions"]),
         }
+        if row.said:
+            self._about["task"] = str(row.said["name"])
         self._coords: dict[str, Any] = {
             **row.measure.coords(prepared.model, prepared.task_of(row), key=key),
             **{f"{name}_step": list(steps) for name, steps in used_steps.items()},

@@ -30,8 +30,12 @@ class First(NamedTuple):
         fields = Training.__dataclass_fields__
         numbers = {name: getattr(self.training, name) for name in fields}
         numbers.pop("lora")
-        data = data_fingerprint(self.task)
-        return {"task": dict(self.said), "data": data, "training": numbers}
+        return {
+            "name": f"{self.said['name']}, {self.training.steps} steps",
+            "task": dict(self.said),
+            "data": data_fingerprint(self.task),
+            "training": numbers,
+        }
 
     def model(
         self, config: TransformerConfig, folder: str, on_step: OnStep
