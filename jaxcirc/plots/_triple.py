@@ -47,7 +47,12 @@ def pattern_triple(
     pairs = [[[plain(q), plain(k)] for k in tokens] for q in tokens]
     attention = {"colorscale": "Cividis", "zmin": 0, "zmax": 1, "showscale": False}
     change = {"colorscale": "RdBu", "reversescale": True, "zmin": -1, "zmax": 1}
-    bar = {"title": {"text": "difference of attention", "side": "right"}}
+    bar = {
+        "title": {"text": "difference of attention", "side": "right"},
+        "len": 0.8,
+        "y": 1,
+        "yanchor": "top",
+    }
     panels = (
         (names[0], before, attention),
         (names[1], after, attention),
@@ -83,7 +88,8 @@ def pattern_triple(
             "scaleanchor": f"x{number}",
             "constrain": "domain",
             "constraintoward": "top",
-            # Of three equal axes, one is named.
+            "showticklabels": not i,
+            # Of three equal axes, one is written.
             "title": {"text": "" if i else "attending token"},
         }
         figure.add_annotation(

@@ -21,3 +21,9 @@ from ._report import accuracy_along as accuracy_along
 from ._series import Series as Series
 from ._status import Status as Status
 from ._tangent import Tangent as Tangent, tangent as tangent
+from ._task_vector import TaskVector as TaskVector, task_vector as task_vector
+from ._through import (
+    FrozenAttention as FrozenAttention,
+    Through as Through,
+    linearised as linearised,
+)

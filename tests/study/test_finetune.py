@@ -9,7 +9,15 @@ import pytest
 
 from jaxcirc.metrics import chance_overlap, intruder_dimensions, pattern_divergence
 from jaxcirc.models import Transformer, TransformerConfig
-from jaxcirc.study import MEASUREMENTS, Chunk, PerChunk, Snapshot, StudyError, prepare
+from jaxcirc.study import (
+    MEASUREMENTS,
+    Chunk,
+    PerChunk,
+    Snapshot,
+    StudyError,
+    prepare,
+    run,
+)
 from jaxcirc.tasks import Induction
 
 CONFIG = TransformerConfig(
@@ -105,6 +113,33 @@ def test_patterns_are_those_of_both_models(pair):
         np.testing.assert_allclose(found[name].sum(axis=-1), 1, rtol=1e-5)
 
 
+def test_entries_keep_their_shares_and_a_shift_is_told(pair):
+    base, _ = pair
+    found = measured("distributions", base, base, bins=8)
+    np.testing.assert_allclose(found["entries"].sum(axis=1), 1, rtol=1e-5)
+    assert (found["wasserstein"] == 0).all()
+    assert (found["moved"] == 0).all()
+    shifted = eqx.tree_at(lambda m: m.W_U, base, base.W_U + base.W_U.std())
+    names = next(s for s in MEASUREMENTS if s.name == "distributions").build()
+    labels = names.coords(CONFIG, TASK, key=jr.key(0))["matrix"]
+    place = labels.index("W_U")
+    found = measured("distributions", base, shifted, bins=8)
+    # A shift by one deviation moves every entry, and the distribution by that much.
+    assert found["wasserstein"][place] == pytest.approx(1, rel=1e-4)
+    assert found["moved"][place] == 1
+    assert np.delete(found["moved"], place).max() == 0
+
+
+def test_the_kernel_of_a_scaled_unembedding_keeps_its_direction(pair):
+    base, other = pair
+    same = measured("kernel_change", base, base, n_examples=4)
+    assert same["change"] == 0
+    assert same["turn"] < 1e-6
+    far = measured("kernel_change", base, other, n_examples=4)
+    assert far["change"] > 0.1
+    assert 0 < far["turn"] < 1
+
+
 def test_disjoint_patterns_differ_by_ln_2_and_the_divergence_is_symmetric():
     one, two = jr.dirichlet(jr.key(0), jnp.ones(6), (2, 6))
     assert pattern_divergence(one, two) == pytest.approx(
@@ -153,3 +188,35 @@ def test_intruders_are_what_was_planted_and_nothing_else():
 def test_options_that_cannot_be_are_told_before_training(tiny, row, said):
     with pytest.raises(StudyError, match=said):
         prepare(tiny(f"measure=[{row}]"))
+
+
+@pytest.mark.parametrize(
+    ("forward", "row", "loss"),
+    [
+        ("linearised", "{name: taylor, n_examples: 64}", ("order", "1")),
+        ("frozen_attention", "{name: decompose}", ("changed", "OV")),
+    ],
+)
+def test_a_study_trains_through_another_forward_pass(tiny, forward, row, loss):
+    first = "{task: {name: mod_add, p: 5}, steps: 2}"
+    prepared = prepare(
+        tiny(
+            f"training.start={first}",
+            f"training.forward={forward}",
+            "training.batch_size=null",
+            f"measure=[{row}]",
+        )
+    )
+    study = run(prepared).open()
+    array = study[row.split(":")[1].split(",")[0].strip(" }")]["loss"]
+    losses = array.sel({loss[0]: loss[1]}).values[:, 0]
+    # What it was trained on falls at every checkpoint, with whole batches.
+    assert (np.diff(losses) < 0).all()
+    assert '"forward"' in study.attrs["identity"]
+
+
+def test_another_forward_pass_needs_weights_to_be_expanded_at(tiny):
+    with pytest.raises(StudyError, match="training.forward: .* give `start`"):
+        prepare(tiny("training.forward=linearised"))
+    with pytest.raises(StudyError, match="training.forward"):
+        prepare(tiny("training.forward=linear"))

@@ -22,8 +22,8 @@ def draw(view: View) -> list[Block]:
     names = [head_label(*place) for place in np.ndindex(heads.shape[:2])]
     flat = {"size": heads.reshape(len(names), -1)}
     text = (
-        "What has been added to each matrix since the reference: its length relative to "
-        "the matrix, in how many directions it is, and how many of the new matrix's "
+        "What has been added to each matrix since the reference: its length relative "
+        "to the matrix, in how many directions it is, and how many of the new matrix's "
         "main directions are like none of the old one's beyond chance (intruders). The "
         "buttons change the number."
     )

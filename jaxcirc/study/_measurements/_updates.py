@@ -1,18 +1,15 @@
 """What has been added to each weight since a reference: how much, and of what rank."""
 
-from collections.abc import Iterator
-
 import equinox as eqx
 import jax.numpy as jnp
-import jax.random as jr
 from jaxtyping import Array, Key
 
 from ..._core import named_leaves, norm
-from ...adapters import matrix_shape
 from ...metrics import effective_rank, intruder_dimensions, stable_rank
-from ...models import Transformer, TransformerConfig
+from ...models import TransformerConfig
 from ...tasks import AbstractTask
 from ._between import BetweenTwo
+from ._matrices import matrices, matrix_names
 from ._measurement import MeasurementSpec, Snapshot
 from ._quantity import Outcome, Quantity
 from ._reference import Reference, described
@@ -36,9 +33,7 @@ class Updates(BetweenTwo):
     ) -> dict[str, list[str]]:
         """Names of the matrices, layer by layer."""
         del task, key
-        like = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
-        named = {n: jnp.zeros(x.shape, jnp.bool) for n, x in named_leaves(like).items()}
-        return {"matrix": [label for label, _ in _matrices(named)]}
+        return {"matrix": matrix_names(config)}
 
     def __call__(
         self, snapshot: Snapshot, task: AbstractTask, *, key: Key[Array, ""]
@@ -48,7 +43,7 @@ class Updates(BetweenTwo):
         new = named_leaves(snapshot.model)
         old = named_leaves(snapshot.inputs["reference"])
         moved = {name: new[name] - old[name] for name in new}
-        changes, after, before = (dict(_matrices(x)) for x in (moved, new, old))
+        changes, after, before = (dict(matrices(x)) for x in (moved, new, old))
         since = f"since {described(self.reference)}"
         sizes = [
             _relative(norm(d), norm(before[label])) for label, d in changes.items()
@@ -92,20 +87,6 @@ class Updates(BetweenTwo):
 def _relative(moved: Array, there: Array) -> Array:
     """A length over another, 0 where nothing has moved."""
     return jnp.where(moved == 0, 0.0, moved / there)
-
-
-def _matrices(leaves: dict[str, Array]) -> Iterator[tuple[str, Array]]:
-    """Every matrix with its name, those of the blocks layer by layer."""
-    for name, leaf in leaves.items():
-        shape = matrix_shape(name, leaf.shape)
-        if shape is None:
-            continue
-        if not name.startswith("blocks."):
-            yield name, leaf.reshape(shape)
-            continue
-        for layer in range(leaf.shape[0]):
-            label = name.replace("blocks.", f"blocks.{layer}.", 1)
-            yield label, leaf[layer].reshape(shape)
 
 
 def _by_head(moved: dict[str, Array], old: dict[str, Array]) -> Array:

@@ -68,7 +68,7 @@ def build_first(options: Mapping[str, Any]) -> First:
     faults: list[str] = []
     where, numbers = "training.start", dict(options)
     said = task_words(numbers.pop("task", ""))
-    for name in ("lora", "start", "seeds"):
+    for name in ("lora", "start", "seeds", "forward"):
         if name in numbers:
             faults.append(
                 f"{where}.{name}: one model is trained first, with all of its weights; "

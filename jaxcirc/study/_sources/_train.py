@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax.random as jr
@@ -11,11 +11,17 @@ from ..._core import tree_bytes
 from ...adapters import LoRA
 from ...checkpoints import Trajectory, open_trajectory
 from ...models import Transformer, TransformerConfig
+from ...objectives import CrossEntropy
 from ...tasks import AbstractTask
+from ...taylor import FrozenAttention, Through, linearised
 from ...training import Training, TrainingDiverged, train, training_memory
 from ._first import First, build_first
 from ._source import AbstractSource, Cost, OnStep, SourceSpec
 from ._start import Start, find_start
+
+# What gives the logits that are trained on: the model, its linearisation at the start,
+# or its weights under the start's attention patterns.
+Forward = Literal["full", "linearised", "frozen_attention"]
 
 
 class Train(AbstractSource):
@@ -25,6 +31,7 @@ class Train(AbstractSource):
         training: The numbers of the training.
         start: The weights that every seed starts from; fresh ones if None.
         first: A training that gives those weights, where it is part of the study.
+        forward: What makes logits of the weights while they train.
     """
 
     def __init__(
@@ -32,8 +39,10 @@ class Train(AbstractSource):
         training: Training,
         start: Start | None = None,
         first: First | None = None,
+        forward: Forward = "full",
     ):
         self.training, self.start, self.first = training, start, first
+        self.forward = forward
 
     @property
     def is_own(self) -> bool:
@@ -80,6 +89,8 @@ class Train(AbstractSource):
             identity["start"] = self.start.record()
         if self.first is not None:
             identity["start"] = self.first.record()
+        if self.forward != "full":
+            identity["forward"] = self.forward
         return identity
 
     @property
@@ -106,7 +117,9 @@ class Train(AbstractSource):
         try:
             first = self.steps - self.training.steps
             told = lambda step, loss: on_step(first + step, loss)
-            options = {"start": start, "on_progress": told}
+            options: dict[str, Any] = {"start": start, "on_progress": told}
+            if start is not None and self.forward != "full":
+                options["objective"] = _through(self.forward, start)
             return train(model, task, self.training, folder, **options), None
         except TrainingDiverged as error:
             seeds = range(self.seed, self.seed + self.seeds)
@@ -135,6 +148,12 @@ class Train(AbstractSource):
         )
 
 
+def _through(forward: Forward, start: Transformer) -> Through:
+    """The loss of another forward pass than the model's own."""
+    made = {"linearised": linearised, "frozen_attention": FrozenAttention}
+    return Through(CrossEntropy(), made[forward](start))
+
+
 class TrainOptions(Training):
     """What a study says in `training:`; the fields of `Training`, and a start.
 
@@ -145,15 +164,22 @@ class TrainOptions(Training):
             training that comes first: its `task` and fields of `Training`.
         lora: Options of a low-rank adapter that is trained in place of the weights:
             its `rank`, `scale` and `over`.
+        forward: What makes logits of the weights while they train: the model itself
+            (`full`), its `linearised` form at the start, or the weights under the
+            start's attention patterns (`frozen_attention`). Checkpoints are weights
+            either way: the loss that was trained on is order 1 of the row `taylor`, or
+            what the row `decompose` calls OV, both with the first as reference.
     """
 
     start: str | Mapping[str, Any] | None = None
     lora: Mapping[str, Any] | None = None  # pyright: ignore
+    forward: Forward = "full"
 
 
 def build_train(
     start: str | Mapping[str, Any] | None = None,
     lora: Mapping[str, Any] | None = None,
+    forward: Forward = "full",
     **options: Any,
 ) -> Train:
     """Training, from the options of `TrainOptions`.
@@ -162,6 +188,7 @@ def build_train(
         start: Weights that every seed starts from, or how they are trained; fresh ones
             if None.
         lora: Options of an adapter that is trained in their place.
+        forward: What makes logits of the weights while they train.
         **options: Fields of `Training`.
 
     Raises:
@@ -169,9 +196,15 @@ def build_train(
     """
     adapter = None if lora is None else LoRA.from_dict(lora)
     training = Training(lora=adapter, **options)
+    if forward != "full" and start is None:
+        others = " or ".join(get_args(Forward)[1:])
+        raise ValueError(
+            f"training.forward: {others} is of the weights to start from; give `start`."
+        )
     if isinstance(start, Mapping):
-        return Train(training, first=build_first(start))
-    return Train(training, None if start is None else find_start(start))
+        return Train(training, first=build_first(start), forward=forward)
+    found = None if start is None else find_start(start)
+    return Train(training, found, forward=forward)
 
 
 SPEC = SourceSpec(
