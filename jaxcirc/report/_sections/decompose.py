@@ -1,5 +1,7 @@
 """The change by values (OV), by patterns (QK) and by both: lengths and losses."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ...plots import Curve, CurvePanel, developmental_curves
@@ -60,15 +62,22 @@ def findings(view: View) -> list[str]:
     begun = f"The loss on {_examples(view)} goes {ends}"
     if whole <= 0.1 * abs(at["neither"]):
         return [f"{begun} at step {step}: nothing is lost; {told}."]
-    part = max(alone, key=lambda name: alone[name])
-    share = alone[part] / whole
-    if share < 0.5:
-        through = "the circuit is lost, through both parts together"
-    elif alone["QK"] > 0.5 * whole and alone["OV"] > 0.5 * whole:
-        through = "the circuit is lost, and either part alone would do it"
-    else:
-        through = f"the circuit is lost, through {_WORDS[part]}"
-    return [f"{begun} at step {step}: {through}; {told}."]
+    # A loss that is less than doubled is something forgotten, and no circuit lost.
+    what = "the circuit is lost" if whole > at["neither"] else "some is forgotten"
+    return [f"{begun} at step {step}: {what}, {_through(alone, whole)}; {told}."]
+
+
+def _through(alone: Mapping[str, float], whole: float) -> str:
+    """Which part of the change raises the loss, by what each does alone.
+
+    Args:
+        alone: How much either part raises it.
+        whole: How much both do.
+    """
+    enough = [part for part, rise in alone.items() if rise > whole / 2]
+    if len(enough) == 1:
+        return f"through {_WORDS[enough[0]]}"
+    return "through either part alone" if enough else "through both parts together"
 
 
 def _examples(view: View) -> str:

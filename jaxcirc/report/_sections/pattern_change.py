@@ -65,8 +65,10 @@ def _triples(view: View, heads: list[str]) -> Block:
         "after": _bytes(after),
     }
     shape = (len(heads), len(tokens), len(tokens))
-    last = [np.nan_to_num(x.values[-1].reshape(shape)[first]) for x in (before, after)]
-    figure = pattern_triple(*last, tokens, names=("reference", "this checkpoint"))
+    old, new = (
+        np.nan_to_num(x.values[-1].reshape(shape)[first]) for x in (before, after)
+    )
+    figure = pattern_triple(old, new, tokens, names=("reference", "this checkpoint"))
     text = "One test example. Rows attend to columns; move the sliders."
     text += thinned_text(len(chosen), number)
     return Block("Attention before and after", text, figure, explorer, suffix="-triple")

@@ -46,7 +46,7 @@ def draw(view: View) -> list[Block]:
 def findings(view: View) -> list[str]:
     """How far the series reaches at the end, and which order is best there."""
     data = view.data
-    fine = _reached(data).all(axis=0)
+    fine = np.all(_reached(data), axis=0, keepdims=True)[0]
     errors = data["relative_error"].mean("seed").transpose("step", "order").values
     moved = np.flatnonzero(np.isfinite(errors[:, 0]))
     if not len(moved):

@@ -42,7 +42,7 @@ class Train(AbstractSource):
         forward: Forward = "full",
     ):
         self.training, self.start, self.first = training, start, first
-        self.forward = forward
+        self.forward: Forward = forward
 
     @property
     def is_own(self) -> bool:
@@ -84,7 +84,7 @@ class Train(AbstractSource):
         if adapter is not None:
             # Not named where there is none, as it is not in runs of earlier versions.
             numbers["lora"] = adapter.to_dict()
-        identity = {"training": numbers}
+        identity: dict[str, Any] = {"training": numbers}
         if self.start is not None:
             identity["start"] = self.start.record()
         if self.first is not None:
