@@ -33,6 +33,7 @@ from ._attention import (
     duplicate_token_score as duplicate_token_score,
     in_context_score as in_context_score,
     induction_score as induction_score,
+    pattern_divergence as pattern_divergence,
     previous_token_score as previous_token_score,
 )
 from ._canonical_correlation import pwcca as pwcca, svcca as svcca
@@ -85,6 +86,10 @@ from ._heavy_tail import (
     heavy_tail as heavy_tail,
     heavy_tail_alpha as heavy_tail_alpha,
     heavy_tail_ks as heavy_tail_ks,
+)
+from ._intruders import (
+    chance_overlap as chance_overlap,
+    intruder_dimensions as intruder_dimensions,
 )
 from ._lens import (
     answer_rank as answer_rank,

@@ -56,6 +56,37 @@ def attention_distance(
 
 
 @jax.jit
+def pattern_divergence(
+    pattern: Float[Array, "query_pos key_pos"],
+    other: Float[Array, "query_pos key_pos"],
+) -> Float[Array, ""]:
+    """How differently two heads attend: Jensen-Shannon divergence of rows, in nats.
+
+    JS(p, q) = H((p + q) / 2) - (H(p) + H(q)) / 2, averaged over queries. In [0, ln 2]:
+    0 for equal patterns, ln 2 if no query gives any key attention in both. Unchanged by
+    exchanging the two. It is finite where KL divergences are not, since masked and
+    unused keys are ordinary (Lin 1991, eq. 3.14).
+
+    Args:
+        pattern: What each query attends to, row by row; rows sum to 1.
+        other: The same of the other head, or of the same head at another time.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> apart = pattern_divergence(jnp.eye(2), jnp.eye(2)[::-1])
+        >>> round(float(apart / jnp.log(2)), 4), float(
+        ...     pattern_divergence(jnp.eye(2), jnp.eye(2))
+        ... )
+        (1.0, 0.0)
+    """
+    p, q = at_least_float32(pattern), at_least_float32(other)
+    entropy = lambda rows: entropy_terms(rows).sum(axis=-1)
+    apart = entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2
+    # Rounding takes equal rows below 0, where there is no divergence.
+    return jnp.maximum(apart, 0).mean()
+
+
+@jax.jit
 def previous_token_score(
     pattern: Float[Array, "query_pos key_pos"],
 ) -> Float[Array, ""]:

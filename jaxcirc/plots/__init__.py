@@ -1,5 +1,6 @@
 """Figures from labelled results."""
 
+from ._bars import stacked_bars as stacked_bars
 from ._curves import (
     Curve as Curve,
     CurvePanel as CurvePanel,
@@ -18,3 +19,4 @@ from ._pattern import attention_pattern as attention_pattern
 from ._script import plotly_script as plotly_script
 from ._style import plain as plain
 from ._timeline import Move as Move, change_timeline as change_timeline
+from ._triple import pattern_triple as pattern_triple

@@ -1,19 +1,16 @@
 """What a study says, and what becomes of it: objects that are ready to run."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
 
-import jax
-import numpy as np
 import pydantic
 
-from .._core import named_leaves
 from ..models import TransformerConfig
 from ..tasks import AbstractTask
 from ._measurements import AbstractMeasurement, Once, Use
 from ._sources import AbstractSource
+from ._task import data_fingerprint
 from ._trackers import AbstractTracker
 from ._uses import order
 
@@ -40,13 +37,16 @@ Steps = list[Step] | StepRange | None
 class MeasureConfig(pydantic.BaseModel, extra="allow", frozen=True):
     """One row as a study writes it: a measurement's name, and its options.
 
-    Its `id` names a folder, a node of the results and a part of the page.
+    Its `id` names a folder, a node of the results and a part of the page. With a `task`
+    it looks at that task's examples in place of the study's: what a finetuned model
+    still does of the first.
     """
 
     name: str
     id: str = pydantic.Field(default="", pattern=r"^(?:\w[\w .,:+@=()-]*)?$")
     steps: Steps = None
     uses: dict[str, str] = {}
+    task: dict[str, Any] = {}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -100,6 +100,8 @@ class Measurement(NamedTuple):
         measure: The measurement.
         uses: What else it sees, by name: what the study says, and what its options do.
         asked: Names that the study itself says.
+        task: Whose examples it sees; the study's own if None.
+        said: What the study says of that task.
     """
 
     id: str
@@ -109,6 +111,8 @@ class Measurement(NamedTuple):
     measure: AbstractMeasurement
     uses: Mapping[str, Use] = {}
     asked: frozenset[str] = frozenset()
+    task: AbstractTask | None = None
+    said: Mapping[str, Any] = {}
 
     @property
     def places(self) -> tuple[int | None, ...]:
@@ -161,22 +165,20 @@ class Prepared(NamedTuple):
         """Rows after all that they use."""
         return [row for stage in self.stages for row in stage]
 
+    def task_of(self, row: Measurement) -> AbstractTask:
+        """The task whose examples a row sees: its own, or else the study's.
+
+        Args:
+            row: One of the rows.
+        """
+        return self.task if row.task is None else row.task
+
     def identity(self) -> dict[str, Any]:
         """Plain values that decide the weights; a folder of others is refused."""
         identity = {
             "task": dict(self.config.task),
-            "data": _fingerprint(self.task),
+            "data": data_fingerprint(self.task),
             "model": self.model.to_dict(),
         }
         identity |= self.source.identity(self.said)
         return json.loads(json.dumps(identity))
-
-
-def _fingerprint(task: AbstractTask) -> str:
-    """A hash of the arrays that a task holds."""
-    # Two runs on files that have changed in between are not the same run.
-    state = hashlib.blake2b(digest_size=12)
-    for name, leaf in named_leaves(task).items():
-        state.update(name.encode())
-        state.update(np.asarray(jax.device_get(leaf)).tobytes())
-    return state.hexdigest()

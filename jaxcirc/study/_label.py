@@ -40,8 +40,10 @@ class Labeller:
             "config_hash": config_hash(prepared.identity()),
             "versions": json.dumps(provenance()["versions"]),
         }
+        if row.said:
+            self._about["task"] = str(row.said["name"])
         self._coords: dict[str, Any] = {
-            **row.measure.coords(prepared.model, prepared.task, key=key),
+            **row.measure.coords(prepared.model, prepared.task_of(row), key=key),
             **{f"{name}_step": list(steps) for name, steps in used_steps.items()},
         }
         self._of_used = _labels_of_used(row, prepared)
@@ -81,7 +83,8 @@ def _labels_of_used(row: Measurement, prepared: Prepared) -> dict[str, Any]:
     for other in prepared.measurements:
         if other.id in used:
             key = fold_name(seed_key(prepared.source.seed), f"measure/{other.id}")
-            labels |= other.measure.coords(prepared.model, prepared.task, key=key)
+            task = prepared.task_of(other)
+            labels |= other.measure.coords(prepared.model, task, key=key)
     return labels
 
 

@@ -122,8 +122,19 @@ def _write_out(plain: dict[str, Any]) -> dict[str, Any]:
             plain["task"] = task | plain.pop(name)
     if isinstance(plain.get("measure"), list):
         rows = plain["measure"]
-        plain["measure"] = [{"name": r} if isinstance(r, str) else r for r in rows]
+        rows = [{"name": r} if isinstance(r, str) else r for r in rows]
+        plain["measure"] = [_with_task_written_out(row) for row in rows]
     return plain
+
+
+def _with_task_written_out(row: Any) -> Any:
+    """A row whose task, if it names one, has its options beside its name."""
+    if not isinstance(row, dict) or not isinstance(row.get("task"), str):
+        return row
+    # A reference to another part of the study is not known yet.
+    if row["task"].startswith("${"):
+        return row
+    return row | {"task": {"name": row["task"]}}
 
 
 def _read(source: str) -> str:

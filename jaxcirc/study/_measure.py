@@ -88,7 +88,8 @@ class Work:
     def options(self, row: str) -> dict[str, Any]:
         """The name and options of a row, by its id."""
         (found,) = (r for r in self.prepared.measurements if r.id == row)
-        return {"name": found.name, **found.options}
+        own = {"task": dict(found.said)} if found.said else {}
+        return {"name": found.name, **found.options, **own}
 
     def _cells(self, row: Measurement) -> _Cells:
         """A row with the cells that it lacks; cells out of date are deleted."""
@@ -207,6 +208,7 @@ class _Row:
         self._row, self.missing, self._basis, self._key = cells
         self._work, self._on_cell, self._debug = work, on_cell, debug
         self._folder = work.study.row(self._row.id)
+        self._task = work.prepared.task_of(self._row)
         self._failure: Exception | None = None
         self._unwritable: OSError | None = None
         places = {row: basis.places for row, basis in work.bases.items()}
@@ -218,7 +220,7 @@ class _Row:
         }
         given = (self._basis.steps, places, shapes, work.trajectories, work.study)
         try:
-            self._inputs = Inputs(self._row, *given, work.prepared.task, self._key)
+            self._inputs = Inputs(self._row, *given, self._task, self._key)
         except Exception as error:
             # A file of the run's own is to be mended, and not a cell to give up.
             own = isinstance(error, CheckpointError) and work.prepared.source.is_own
@@ -231,7 +233,7 @@ class _Row:
         if not isinstance(self._row.measure, Once):
             self._run = runner(
                 self._row.measure,
-                work.prepared.task,
+                self._task,
                 self._key,
                 at_once=at_once,
                 state=State(self._read_state, self._write_state),
@@ -285,8 +287,7 @@ class _Row:
         try:
             self._raise_failure()
             assert self._inputs is not None
-            task = self._work.prepared.task
-            found = measure(task, self._inputs.fixed, key=self._key)
+            found = measure(self._task, self._inputs.fixed, key=self._key)
             outcome = jax.device_get(checked(found))
             self._write(None, self._label.of(outcome), outcome)
         except Exception as error:

@@ -42,7 +42,7 @@ def measuring_memory(row: Measurement, prepared: Prepared) -> int | None:
     try:
         given = eqx.filter_eval_shape(lambda: _arguments(row, prepared, models))
         # Shapes alone, so that nothing of the models' size is made.
-        shapes, rest = eqx.partition((*given, prepared.task), _is_array_like)
+        shapes, rest = eqx.partition((*given, prepared.task_of(row)), _is_array_like)
         program = _program(measure)
         compiled = jax.jit(lambda x, key: program(*eqx.combine(x, rest), key))
         memory = compiled.lower(shapes, jr.key(0)).compile().memory_analysis()
@@ -57,12 +57,13 @@ def measuring_memory(row: Measurement, prepared: Prepared) -> int | None:
 
 def _arguments(row: Measurement, prepared: Prepared, number: int) -> tuple:
     """Arguments as the runner gives them: snapshots, and a state if there is one."""
+    task = prepared.task_of(row)
     one = Transformer(prepared.model, key=jr.key(0))
     stacked = stack_trees([one] * number)
     inputs: dict[str, Any] = {}
     for name, use in row.uses.items():
         if use.is_model:
-            kept = row.measure.observe(one, prepared.task, key=jr.key(0))
+            kept = row.measure.observe(one, task, key=jr.key(0))
             found, steps = stack_trees([kept] * number), row.steps
         else:
             used = _used_row(use, prepared)
@@ -74,13 +75,13 @@ def _arguments(row: Measurement, prepared: Prepared, number: int) -> tuple:
     shots = Snapshot(flags[0], stacked, stacked, flags[1], inputs)
     if not isinstance(row.measure, AlongRun):
         return (shots,)
-    state = begin_program(row.measure)(stacked, prepared.task, jr.key(0))
+    state = begin_program(row.measure)(stacked, task, jr.key(0))
     return state, shots
 
 
 def _found(row: Measurement, prepared: Prepared, number: int) -> Used:
     """What a row finds for a number of models, as rows that use it are given it."""
-    arguments = (*_arguments(row, prepared, number), prepared.task, jr.key(0))
+    arguments = (*_arguments(row, prepared, number), prepared.task_of(row), jr.key(0))
     found = _program(row.measure)(*arguments)
     if isinstance(row.measure, AlongRun):
         _, found = found  # a state comes first

@@ -1,18 +1,19 @@
 """A config as objects, checked to fit together before anything runs."""
 
 import dataclasses
-import inspect
+from collections.abc import Sequence
 from typing import Any
 
 from .._core import find
 from ..models import MODELS, TransformerConfig
-from ..tasks import TASKS, AbstractTask
+from ..tasks import AbstractTask
 from ._config import Prepared, StudyConfig, StudyError
 from ._faults import attempt, list_faults
 from ._options import check_options
-from ._prepare_rows import build_rows
+from ._prepare_rows import build_rows, too_small_for
 from ._prepare_track import build_track
 from ._sources import SOURCES, AbstractSource
+from ._task import build_task
 
 
 def prepare(config: StudyConfig) -> Prepared:
@@ -40,13 +41,14 @@ def prepare(config: StudyConfig) -> Prepared:
     faults: list[str] = []
     found = _build_source(config, faults)
     source = None if found is None else found[0]
-    task = _build_task(config, source, faults)
+    words = _of_models(config, source, faults)
+    task = build_task(config.task, "task", faults, words)
     model = None
     if task is not None and found is not None:
         model = _model_of(config, found[0], task, faults)
     measurements = []
     if task is not None and model is not None and source is not None:
-        measurements = build_rows(config, task, model, source, faults)
+        measurements = build_rows(config, task, model, source, words, faults)
     track = build_track(config, faults)
     if faults or task is None or model is None or found is None:
         # A fault of the whole study shows once, not for every measurement.
@@ -74,25 +76,17 @@ def _build_source(
     return None if built is None else (built, checked)
 
 
-def _build_task(
+def _of_models(
     config: StudyConfig, source: AbstractSource | None, faults: list[str]
-) -> AbstractTask | None:
-    """The task that a study names, or None where something is wrong with it."""
-    options = dict(config.task)
-    try:
-        spec = find(TASKS, str(options.pop("name", "")), kind="task")
-    except ValueError as error:
-        faults.append(f"task.name: {error}")
-        return None
-    takes_tokenizer = "tokenizer" in inspect.signature(spec.build).parameters
-    if takes_tokenizer and source is not None and source.model is not None:
-        # The text's tokens are those of the models, unless the study says otherwise.
-        if "tokenizer" not in options:
-            options["tokenizer"] = attempt(lambda: source.tokenizer, faults)
-        options.setdefault("most_tokens", source.model.d_vocab)
-    checked, wrong = check_options(spec.build, options, where="task")
-    faults += wrong
-    return None if wrong else attempt(lambda: spec.build(**checked), faults)
+) -> dict[str, Any]:
+    """The tokenizer of the models that are there, for tasks that read text by one."""
+    if source is None or source.model is None:
+        return {}
+    known = {"most_tokens": source.model.d_vocab}
+    # Not read where the study names another.
+    if "tokenizer" in config.task:
+        return known
+    return known | {"tokenizer": attempt(lambda: source.tokenizer, faults)}
 
 
 def _model_of(
@@ -101,38 +95,39 @@ def _model_of(
     """The source's own model, if the task fits it, or the one that the study names."""
     model = source.model
     if model is None:
-        return _build_model(config, task, faults)
+        return _build_model(config, (task, *source.tasks), faults)
     if config.model and source.is_own:
         faults.append(
             f"model: training starts from {source.name}, whose model it is; leave this "
             "out"
         )
-    small = [
-        f"{what} of {size:,}, more than the model's {has:,}"
-        for what, size, has in (
-            ("tokens", task.d_vocab, model.d_vocab),
-            ("answers", task.n_answers, model.sizes.d_vocab_out),
-            ("a context", task.n_ctx, model.n_ctx),
-        )
-        if size > has
-    ]
-    if small:
+    if small := too_small_for(task, model):
         faults.append(f"task: it has {', '.join(small)} ({source.name})")
         return None
     return model
 
 
 def _build_model(
-    config: StudyConfig, task: AbstractTask, faults: list[str]
+    config: StudyConfig, tasks: Sequence[AbstractTask], faults: list[str]
 ) -> TransformerConfig | None:
-    """The config of the model that a study names, or None where a fault was found."""
+    """The config of the model that a study names, or None where a fault was found.
+
+    Args:
+        config: The study.
+        tasks: All that it learns, its own first.
+        faults: Grows by what is wrong.
+    """
     options = dict(config.model)
     try:
         spec = find(MODELS, str(options.pop("family", "")), kind="model family")
     except ValueError as error:
         faults.append(f"model.family: {error}")
         return None
-    sizes = {"d_vocab": task.d_vocab, "n_ctx": task.n_ctx}
+    # Whatever is learnt one after the other is learnt by one model.
+    sizes = {
+        "d_vocab": max(task.d_vocab for task in tasks),
+        "n_ctx": max(task.n_ctx for task in tasks),
+    }
     checked, wrong = check_options(
         spec.build, options, where="model", provided=list(sizes)
     )
@@ -147,8 +142,9 @@ def _build_model(
 
     def build() -> TransformerConfig:
         made = spec.build(**(sizes | checked))
-        if task.d_vocab_out == task.d_vocab:
+        if all(task.d_vocab_out == task.d_vocab for task in tasks):
             return made
-        return dataclasses.replace(made, d_vocab_out=task.d_vocab_out)
+        answers = max(task.d_vocab_out for task in tasks)
+        return dataclasses.replace(made, d_vocab_out=answers)
 
     return attempt(build, faults)

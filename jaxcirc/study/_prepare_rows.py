@@ -1,6 +1,6 @@
 """The rows of a study as measurements: options, steps and what they use."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._core import find, unknown
@@ -19,6 +19,7 @@ from ._measurements import (
 )
 from ._options import check_options
 from ._sources import AbstractSource
+from ._task import build_task
 from ._uses import check_use, order
 
 # Measurements that study files of earlier versions know by another name.
@@ -33,6 +34,7 @@ def build_rows(
     task: AbstractTask,
     model: TransformerConfig,
     source: AbstractSource,
+    words: Mapping[str, Any],
     faults: list[str],
 ) -> list[Measurement]:
     """Every row that can be built, and what is wrong with the others.
@@ -42,6 +44,7 @@ def build_rows(
         task: The study's task.
         model: The config of the checkpoints.
         source: Where they come from.
+        words: Options of tasks that read text, as the models know it.
         faults: Grows by what is wrong.
     """
     rows = []
@@ -62,10 +65,49 @@ def build_rows(
                     f"{where}.steps: {row.name} runs once, of no checkpoint; leave "
                     "this out"
                 )
-        attempt(lambda m=measure[0]: m.check(model, task), faults)
-        rows.append(_row(row, *measure, steps, faults))
+        own = _own_task(row, model, words, where, faults)
+        seen = task if own is None else own
+        attempt(lambda m=measure[0], t=seen: m.check(model, t), faults)
+        made = _row(row, *measure, steps, faults)
+        rows.append(made._replace(task=own, said=row.task))
     _check_uses(rows, source.checkpoint_steps, task, faults)
     return rows
+
+
+def _own_task(
+    row: MeasureConfig,
+    model: TransformerConfig,
+    words: Mapping[str, Any],
+    where: str,
+    faults: list[str],
+) -> AbstractTask | None:
+    """The task that a row names, which the models must be able to read."""
+    if not row.task:
+        return None
+    task = build_task(row.task, f"{where}.task", faults, words)
+    if task is None:
+        return None
+    if too_small := too_small_for(task, model):
+        faults.append(f"{where}.task: it has {', '.join(too_small)}")
+    return task
+
+
+def too_small_for(task: AbstractTask, model: TransformerConfig) -> list[str]:
+    """What a task has more of than a model can read or answer, in words.
+
+    Args:
+        task: The task.
+        model: The config of the model.
+    """
+    return [
+        f"{what} of {size:,}, more than the model's {has:,}"
+        for what, size, has in (
+            ("tokens", task.d_vocab, model.d_vocab),
+            ("answers", task.n_answers, model.sizes.d_vocab_out),
+            ("a context", task.n_ctx, model.n_ctx),
+        )
+        if size > has
+    ]
 
 
 def _spec_of(
@@ -152,7 +194,8 @@ def _check_uses(
     places = {row.id: row.places for row in rows}
     for row in rows:
         for name, use in row.uses.items():
-            given = (row.measure, places, steps, task)
+            seen = task if row.task is None else row.task
+            given = (row.measure, places, steps, seen)
             attempt(lambda n=name, u=use, g=given: check_use(n, u, *g), faults)
     # A circle is told of rows that are right by themselves.
     if not faults:

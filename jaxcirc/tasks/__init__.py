@@ -1,9 +1,10 @@
 """Tasks: data with right answers, wrong counterparts and names for the tokens."""
 
 from .._core import Catalogue
-from . import _induction, _mod_add, _text
+from . import _induction, _mirror, _mod_add, _text
 from ._batch import Batch as Batch, Split as Split
 from ._induction import Induction as Induction
+from ._mirror import Mirror as Mirror
 from ._mod_add import ModAdd as ModAdd
 from ._pairs import Pairs as Pairs, answers_differ as answers_differ
 from ._task import AbstractTask as AbstractTask, TaskSpec as TaskSpec
@@ -14,5 +15,5 @@ from ._tokenizer import (
     Tokenizer as Tokenizer,
 )
 
-_OWN = (_induction.SPEC, _mod_add.SPEC, _text.SPEC)
+_OWN = (_induction.SPEC, _mirror.SPEC, _mod_add.SPEC, _text.SPEC)
 TASKS = Catalogue("jaxcirc.tasks", _OWN, of=TaskSpec)

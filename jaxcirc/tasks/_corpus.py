@@ -7,6 +7,8 @@ import sysconfig
 import warnings
 from collections.abc import Iterator, Sequence
 
+_LIBRARY = "stdlib:"
+
 
 def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
     """The text of files and folders, and how many files it came from.
@@ -18,7 +20,8 @@ def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
     without one.
 
     Args:
-        paths: Files or folders; the Python standard library's source if none.
+        paths: Files or folders; the Python standard library's source if none. Of that,
+            `stdlib:NAME` is a package alone, such as `stdlib:email`.
         max_bytes: Most bytes to read.
 
     Returns:
@@ -27,11 +30,9 @@ def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
     Raises:
         ValueError: a path does not exist, or none holds readable text.
     """
-    folders = paths or (sysconfig.get_path("stdlib"),)
-    roots = [pathlib.Path(path).expanduser() for path in folders]
-    pattern = "*" if paths else "*.py"
+    roots = [_root(path) for path in paths or (_LIBRARY,)]
     found = sorted(
-        itertools.chain.from_iterable(_files(root, pattern) for root in roots),
+        itertools.chain.from_iterable(_files(*root) for root in roots),
         # An order without meaning, so the test split is not the alphabet's end.
         key=lambda file: hashlib.blake2b(str(file[1]).encode()).digest(),
     )
@@ -45,12 +46,21 @@ def read_corpus(paths: Sequence[str], max_bytes: int) -> tuple[bytes, int]:
             size += len(content) + 1
     if not parts:
         raise ValueError(
-            f"text: no readable UTF-8 text in {', '.join(map(str, roots))}. "
+            f"text: no readable UTF-8 text in {', '.join(str(r) for r, _ in roots)}. "
             "Give files or folders that hold some."
         )
     if left_out and paths:
         warnings.warn(_left_out(sorted(left_out), len(found)), stacklevel=3)
     return b"\n".join(parts)[:max_bytes], len(parts)
+
+
+def _root(path: str) -> tuple[pathlib.Path, str]:
+    """Where text is looked for, and which files there are text."""
+    if not path.startswith(_LIBRARY):
+        return pathlib.Path(path).expanduser(), "*"
+    # Beside its source the library has compiled code and data.
+    library = pathlib.Path(sysconfig.get_path("stdlib"))
+    return library / path.removeprefix(_LIBRARY), "*.py"
 
 
 def _files(

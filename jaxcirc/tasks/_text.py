@@ -127,6 +127,7 @@ def text(
 
     Args:
         paths: Files or folders of text; the Python standard library's source if none.
+            Of that, `stdlib:NAME` is a package alone, such as `stdlib:email`.
         ids: Token ids in place of text: a `.npy` file, or the ids themselves.
         tokenizer: `bytes`, or the path of a tokenizer.json; in a study of a published
             trajectory its own tokenizer unless given. In Python also a `Tokenizer`, or

@@ -13,6 +13,7 @@ from ._decompose import Decomposition as Decomposition, decompose as decompose
 from ._engine import EngineSpec as EngineSpec
 from ._engines import ENGINES as ENGINES
 from ._freeze import freeze as freeze
+from ._groups import group_names as group_names
 from ._modules import ByModule as ByModule, by_module as by_module
 from ._paths import PathExpansion as PathExpansion, paths as paths
 from ._recentre import Recentred as Recentred, recentre as recentre
@@ -20,3 +21,9 @@ from ._report import accuracy_along as accuracy_along
 from ._series import Series as Series
 from ._status import Status as Status
 from ._tangent import Tangent as Tangent, tangent as tangent
+from ._task_vector import TaskVector as TaskVector, task_vector as task_vector
+from ._through import (
+    FrozenAttention as FrozenAttention,
+    Through as Through,
+    linearised as linearised,
+)

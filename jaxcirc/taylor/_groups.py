@@ -42,6 +42,29 @@ def sums_by(groups: Groups, params: PyTree, *, who: str) -> Sums:
     return lambda tree: by_mask(tree, groups)
 
 
+def group_names(groups: Groups, params: PyTree) -> tuple[str, ...]:
+    """What the groups of an attribution are called, without computing one.
+
+    Args:
+        groups: `tensors`, `layers`, `heads`, or masks by name.
+        params: The weights, or their shapes.
+
+    Returns:
+        The names, in the order of `attribute`'s shares.
+
+    Raises:
+        ValueError: the name is unknown, or masks are no weights' masks.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxcirc import taylor
+        >>> taylor.group_names("tensors", {"a": jnp.ones(2), "b": jnp.ones(3)})
+        ('a', 'b')
+    """
+    sums = sums_by(groups, params, who="taylor.group_names")
+    return tuple(jax.eval_shape(sums, params))
+
+
 def by_tensor(tree: PyTree) -> dict[str, Array]:
     """One group for each array, all of its layers together."""
     return {name: leaf.sum() for name, leaf in named_leaves(tree).items()}

@@ -112,6 +112,60 @@ def weights(m):
     )
 
 
+def taylor(m):
+    names = ("relative_error", "kl", "agreement", "loss")
+    made = {k: m.array("order", sizes=(3,)) for k in names}
+    status = {
+        "role": "diagnostic",
+        "flag_values": [0, 1, 2],
+        "flag_meanings": "inside outside unmoved",
+    }
+    codes = np.minimum(np.arange(m.lead[0]), 1)[:, None]
+    made["status"] = m.array(attrs=status, values=codes)
+    made["radius"] = m.array()
+    return m.node("taylor", made, order=["0", "1", "2"])
+
+
+def decompose(m):
+    made = {"size": m.array("part", sizes=(3,))}
+    made["loss"] = m.array("changed", sizes=(4,), attrs={"units": "nats"})
+    labels = {"part": ["OV", "QK", "interaction"]}
+    labels["changed"] = ["neither", "OV", "QK", "both"]
+    return m.node("decompose", made, **labels)
+
+
+def loss_change(m):
+    names = ("path", "order_1", "order_2")
+    made = {k: m.array("group", sizes=(3,)) for k in names}
+    made["change"] = m.array()
+    made["predicted"] = m.array("order", sizes=(2,))
+    made["residual"] = m.array(attrs=DIAGNOSTIC)
+    labels = {"group": ["L0H0", "L0H1", "W_E"], "order": ["1", "2"]}
+    return m.node("loss_change", made, **labels)
+
+
+def pattern_change(m):
+    made = {"divergence": m.array("layer", "head", sizes=(2, 2))}
+    dims = ("layer", "head", "query_pos", "key_pos")
+    detail = {"sizes": (2, 2, 3, 3), "attrs": {"role": "detail"}}
+    made |= {k: m.array(*dims, **detail) for k in ("pattern", "reference_pattern")}
+    tokens = ["0 a", "1 <b>", "2 </script>"]
+    return m.node("pattern_change", made, query_pos=tokens, key_pos=tokens)
+
+
+def updates(m):
+    names = ("size", "effective_rank", "stable_rank", "intruders")
+    made = {k: m.array("matrix", sizes=(2,)) for k in names}
+    made["head_size"] = m.array("layer", "head", sizes=(2, 2))
+    return m.node("updates", made, matrix=["W_E", "blocks.0.attn.W_Q"])
+
+
+def chord(m):
+    made = {"barrier": m.array()}
+    made["loss"] = m.array("place", sizes=(3,), attrs={"role": "detail"})
+    return m.node("chord", made, place=["0", "0.5", "1"])
+
+
 def _estimate(m, *dims, sizes=()):
     names = ("standard_error", "rhat", "ess", "initial_loss", "sampled_loss", "n_beta")
     others = {k: m.array(*dims, sizes=sizes, attrs=DIAGNOSTIC) for k in names}
@@ -191,6 +245,12 @@ KINDS = {
     "sae_features": sae_features,
     "sae_latents": sae_latents,
     "weights": weights,
+    "taylor": taylor,
+    "decompose": decompose,
+    "loss_change": loss_change,
+    "pattern_change": pattern_change,
+    "updates": updates,
+    "chord": chord,
     "llc": lambda m: _chains(m, "llc"),
     "llc_grid": llc_grid,
     "llc_solution": lambda m: _chains(m, "llc_solution"),

@@ -198,3 +198,40 @@ def test_a_circuit_is_told_by_its_size_and_its_strongest_composition():
     assert "from L0H1 to the key input of L1H0" in composition
     assert "the strongest from step 20 on, with a score of 5 at the end" in composition
     assert "has half of that at step 30" in composition
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ((0.1, 0.1, 2.0, 2.2), "the circuit is lost, through patterns (QK)"),
+        ((0.1, 2.0, 0.1, 2.2), "the circuit is lost, through values (OV"),
+        ((0.1, 2.0, 2.0, 2.2), "the circuit is lost, through either part alone"),
+        ((0.1, 0.2, 0.2, 2.2), "the circuit is lost, through both parts together"),
+        ((1.7, 2.0, 1.7, 2.1), "some is forgotten, through values (OV"),
+        ((1.7, 1.7, 1.7, 1.7), "nothing is lost"),
+    ],
+)
+def test_the_part_through_which_a_circuit_is_lost_is_told(losses, said):
+    node = KINDS["decompose"](Maker(steps=2))
+    node["loss"][1, 0] = losses
+    (sentence,) = findings(run_of({"decompose": node}))
+    assert f"from {losses[0]:.3g} to {losses[3]:.3g} at step 10: {said}" in sentence
+
+
+def test_a_series_is_told_to_end_where_its_radius_does():
+    node = KINDS["taylor"](Maker(steps=3))
+    # The reference, a checkpoint inside, and one beyond the radius.
+    node["status"][:, 0] = [2, 0, 1]
+    node["relative_error"][:, 0] = [[np.nan] * 3, [1, 0.5, 0.1], [1, 3, 9]]
+    node["radius"][:, 0] = [np.nan, 2.0, 0.25]
+    (sentence,) = findings(run_of({"taylor": node}))
+    assert "does not reach step 20 (it is outside)" in sentence
+    assert "radius there is 0.25 of the way; the last that it reaches is step 10" in (
+        sentence
+    )
+    assert "no order is better than order 0" in sentence
+    (part,) = [p for p in parts(run_of({"taylor": node})) if p.id == "taylor"]
+    lines = json.loads(part.figure)["data"]
+    dashed = [t for t in lines if t["line"]["dash"] == "dash" and t["name"]]
+    # Of either order a line within and one beyond the radius, which meet.
+    assert [t["name"] for t in dashed] == ["order 1", "order 2"]

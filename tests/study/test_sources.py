@@ -88,3 +88,55 @@ def test_what_there_is_not_is_refused_before_any_work(
     with pytest.raises(StudyError, match=said):
         prepare(tiny(*(word.replace("OTHER", str(other)) for word in words)))
     assert not pathlib.Path("runs").exists()
+
+
+FIRST = "training.start={task: {name: mod_add, p: 5}, steps: 3, learning_rate: 0.01}"
+
+
+def test_what_is_learnt_first_gives_the_weights_to_start_from(tiny):
+    prepared = prepare(tiny(FIRST, "task.p=3", "measure=[]"))
+    # One model learns both, so it has the tokens of both.
+    assert prepared.model.d_vocab == 6
+    assert plan(prepared).steps == prepared.source.steps == 3 + 8
+    study = run(prepared)
+    first = open_trajectory(f"{study.training_folder}/first/seed_0")
+    begun = open_trajectory(f"{study.training_folder}/seed_0").load(0)
+    for name, leaf in named_leaves(first.load(3)).items():
+        np.testing.assert_array_equal(named_leaves(begun)[name], leaf)
+    # Other weights to start from are another run.
+    with pytest.raises(StudyError, match="start"):
+        run(prepare(tiny(FIRST.replace("steps: 3", "steps: 4"), "task.p=3")))
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        ("{steps: 3}", "training.start.task.name: "),
+        ("{task: mod_ad, steps: 3}", "training.start.task.name: unknown task 'mod_ad'"),
+        ("{task: {name: mod_add, q: 5}}", "training.start.task.q"),
+        ("{task: mod_add, stesp: 3}", "training.start.stesp"),
+        ("{task: mod_add, seeds: 2}", "one model is trained first"),
+        ("{task: mod_add, steps: 0}", "`steps` must be at least 1"),
+    ],
+)
+def test_a_first_training_that_cannot_be_is_told_before_it(tiny, start, said):
+    with pytest.raises(StudyError, match=said):
+        prepare(tiny(f"training.start={start}"))
+
+
+def test_a_row_looks_at_a_task_of_its_own(tiny):
+    own = "{name: performance, id: own, n_examples: 8, task: {name: mod_add, p: 3}}"
+    study = run(prepare(tiny(f"measure=[performance, {own}]")))
+    found = study.open()
+    of = lambda row: found[row]["rank_0_rate"].attrs["chance"]
+    # Chance is of the answers that there are, whatever the model was taught.
+    assert (of("own"), of("performance")) == (1 / 4, 1 / 6)
+    # Of another task, the cells would be other numbers under the same id.
+    with pytest.raises(StudyError, match="'own' made with other"):
+        run(prepare(tiny(f"measure=[{own.replace('p: 3', 'p: 2')}]")))
+    for wrong, said in (
+        ("{name: mod_add, p: 7}", r"measure\[0\].task: it has tokens of 8, more than"),
+        ("mod_ad", r"measure\[0\].task.name: unknown task"),
+    ):
+        with pytest.raises(StudyError, match=said):
+            prepare(tiny(f"measure=[{{name: performance, task: {wrong}}}]"))

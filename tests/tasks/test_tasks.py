@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
@@ -341,3 +342,23 @@ def test_text_without_a_tokenizer_is_bytes_for_a_model_of_bytes_alone():
         build("text", tokenizer=3)
     with pytest.raises(ValueError, match="no tokenizer at absent.json"):
         build("text", tokenizer="absent.json")
+
+
+def test_a_mirror_answers_with_what_came_before():
+    from jaxcirc.tasks import Mirror
+
+    task = Mirror(12, 16, 3, 6)
+    batch = task.sample(64, key=jr.key(0))
+    pairs = task.pairs(64, key=jr.key(1))
+    found = jnp.take_along_axis(
+        pairs.clean, pairs.positions["source"][:, None], axis=-1
+    )[:, 0]
+    start = pairs.positions["source"] == 0
+    # Nothing stands before the first token, which is repeated at its turn.
+    assert bool(((found == pairs.right[:, 0]) | start).all())
+    tokens, targets = np.asarray(batch.tokens), np.asarray(batch.targets)
+    np.testing.assert_array_equal(tokens[:, 1:], targets[:, :-1])
+    for row, mask in zip(tokens, np.asarray(batch.mask), strict=True):
+        length = mask.argmax() - 1
+        back = row[1 : length + 1][::-1][: len(row) - length - 1]
+        np.testing.assert_array_equal(row[length + 1 : 2 * length + 1], back)

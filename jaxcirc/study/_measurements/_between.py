@@ -1,13 +1,70 @@
 """Rows that look at the way from a reference to every checkpoint."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Array, Float
 
+from ..._core import mean_of
 from ...models import Transformer
-from ._measurement import Chunk
+from ...objectives import CrossEntropy
+from ...tasks import Batch
+from ._measurement import Chunk, PerCheckpoint, PerChunk
+from ._reference import Reference, use_of
+from ._use import Use
+
+
+class BetweenTwo(PerCheckpoint):
+    """A function of a checkpoint and of the model that it is compared with.
+
+    Attributes:
+        reference: Which model that is: `first`, a step, or another run.
+    """
+
+    reference: Reference = eqx.field(static=True)
+
+    @property
+    def uses(self) -> Mapping[str, Use]:
+        """The model that is compared with."""
+        return {"reference": use_of(self.reference)}
+
+
+class AlongWay(PerChunk):
+    """A function of the way from a reference to a checkpoint, with its own programs.
+
+    Attributes:
+        reference: Where the way begins: `first`, a step, or another run.
+    """
+
+    reference: Reference = eqx.field(static=True)
+
+    @property
+    def uses(self) -> Mapping[str, Use]:
+        """The model where the way begins."""
+        return {"reference": use_of(self.reference)}
+
+
+class LossOn(eqx.Module):
+    """The mean loss of a model on some examples.
+
+    A pytree and not a closure, so that one compiled program serves all checkpoints.
+
+    Args:
+        batch: The examples.
+    """
+
+    batch: Batch
+
+    def __call__(self, model: Any) -> Float[Array, ""]:
+        """The loss in nats.
+
+        Args:
+            model: Anything that gives logits.
+        """
+        return mean_of(CrossEntropy(), model, self.batch)
 
 
 def ways(chunk: Chunk) -> Iterator[tuple[Transformer, Transformer]]:

@@ -2,7 +2,6 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from ..._core import fold_name, widened
@@ -15,8 +14,9 @@ from ...metrics import (
     kernel_alignment,
     kernel_velocity,
 )
-from ...models import Transformer, TransformerConfig
-from ...tasks import AbstractTask, Batch
+from ...models import TransformerConfig
+from ...tasks import AbstractTask
+from ._margins import answer_logits, margins, wrong_probability
 from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
 from ._named_objective import NamedObjective, named_objective
 from ._quantity import Outcome, Quantity
@@ -70,12 +70,12 @@ class Curvature(PerCheckpoint):
             *loss, num_nodes=self.num_nodes, key=fold_name(key, "lanczos")
         )
         fisher = fisher_trace(
-            _answer_logits, model, batch, num_samples=4, key=fold_name(key, "outcomes")
+            answer_logits, model, batch, num_samples=4, key=fold_name(key, "outcomes")
         )
-        kernel = empirical_ntk(_margins, model, few)
-        before = empirical_ntk(_margins, previous, few)
+        kernel = empirical_ntk(margins, model, few)
+        before = empirical_ntk(margins, previous, few)
         velocity = kernel_velocity(kernel, before)
-        residual = _wrong_probability(model, few)
+        residual = wrong_probability(model, few)
         return Outcome(
             {
                 "hessian_trace": Quantity(trace, (), units, "sum of all curvatures"),
@@ -104,37 +104,6 @@ class Curvature(PerCheckpoint):
                 ),
             }
         )
-
-
-def _last(example: Batch) -> Array:
-    """The last position that counts."""
-    return example.mask.shape[-1] - 1 - jnp.argmax(example.mask[..., ::-1], axis=-1)
-
-
-def _answer_logits(model: Transformer, batch: Batch) -> Array:
-    """Logits at the last position of each example that counts."""
-    return _answers(model, batch)[0]
-
-
-def _answers(model: Transformer, batch: Batch) -> tuple[Array, Array]:
-    """Logits at each example's last position that counts, and which are the answers."""
-    logits = model(batch.tokens)
-    rows, place = jnp.arange(len(logits)), _last(batch)
-    right = jax.nn.one_hot(batch.targets[rows, place], logits.shape[-1], dtype=bool)
-    return logits[rows, place], right
-
-
-def _margins(model: Transformer, batch: Batch) -> Array:
-    """The logit of the right answer minus the mean of all, by example."""
-    logits, right = _answers(model, batch)
-    return jnp.where(right, logits, 0).sum(axis=-1) - logits.mean(axis=-1)
-
-
-def _wrong_probability(model: Transformer, batch: Batch) -> Array:
-    """1 - p(answer), which stays above 0 where p rounds to 1."""
-    logits, right = _answers(model, batch)
-    others = jax.nn.logsumexp(jnp.where(right, -jnp.inf, logits), axis=-1)
-    return jax.nn.sigmoid(others - jnp.where(right, logits, 0).sum(axis=-1))
 
 
 def curvature(

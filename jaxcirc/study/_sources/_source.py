@@ -101,6 +101,11 @@ class AbstractSource(abc.ABC):
         """
 
     @property
+    def tasks(self) -> tuple[AbstractTask, ...]:
+        """Tasks besides the study's own that the models must be able to read."""
+        return ()
+
+    @property
     def tokenizer(self) -> Any:
         """The tokenizer of the text that the models know, if it comes with them."""
         return None

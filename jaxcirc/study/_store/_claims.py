@@ -6,6 +6,7 @@ from typing import Any
 
 from ..._core import digest_of, dump_record, parse_record
 from .._config import Measurement, StudyError
+from .._task import data_fingerprint
 from ._folder import Folder
 from ._names import CELLS, CLAIM_FILE
 from ._row import RowFolder
@@ -67,6 +68,9 @@ def _claim(row: Measurement, claims: Mapping[str, Any]) -> dict[str, Any]:
             name: {"use": str(use), **claims.get(use.of, {})}
             for name, use in used.items()
         }
+    if row.task is not None:
+        # Not named where it is the study's, as it is not in runs of earlier versions.
+        claim["task"] = {**row.said, "data": data_fingerprint(row.task)}
     return claim
 
 
