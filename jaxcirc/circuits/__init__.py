@@ -4,6 +4,7 @@ A score for every edge by any `METHODS`, the truth by patching each, and what a 
 keeps. Whatever there is for each edge is an array [source, destination] of a `graph`.
 """
 
+from .._core import Tenure as Tenure, tenures as tenures
 from ..models import Graph as Graph, graph as graph
 from ..tasks import Pairs as Pairs
 from ._ablation import (
@@ -35,7 +36,11 @@ from ._faithfulness import (
     random_circuits as random_circuits,
     smallest as smallest,
 )
-from ._head_roles import HeadRoles as HeadRoles, head_roles as head_roles
+from ._head_roles import (
+    HeadRoles as HeadRoles,
+    check_roles as check_roles,
+    head_roles as head_roles,
+)
 from ._hypotheses import (
     Evidence as Evidence,
     equivalence as equivalence,
