@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from jaxcirc import circuits
-from jaxcirc.models import Transformer, TransformerConfig
+from jaxcirc._core import find
+from jaxcirc.models import MODELS, Transformer, TransformerConfig
+from jaxcirc.objectives import LogitDifference
 from jaxcirc.tasks import ByteTokenizer
 
 
@@ -200,3 +202,39 @@ class Words(ByteTokenizer):
 
 def test_a_class_ends_where_a_word_is_no_token():
     assert circuits.ordered_classes(Words()) == [[0, 1, 2]]
+
+
+# Parallel blocks, grouped keys, norms behind sub-layers.
+@pytest.mark.parametrize("family", ["gpt_neox", "llama", "olmo2"])
+def test_families_have_scores_of_their_heads(family, world, pairs):
+    spec = find(MODELS, family, kind="family")
+    config = spec.build(25, 21, **spec.tiny)
+
+    def scores():
+        model = Transformer(config, key=jr.key(0))
+        return circuits.head_roles(model, pairs, classes=world.classes, key=jr.key(1))
+
+    # Traced, and not run: what a family has or lacks shows in the shapes.
+    found = eqx.filter_eval_shape(scores)
+    shape = (len(circuits.ROLES), config.n_layers, config.n_heads)
+    assert found.score.shape == shape
+
+
+def test_scores_of_any_weights_are_finite_and_within_their_bounds(world, pairs):
+    spec = find(MODELS, "gemma3", kind="family")
+    model = noisy(spec.build(25, 21, **spec.tiny))
+    # Whoever is right is said to be, so that no role is gated by the behaviour.
+    said = jnp.sign(eqx.filter_jit(LogitDifference().mean)(model, pairs))
+    flip = lambda a, b: jnp.where(said > 0, a, b)
+    pairs = pairs._replace(
+        right=flip(pairs.right, pairs.wrong), wrong=flip(pairs.wrong, pairs.right)
+    )
+    found = found_in(world, pairs, model)
+    assert jnp.isfinite(found.score).all()
+    shares = ("previous_token", "duplicate_token", "induction", "name_mover")
+    for role in (*shares, "negative_name_mover", "successor"):
+        score = found.score[found.roles.index(role)]
+        assert float(score.min()) >= 0
+        assert float(score.max()) <= 1 + 1e-6
+    # Explaining more than all of it would be an error of sign.
+    assert float(found.score[found.roles.index("copy_suppression")].max()) <= 1

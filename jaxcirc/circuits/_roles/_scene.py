@@ -5,6 +5,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -137,10 +138,17 @@ class Scene:
     def into_queries(self) -> dict[str, Effects]:
         """Effects by way of the name movers' queries at the end, for each flip."""
         queries = self.receivers(q=self.players("name_mover"))
-        options = {"receivers_at": "end", "attention": ("IO", "S1")}
+
+        def of(tokens: Array) -> Effects:
+            flipped = self.pairs._replace(corrupted=tokens)
+            names = ("IO", "S1")
+            return self.paths(queries, flipped, receivers_at="end", attention=names)
+
+        # One after the other, or each flip would be compiled for itself.
+        found = jax.lax.map(of, jnp.stack(list(self.flipped.values())))
         return {
-            name: self.paths(queries, self.pairs._replace(corrupted=tokens), **options)
-            for name, tokens in self.flipped.items()
+            name: jax.tree.map(lambda x, place=place: x[place], found)
+            for place, name in enumerate(self.flipped)
         }
 
     def receivers(

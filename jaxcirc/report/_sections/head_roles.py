@@ -142,7 +142,7 @@ def _table(parts: list[Part]) -> tuple[list[str], list[tuple]]:
             part.head,
             _between(part.time.before, part.time.begin),
             "" if part.time.after is None else _between(part.time.end, part.time.after),
-            f"{part.strength:.2g}",
+            f"{part.strength:.3g}",
         )
         for part in parts
     ]
