@@ -16,7 +16,7 @@ from ._checks import check_pairs
 from ._path_patch import path_chunk
 from ._roles import ROLES, RoleSpec
 from ._roles._behaviour import Behaviour
-from ._roles._consistency import Consistency, consistency
+from ._roles._consistency import NEEDS, Consistency, consistency
 from ._roles._scene import Scene
 from ._values import LOGIT_DIFFERENCE
 
@@ -52,6 +52,9 @@ class HeadRoles(eqx.Module):
 
         Args:
             role: One of `roles`.
+
+        Raises:
+            ValueError: the role was not asked for.
         """
         place = self.roles.index(role)
         score = np.where(self.plays[place], self.score[place], -np.inf)
@@ -144,7 +147,7 @@ def head_roles(
     """
     rows = _rows(roles, classes)
     check_roles(model.config, pairs, rows, classes)
-    classes = tuple(jnp.asarray(tokens, jnp.int32) for tokens in classes)
+    items = tuple(jnp.asarray(tokens, jnp.int32) for tokens in classes)
     n_examples, n_pos = pairs.clean.shape
     if batch_size is None:
         batch_size = path_chunk(model.config, n_examples, n_pos, at_once, "head_roles")
@@ -158,7 +161,7 @@ def head_roles(
     }
     fitted = ablation_of(ablation).fitted(model, pairs)
     names = tuple(row.name for row in rows)
-    return _found(model, pairs, fitted, objective, classes, names, options, key)
+    return _found(model, pairs, fitted, objective, items, names, options, key)
 
 
 @eqx.filter_jit
@@ -168,13 +171,12 @@ def _found(model, pairs, ablation, objective, classes, names, options, key):
         model, pairs, ablation, objective, classes, **options, rows=every, key=key
     )
     found = {name: scene.role(name) for name in names}
-    told = set(every) - {"backup", "previous_token", "successor"} <= set(names)
     return HeadRoles(
         jnp.stack([role.score for role in found.values()]),
         jnp.stack([scene.players(name) for name in names]),
         scene.behaviour,
         {name: dict(role.evidence) for name, role in found.items()},
-        consistency(scene) if told else None,
+        consistency(scene) if set(NEEDS) <= set(names) else None,
         names,
         tuple(role.chance for role in found.values()),
     )

@@ -63,8 +63,8 @@ class RolesByHand(NamedTuple):
         drawn = jax.vmap(lambda k: jr.permutation(k, names)[:5])(keys)
         verb = jr.randint(fold_name(key, "verbs"), (n,), 0, len(_VERBS))
         io_first = jnp.arange(n) % 2 == 0
-        clean = self._prompt(*drawn[:, (0, 1, 1)].T, verb, io_first)
-        corrupted = self._prompt(*drawn[:, 2:].T, verb, io_first)
+        clean = self._prompt(drawn[:, jnp.array([0, 1, 1])], verb, io_first)
+        corrupted = self._prompt(drawn[:, 2:], verb, io_first)
         first, second = jnp.where(io_first, 1, 3), jnp.where(io_first, 3, 1)
         positions = {
             "IO": first,
@@ -75,8 +75,9 @@ class RolesByHand(NamedTuple):
         }
         return Pairs(clean, corrupted, drawn[:, :1], drawn[:, 1:2], positions)
 
-    def _prompt(self, a, b, c, verb, a_first) -> Int[Array, "example pos"]:
+    def _prompt(self, names, verb, a_first) -> Int[Array, "example pos"]:
         """Prompts with the names a and b, or b and a, and then c."""
+        a, b, c = names.T
         of = lambda words: jnp.asarray([self.words.index(word) for word in words])
         fixed = lambda word: jnp.full(len(a), self.words.index(word))
         first, second = jnp.where(a_first, a, b), jnp.where(a_first, b, a)

@@ -16,7 +16,7 @@ from ._scene import Scene
 # Half of a head's attention in one place, of a few dozen, is what it is for.
 THRESHOLD = 0.3
 
-Score = Callable[[Array, int], Float[Array, ""]]
+Score = Callable[..., Float[Array, ""]]
 
 
 def attention_role(scene: Scene, score: Score) -> Role:
@@ -27,7 +27,7 @@ def attention_role(scene: Scene, score: Score) -> Role:
 
     Args:
         scene: What was observed.
-        score: (pattern, period) -> the score of one pattern.
+        score: (pattern, period=) -> the score of one pattern.
     """
     c = scene.model.config
     periods = scene.periods or default_periods(c.n_ctx)

@@ -10,6 +10,15 @@ from ._scene import Scene
 # Effects on the movers or the inhibiting heads below this share of the behaviour are
 # none.
 CANDIDATE = 1e-3
+# The roles that ratios are about.
+NEEDS = (
+    "duplicate_token",
+    "induction",
+    "s2_inhibition",
+    "name_mover",
+    "negative_name_mover",
+    "copy_suppression",
+)
 
 
 class Consistency(NamedTuple):

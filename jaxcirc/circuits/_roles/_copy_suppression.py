@@ -1,8 +1,10 @@
 """Heads that take back a token which stands in the text and is about to be said."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ...models import Transformer, capture, unembed
 from ._role import Role, RoleSpec
@@ -40,12 +42,23 @@ def copy_suppression(scene: Scene) -> Role:
     return Role(score, 0.0)
 
 
-class _Seen:
-    """What is needed of the clean runs, of which the end of each alone."""
+class _Seen(NamedTuple):
+    """What is needed of the clean runs, of which the end of each alone.
 
-    def __init__(self, tokens, end, logits_in, directions, layers):
-        self.tokens, self.end, self.logits_in = tokens, end, logits_in
-        self.directions, self.layers = directions, layers
+    Args:
+        tokens: What was read.
+        end: Where the answer is asked for.
+        logits_in: What the logits read there.
+        directions: Unit directions that raise the logit of each token.
+        layers: By layer: its weights, the stream that it reads and its attention at the
+            end, values at all positions, the divisor behind attention.
+    """
+
+    tokens: Int[Array, "example pos"]
+    end: Int[Array, " example"]
+    logits_in: Float[Array, "example d_model"]
+    directions: Float[Array, "example pos d_model"]
+    layers: tuple[PyTree, ...]
 
 
 def _seen(model: Transformer, pairs) -> _Seen:

@@ -12,9 +12,7 @@ def duplicate_token(scene: Scene) -> Role:
     Args:
         scene: What was observed.
     """
-    return attention_role(
-        scene, lambda p, period: duplicate_token_score(p, period=period)
-    )
+    return attention_role(scene, duplicate_token_score)
 
 
 ROLE = RoleSpec(

@@ -12,7 +12,7 @@ def induction(scene: Scene) -> Role:
     Args:
         scene: What was observed.
     """
-    return attention_role(scene, lambda p, period: induction_score(p, period=period))
+    return attention_role(scene, induction_score)
 
 
 ROLE = RoleSpec(

@@ -187,8 +187,8 @@ class Scene:
             **options: Of `PathEffects`.
         """
         pairs = self.pairs if pairs is None else pairs
-        receivers = receivers_of(self.model.config, receivers)
-        effects = PathEffects(receivers, at_once=self.at_once, **options)
+        chosen = receivers_of(self.model.config, receivers)
+        effects = PathEffects(chosen, at_once=self.at_once, **options)
         values, counts = in_chunks(
             self.model, pairs, effects, self.ablation, self.objective, self.graph, None,
             0, True, self.batch_size,

@@ -20,15 +20,15 @@ def successor(scene: Scene) -> Role:
     Args:
         scene: What was observed.
     """
-    hits, items, chance = 0.0, 0, 0.0
+    c = scene.model.config
+    hits, items, chance = jnp.zeros((c.n_layers, c.n_heads)), 0, 0.0
     for tokens in scene.classes:
         found = of_each_head(
             scene.model, _read(scene.model, tokens[:-1]), _hits(tokens)
         )
         number = len(tokens) - 1
-        hits, items = hits + found, items + number
+        hits, items = hits + found.astype(hits.dtype), items + number
         chance += number / len(tokens)
-    assert not isinstance(hits, float)
     return Role(hits / items, chance / items)
 
 

@@ -35,11 +35,9 @@ class Part(NamedTuple):
 def overview(view: View) -> list[CurvePanel]:
     """How many heads play roles, each head once for each of its roles."""
     strength, steps = view.data["strength"], view.data["step"].values
-    plays = (
-        (strength >= 1)
-        .sum(("role", "layer", "head"))
-        .where(np.isfinite(strength).any(("role", "layer", "head")))
-    )
+    axes = ("role", "layer", "head")
+    # A checkpoint that failed is a gap, and not one without roles.
+    plays = (strength >= 1).sum(axes).where(strength.notnull().any(axes))
     curves = [Curve("roles played", steps, by_seed(plays), colour=4)]
     return [CurvePanel("roles played<br>(heads)", curves, None)]
 
