@@ -4,6 +4,7 @@ A score for every edge by any `METHODS`, the truth by patching each, and what a 
 keeps. Whatever there is for each edge is an array [source, destination] of a `graph`.
 """
 
+from .._core import Tenure as Tenure, tenures as tenures
 from ..models import Graph as Graph, graph as graph
 from ..tasks import Pairs as Pairs
 from ._ablation import (
@@ -36,6 +37,11 @@ from ._faithfulness import (
     random_circuits as random_circuits,
     smallest as smallest,
 )
+from ._head_roles import (
+    HeadRoles as HeadRoles,
+    check_roles as check_roles,
+    head_roles as head_roles,
+)
 from ._hypotheses import (
     Evidence as Evidence,
     equivalence as equivalence,
@@ -48,6 +54,7 @@ from ._method import AbstractMethod as AbstractMethod, MethodSpec as MethodSpec
 from ._minimality import Minimality as Minimality, minimality as minimality
 from ._notation import edge_names as edge_names, node_names as node_names
 from ._optimal import Optimal as Optimal
+from ._ordered_classes import ordered_classes as ordered_classes
 from ._pairs import pairs as pairs
 from ._patch_nodes import NodeScores as NodeScores, patch_nodes as patch_nodes
 from ._path import (
@@ -55,11 +62,17 @@ from ._path import (
     CleanCorrupted as CleanCorrupted,
     EAPIGInputs as EAPIGInputs,
 )
+from ._path_patch import path_patch as path_patch
 from ._planted import Planted as Planted, planted as planted
 from ._prune import pruned as pruned
 from ._quadrature import check_rule as check_rule, quadrature as quadrature
 from ._read_circuit import read_circuit as read_circuit
 from ._resample import Resample as Resample
+from ._roles import ROLES as ROLES, RoleSpec as RoleSpec
+from ._roles._consistency import Consistency as Consistency
+from ._roles._flips import FLIPS as FLIPS, flips as flips
+from ._roles._role import Role as Role
+from ._roles_by_hand import RolesByHand as RolesByHand, roles_by_hand as roles_by_hand
 from ._run import Performance as Performance, performance as performance, run as run
 from ._scores import Scores as Scores
 from ._search import Search as Search, search as search

@@ -4,6 +4,11 @@ A component is a row of `COMPONENTS`, a site or a path of weights. It says what 
 of a model, `observe` runs the model once for all of them, and each makes its matrices.
 """
 
+from ..tasks import (
+    check_periods as check_periods,
+    default_periods as default_periods,
+    repeated_tokens as repeated_tokens,
+)
 from ._component import (
     AbstractComponent as AbstractComponent,
     ComponentSpec as ComponentSpec,
@@ -17,12 +22,9 @@ from ._gradients import (
     weight_gradients as weight_gradients,
 )
 from ._heads import (
-    check_periods as check_periods,
-    default_periods as default_periods,
     induction_heads as induction_heads,
     induction_scores as induction_scores,
     repeated_patterns as repeated_patterns,
-    repeated_tokens as repeated_tokens,
 )
 from ._lens import (
     LogitAttribution as LogitAttribution,

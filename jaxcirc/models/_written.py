@@ -1,10 +1,13 @@
 """What each part of a model writes into the residual stream."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float, Integer
 
 from ._capture import capture
+from ._intervention import AbstractIntervention
 from ._transformer import Transformer
 
 
@@ -27,7 +30,12 @@ class Written(eqx.Module):
     mlps: Float[Array, "layer *batch pos d_model"] | None
 
 
-def written(model: Transformer, tokens: Integer[Array, "*batch pos"]) -> Written:
+def written(
+    model: Transformer,
+    tokens: Integer[Array, "*batch pos"],
+    *,
+    edits: Sequence[AbstractIntervention] = (),
+) -> Written:
     """What each part of the model writes when it reads `tokens`: one forward pass.
 
     Of a corrupted prompt these are what edges are patched with; their means over a
@@ -36,6 +44,7 @@ def written(model: Transformer, tokens: Integer[Array, "*batch pos"]) -> Written
     Args:
         model: The model.
         tokens: Ids, with any leading batch axes.
+        edits: Interventions to make on the way, such as heads that are knocked out.
 
     Returns:
         One vector for each position and each source of `jaxcirc.models.graph`.
@@ -58,7 +67,7 @@ def written(model: Transformer, tokens: Integer[Array, "*batch pos"]) -> Written
     sites += ["pos_embed"] if model.W_pos is not None else []
     sites += ["mlp.out"] if model.blocks.mlp is not None else []
     sites += ["ln1_post.scale"] if post is not None else []
-    _, acts = capture(model, tokens, sites)
+    _, acts = capture(model, tokens, sites, edits=edits)
     heads = acts["attn.result"]
     if post is not None:
         # Behind the norm a head has its share: the divisor is that of the heads' sum.

@@ -17,6 +17,7 @@ from ._llc import (
 from ._matrix import colour_scale as colour_scale, matrix_heatmap as matrix_heatmap
 from ._pattern import attention_pattern as attention_pattern
 from ._script import plotly_script as plotly_script
+from ._spans import Span as Span, span_timeline as span_timeline
 from ._style import plain as plain
 from ._timeline import Move as Move, change_timeline as change_timeline
 from ._triple import pattern_triple as pattern_triple

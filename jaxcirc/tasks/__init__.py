@@ -7,6 +7,11 @@ from ._induction import Induction as Induction
 from ._mirror import Mirror as Mirror
 from ._mod_add import ModAdd as ModAdd
 from ._pairs import Pairs as Pairs, answers_differ as answers_differ
+from ._repeated import (
+    check_periods as check_periods,
+    default_periods as default_periods,
+    repeated_tokens as repeated_tokens,
+)
 from ._task import AbstractTask as AbstractTask, TaskSpec as TaskSpec
 from ._text import Text as Text
 from ._tokenizer import (

@@ -72,6 +72,19 @@ def circuit(m):
     return m.node("circuit", made, **labels)
 
 
+def head_roles(m):
+    roles = ["induction", "name_mover"]
+    attrs = {"chance": 0.1}
+    made = {k: m.array("layer", "head", sizes=(2, 2), attrs=attrs) for k in roles}
+    dims, detail = ("role", "layer", "head"), {"role": "detail"}
+    strength = m.array(*dims, sizes=(2, 2, 2), attrs=detail)
+    # Between half a threshold and two, so that some heads play a role and some do not.
+    made["strength"] = (strength[0], 2 * strength[1], detail)
+    made["behaviour"], made["ratio_direct"] = m.array(), m.array()
+    made["error"] = m.array(attrs=DIAGNOSTIC)
+    return m.node("head_roles", made, role=roles)
+
+
 def dictionaries(m):
     made = {k: m.array("layer", sizes=(2,)) for k in ("loss", "l0", "fvu")}
     detail = {"role": "detail"}
@@ -240,6 +253,7 @@ KINDS = {
     "attention": attention,
     "patterns": patterns,
     "circuit": circuit,
+    "head_roles": head_roles,
     "dictionaries": dictionaries,
     "sae_quality": sae_quality,
     "sae_features": sae_features,
