@@ -13,7 +13,7 @@ DOCS = pathlib.Path(__file__).parents[1] / "docs"
 @pytest.mark.parametrize(
     ("guide", "prints"),
     [("llc.md", 4), ("metrics.md", 14), ("programs.md", 7), ("checkpoints.md", 5)]
-    + [("runs.md", 4), ("circuits.md", 8), ("taylor.md", 9), ("saes.md", 16)]
+    + [("runs.md", 4), ("circuits.md", 8), ("taylor.md", 11), ("saes.md", 16)]
     + [("feature_circuits.md", 5)],
 )
 def test_the_blocks_of_the_guides(guide, prints, tmp_path, monkeypatch):

@@ -25,6 +25,9 @@ class Through(AbstractObjective):
         forward: (model, tokens) -> logits. A pytree, so that its arrays are arguments
             of a compiled program.
 
+    Raises:
+        ValueError: `loss` is a score, which is higher for a better model.
+
     Example:
         >>> import jax.numpy as jnp, jax.random as jr
         >>> from jaxcirc import taylor
