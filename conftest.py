@@ -18,6 +18,8 @@ import jax  # noqa: E402
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
 
+from tests._closures import once_for_code  # noqa: E402
+
 ROOT = pathlib.Path(__file__).parent
 
 # Scripts that made frozen numbers need what the tests do not.
@@ -30,6 +32,8 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# What the hook below puts above every function.
+jaxtyping.jaxtyped = once_for_code(jaxtyping.jaxtyped)
 # An int where a float is expected is fine, as everywhere in Python.
 jaxtyping.install_import_hook(
     ["jaxcirc", "tracr_bridge"],

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from ._names import unknown
 
@@ -70,7 +70,15 @@ def select_paths(tree: Tree, patterns: Sequence[str], *, what: str) -> Tree:
 
 def stack_trees(trees: Sequence[Tree]) -> Tree:
     """Trees of equal structure as one tree whose arrays have a new leading axis."""
-    return jtu.tree_map(lambda *xs: jnp.stack(xs), *trees)
+    structure = jtu.tree_structure(trees[0])
+    rows = [structure.flatten_up_to(tree) for tree in trees]
+    return structure.unflatten(_stacked(rows))
+
+
+@jax.jit
+def _stacked(rows: list[list[Any]]) -> list[Array]:
+    """Stacks of the places of rows; eagerly each shape would take a program."""
+    return [jnp.stack(xs) for xs in zip(*rows, strict=True)]
 
 
 def tree_bytes(tree: PyTree) -> int:

@@ -155,7 +155,7 @@ def load_tensors(
     # A file may hold NaN; where that is a fault is for its reader to say.
     with jax.debug_nans(False):
         return jtu.tree_map(
-            lambda x: jnp.asarray(arrays[next(values)]) if is_array(x) else x, like
+            lambda x: jax.device_put(arrays[next(values)]) if is_array(x) else x, like
         )
 
 
@@ -250,7 +250,7 @@ def load_arrays(file: str) -> dict[str, jax.Array]:
         5
     """
     check_tensors(file)
-    return {k: jnp.asarray(array) for k, array in _parse(read_bytes(file)).items()}
+    return {k: jax.device_put(array) for k, array in _parse(read_bytes(file)).items()}
 
 
 def recorded_hashes(file: str) -> dict[str, str]:

@@ -54,7 +54,7 @@ class Job(NamedTuple):
     @property
     def model(self) -> PyTree:
         """The first checkpoint, without the checkpoint axis."""
-        return jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, self.models)
+        return _first(self.models)
 
     @property
     def dtype(self) -> jnp.dtype:
@@ -189,9 +189,9 @@ def make_job(
     """
     params, data = jax.tree.map(_on_device, (params, data))
     params = jax.tree.map(_at_least_float32, params)
-    models = params if steps is not None else jax.tree.map(_lead, params)
+    models = params if steps is not None else _as_one_checkpoint(params)
     _check_models(models, steps)
-    model = jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, models)
+    model = _first(models)
     problem = make_problem(loss_fn, data, batch_size, model)
     sampler = _resolve_n_beta(sampler, problem)
     _check_schedule(schedule, num_chains)
@@ -243,8 +243,15 @@ def _at_least_float32(x: Any) -> Any:
     return x.astype(jnp.float32) if narrow else x
 
 
-def _lead(x: Any) -> Any:
-    return x[None] if eqx.is_array(x) else x
+# Programs of all weights, where each of their shapes would take several of its own.
+@eqx.filter_jit
+def _as_one_checkpoint(params: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: x[None] if eqx.is_array(x) else x, params)
+
+
+@eqx.filter_jit
+def _first(models: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, models)
 
 
 def _check_models(models: PyTree, steps: Sequence[int] | None) -> None:

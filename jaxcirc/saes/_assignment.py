@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import Array, Float, Int
-from scipy.optimize import linear_sum_assignment
 
 # The optimal assignment of 8,192 latents takes half a minute, of 16,384 several.
 LARGEST = 8192
@@ -63,7 +63,7 @@ def assignment(
     if not table.size:
         return columns
     if max(table.shape) <= LARGEST:
-        rows, found = linear_sum_assignment(table, maximize=True)
+        rows, found = scipy.optimize.linear_sum_assignment(table, maximize=True)
         columns[rows] = found
         return columns
     nearest, back = table.argmax(axis=1), table.argmax(axis=0)

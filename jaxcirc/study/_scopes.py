@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from .._core import stack_trees
 from ..tasks import AbstractTask
 from ._measurements import (
     AlongRun,
@@ -205,11 +206,10 @@ def _per_chunk(
     some: Sequence[tuple[Loaded, Inputs]],
 ) -> Iterator[Outcome]:
     """The outcomes of a measurement that brings a program of its own."""
-    together = lambda *xs: jnp.stack(xs)
     chunk = Chunk(
         tuple(loaded.step for loaded, _ in some),
-        jax.tree.map(together, *(loaded.model for loaded, _ in some)),
-        jax.tree.map(together, *(dict(inputs) for _, inputs in some)),
+        stack_trees([loaded.model for loaded, _ in some]),
+        stack_trees([dict(inputs) for _, inputs in some]),
     )
     measured = checked(measure(chunk, task, key=key), lead=2)
     for i in range(len(some)):

@@ -8,6 +8,7 @@ import fsspec
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Int, PyTree
 
 from .._core import Objective, create_folder, lock_folder, require_loss
 from ..checkpoints import (
@@ -177,8 +178,9 @@ def _save(
     if checkpoint:
         _require_finite(state, writers)
         step = int(state.step[0])
+        models = state.model
         for i, writer in enumerate(writers):
-            writer.save(step, jax.tree.map(lambda x, i=i: x[i], state.model))
+            writer.save(step, _member(models, i))
     write_losses(folder, losses)
     save_tensors(posixpath.join(folder, STATE), state)
 
@@ -194,7 +196,23 @@ def _stop_at_divergence(call: Call, writers: list[TrajectoryWriter]) -> None:
 
 def _require_finite(state: State, writers: list[TrajectoryWriter]) -> None:
     # No loss follows the last update, so its weights are looked at themselves.
-    for i, seed in enumerate(state.seed.tolist()):
-        leaves = [leaf[i] for leaf in jax.tree.leaves(state.params)]
-        if not all(bool(jnp.isfinite(leaf).all()) for leaf in leaves):
+    finite = jax.device_get(_finite(state.params, state.seed))
+    for seed, good in zip(state.seed.tolist(), finite, strict=True):
+        if not good:
             raise TrainingDiverged(int(state.step[0]), seed, writers[0].steps[-1])
+
+
+# Programs of all arrays, where each shape would take several of its own.
+@jax.jit
+def _member(models: Transformer, place: int | Int[Array, ""]) -> Transformer:
+    """One of several models."""
+    return jax.tree.map(lambda x: x[place], models)
+
+
+@jax.jit
+def _finite(params: PyTree, seeds: Int[Array, " seed"]) -> Bool[Array, " seed"]:
+    """Whether the weights of each seed are numbers."""
+    finite = jnp.ones(seeds.shape, bool)
+    for x in jax.tree.leaves(params):
+        finite &= jnp.isfinite(x).reshape(len(x), -1).all(axis=1)
+    return finite

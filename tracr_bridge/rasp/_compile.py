@@ -1,6 +1,7 @@
 """RASP expressions -> transformers of this library, exactly."""
 
 import dataclasses
+import functools
 import importlib
 import itertools
 import numbers
@@ -179,9 +180,9 @@ def _by_id(encoding: dict[Any, int]) -> tuple[Any, ...]:
 
 def convert(assembled: Any, max_seq_len: int, *, causal: bool) -> Transformer:
     """Tracr's parameters as stacked blocks."""
-    c, params = assembled.model_config, assembled.params
-    W_E = np.asarray(params["token_embed"]["embeddings"])
-    W_pos = np.asarray(params["pos_embed"]["embeddings"])
+    # In NumPy: every shape would take JAX a program for each of its operations.
+    c, params = assembled.model_config, jax.device_get(assembled.params)
+    W_E, W_pos = (params[f"{name}_embed"]["embeddings"] for name in ("token", "pos"))
     W_U = _unembedding(assembled, W_E.shape[1])
     config = TransformerConfig(
         d_vocab=W_E.shape[0],
@@ -216,10 +217,7 @@ def convert(assembled: Any, max_seq_len: int, *, causal: bool) -> Transformer:
                 "b_out": params[f"{mlp}/linear_2"]["b"],
             }
         )
-    stacked = {
-        name: jnp.stack([jnp.asarray(layer[name], jnp.float32) for layer in layers])
-        for name in layers[0]
-    }
+    stacked = {name: np.stack([layer[name] for layer in layers]) for name in layers[0]}
     # Only the structure is needed: every weight is put in below.
     model = eqx.filter_eval_shape(Transformer, config, key=jr.key(0))
 
@@ -229,12 +227,15 @@ def convert(assembled: Any, max_seq_len: int, *, causal: bool) -> Transformer:
             getattr(mlp if hasattr(mlp, name) else attn, name) for name in stacked
         ]
 
-    outer = [jnp.asarray(x, jnp.float32) for x in (W_E, W_pos, W_U)]
-    return eqx.tree_at(leaves, model, [*outer, *stacked.values()])
+    values = [x.astype(np.float32) for x in (W_E, W_pos, W_U, *stacked.values())]
+    return eqx.tree_at(leaves, model, jax.device_put(values))
 
 
-def _undrawn(call: Any, args: Any, kwargs: Any, _: Any) -> Any:
-    """A call of a haiku module whose weights in the transformer begin as zeros."""
+def _undrawn(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+    """A call of a haiku module whose weights in the transformer begin as zeros.
+
+    The call itself is only followed, for the shapes of the weights.
+    """
     haiku = importlib.import_module("haiku")
 
     def create(ordinary: Any, shape: Any, dtype: Any, init: Any, place: Any) -> Any:
@@ -245,19 +246,23 @@ def _undrawn(call: Any, args: Any, kwargs: Any, _: Any) -> Any:
         return ordinary(shape, dtype, init)
 
     with haiku.custom_creator(create):
-        return call(*args, **kwargs)
+        where = (type(context.module).__name__, context.method_name)
+        if where != ("CompiledTransformerModel", "__call__"):
+            return call(*args, **kwargs)
+        # Computed eagerly, each operation of a layer would be a program of its own.
+        return jax.eval_shape(functools.partial(call, *args, **kwargs))
 
 
 def _unembedding(assembled: Any, d_model: int) -> np.ndarray:
     """The projection that tracr keeps in a closure, read off on a basis."""
     haiku = importlib.import_module("haiku")
 
-    def read(x: Array) -> Array:
+    def read(x: np.ndarray) -> np.ndarray:
         return assembled.get_compiled_model().unembed(x, use_unembed_argmax=False)
 
     pure = haiku.without_apply_rng(haiku.transform(read))
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        found = np.asarray(pure.apply(assembled.params, jnp.eye(d_model)[None]))[0]
+        found = np.asarray(pure.apply(assembled.params, np.eye(d_model)[None]))[0]
     return found.reshape(d_model, -1)
 
 
@@ -362,7 +367,7 @@ def run_many(
     for row, sequence in enumerate(sequences):
         own = compiled.encode([compiled.bos, *sequence])
         ids[row, : len(own)], filled[row, : len(own)] = own, False
-    logits = np.asarray(_masked(compiled.model, jnp.asarray(ids), jnp.asarray(filled)))
+    logits = np.asarray(_masked(compiled.model, *jax.device_put((ids, filled))))
     return [
         compiled.decode(out[: len(sequence) + 1])[1:]
         for out, sequence in zip(logits, sequences, strict=True)
