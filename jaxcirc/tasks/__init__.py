@@ -1,11 +1,12 @@
 """Tasks: data with right answers, wrong counterparts and names for the tokens."""
 
 from .._core import Catalogue
-from . import _induction, _mod_add, _text
+from . import _induction, _mod_add, _superposition, _text
 from ._batch import Batch as Batch, Split as Split
 from ._induction import Induction as Induction
 from ._mod_add import ModAdd as ModAdd
 from ._pairs import Pairs as Pairs, answers_differ as answers_differ
+from ._superposition import Superposition as Superposition
 from ._task import AbstractTask as AbstractTask, TaskSpec as TaskSpec
 from ._text import Text as Text
 from ._tokenizer import (
@@ -14,5 +15,5 @@ from ._tokenizer import (
     Tokenizer as Tokenizer,
 )
 
-_OWN = (_induction.SPEC, _mod_add.SPEC, _text.SPEC)
+_OWN = (_induction.SPEC, _mod_add.SPEC, _superposition.SPEC, _text.SPEC)
 TASKS = Catalogue("jaxcirc.tasks", _OWN, of=TaskSpec)

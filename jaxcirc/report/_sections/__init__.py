@@ -22,6 +22,7 @@ from . import (
     sae_features,
     sae_latents,
     sae_quality,
+    sae_truth,
     training,
     weights,
 )
@@ -37,6 +38,7 @@ _OWN = (
     sae_quality.SECTION,
     sae_features.SECTION,
     sae_latents.SECTION,
+    sae_truth.SECTION,
     weights.SECTION,
     llc.SECTION,
     llc_grid.SECTION,
