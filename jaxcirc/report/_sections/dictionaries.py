@@ -41,9 +41,10 @@ def _course(data: xr.Dataset, layer: int) -> Block:
     """Loss, L0 and dead latents over the updates, a curve for each checkpoint."""
     text = (
         "Each training from its first update to its last, means over seeds; later "
-        "checkpoints are darker. They begin where the one before has ended, on other "
-        "activations. A loss that still falls at the end asks for more updates, and "
-        "dead latents that stay for a higher learning rate or fewer latents."
+        "checkpoints are brighter. They begin where the one before has ended, on other "
+        "activations. Where the first latents count as dead, their auxiliary loss "
+        "comes in, and the loss jumps by it. A loss that still falls at the end asks "
+        "for more updates."
     )
     one = data.sel(layer=layer).mean("seed")
     steps = one["step"].values
