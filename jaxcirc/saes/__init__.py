@@ -83,4 +83,5 @@ from ._transcoder import (
     transcoder as transcoder,
 )
 from ._unit_rows import unit_rows as unit_rows
+from ._written_by import written_by as written_by
 from .formats import FORMATS as FORMATS, FormatSpec as FormatSpec

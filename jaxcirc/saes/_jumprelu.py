@@ -44,7 +44,8 @@ class JumpReLU(AbstractArchitecture):
         l0: Coefficient of the sparsity.
         sparsity: Which C.
         target_l0: L0*; a leaf, which may be an array. `step` and `tanh` do without.
-        warm_up: Share of the training over which the coefficient rises from 0.
+        warm_up: Share of the training over which the coefficient rises from 0. Latents
+            that are cut off before they have found a direction do not come back.
         bandwidth: Width of the band, in units of pre-activations.
         threshold: θ to begin with.
         tanh_scale: How steep the tanh is.
@@ -79,7 +80,7 @@ class JumpReLU(AbstractArchitecture):
         static=True, default="quadratic"
     )
     target_l0: Number = 32
-    warm_up: Number = 0.05
+    warm_up: Number = 0.5
     bandwidth: Number = 0.05
     threshold: Number = 0.01
     tanh_scale: Number = 4.0

@@ -40,8 +40,8 @@ def recovery(
 
     Read the MCC first. A reconstruction can be improved by fitting what superposition
     leaves as noise, so a lower FVU need not mean that more features were found. Latents
-    that never fire on the sample are not matched; features that are not alive do not
-    count, and have NaN.
+    that never fire on the sample are not matched, and a feature that is left without a
+    latent counts 0 in the MCC; features that are not alive do not count, and have NaN.
 
     Args:
         dictionary: What was trained on `truth`'s activations.
@@ -102,10 +102,14 @@ def _run(dictionary: Dictionary, truth: Planted, n: int, key: Key[Array, ""]):
 
 
 def _everywhere(found: MCC, alive, used, truth: Planted) -> MCC:
-    """Pairs of what is alive, in the numbering of all."""
+    """Pairs of what is alive, in the numbering of all; the mean is over all of it.
+
+    A dictionary of few latents that fire would else be judged by those alone.
+    """
     n = len(truth.probability)
     pairs, cosine = np.full(n, -1), np.full(n, np.nan)
     some = found.assignment >= 0
     pairs[alive[some]] = used[found.assignment[some]]
     cosine[alive] = found.cosine
-    return found._replace(assignment=pairs, cosine=cosine)
+    mean = float(np.abs(found.cosine).mean()) if len(alive) else np.nan
+    return found._replace(mcc=mean, assignment=pairs, cosine=cosine)

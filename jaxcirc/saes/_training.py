@@ -7,8 +7,10 @@ import optax
 
 from ._checks import require
 
-# The rate that top-k was tuned with at 2^14 latents; wider ones want smaller steps.
-RATE, RATE_WIDTH = 2e-4, 2**14
+# The rate of published top-k dictionaries of 2^14 latents. Small ones want larger steps
+# than a root of the width gives: with 1,024 latents of a byte-level model's stream and
+# half a million activations, 8e-4 leaves 45% of them dead, and 3.2e-3 leaves 4%.
+RATE, RATE_WIDTH, LARGEST_RATE = 2e-4, 2**14, 4e-3
 
 
 class Training(eqx.Module):
@@ -20,8 +22,7 @@ class Training(eqx.Module):
     Args:
         steps: Updates to make.
         batch_size: Activations of an update.
-        learning_rate: Peak rate; None for 2e-4 · (2^14 / d_sae)^½, after Gao et al.
-            (2024).
+        learning_rate: Peak rate; None for 2e-4 · 2^14 / d_sae, and at most 4e-3.
         warmup: Share of the steps over which the rate rises.
         decay: Share of the steps over which it falls to 0 in the end.
         b1: Decay of Adam's first moment.
@@ -53,7 +54,7 @@ class Training(eqx.Module):
     Example:
         >>> training = Training(steps=100, batch_size=64, buffer_batches=8)
         >>> training.served_batches, training.rate(2**12)
-        (4, 0.0004)
+        (4, 0.0008)
     """
 
     steps: int = 10_000
@@ -124,7 +125,7 @@ class Training(eqx.Module):
         """
         if self.learning_rate is not None:
             return self.learning_rate
-        return RATE * (RATE_WIDTH / d_sae) ** 0.5
+        return min(RATE * RATE_WIDTH / d_sae, LARGEST_RATE)
 
     def build_optimizer(self, d_sae: int) -> optax.GradientTransformation:
         """The optax transformation: the limit, if any, and then Adam.

@@ -1,7 +1,7 @@
 """Tasks: data with right answers, wrong counterparts and names for the tokens."""
 
 from .._core import Catalogue
-from . import _induction, _mirror, _mod_add, _text
+from . import _induction, _mirror, _mod_add, _superposition, _text
 from ._batch import Batch as Batch, Split as Split
 from ._induction import Induction as Induction
 from ._mirror import Mirror as Mirror
@@ -12,6 +12,7 @@ from ._repeated import (
     default_periods as default_periods,
     repeated_tokens as repeated_tokens,
 )
+from ._superposition import Superposition as Superposition
 from ._task import AbstractTask as AbstractTask, TaskSpec as TaskSpec
 from ._text import Text as Text
 from ._tokenizer import (
@@ -21,4 +22,5 @@ from ._tokenizer import (
 )
 
 _OWN = (_induction.SPEC, _mirror.SPEC, _mod_add.SPEC, _text.SPEC)
+_OWN = (_induction.SPEC, _mod_add.SPEC, _superposition.SPEC, _text.SPEC)
 TASKS = Catalogue("jaxcirc.tasks", _OWN, of=TaskSpec)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from .._core import fold_name
 from ._batch import Batch, Split
@@ -123,6 +123,19 @@ class AbstractTask(eqx.Module):
             answer(corrupted.targets),
             {**self.positions(clean, end), "end": end},
         )
+
+    def features(
+        self, tokens: Int[Array, "*example pos"]
+    ) -> Float[Array, "*example feature"] | None:
+        """Which planted features each sequence has, or None where none are planted.
+
+        They are what the last position has to hold: the truth beside which dictionaries
+        of its activations can be judged.
+
+        Args:
+            tokens: Sequences of this task.
+        """
+        del tokens
 
     def solution(self) -> PyTree | None:
         """A model that is known to solve the task, or None if none is known."""

@@ -90,7 +90,17 @@ def dictionaries(m):
     detail = {"role": "detail"}
     sizes = {"sizes": (2, 2, 4), "attrs": detail}
     made["density"] = m.array("layer", "twin", "latent", **sizes)
-    return m.node("dictionaries", made, layer=[0, 2])
+    course = {"sizes": (2, 3), "attrs": detail}
+    for name in ("loss", "l0", "dead"):
+        made[f"{name}_course"] = m.array("layer", "update", **course)
+    return m.node("dictionaries", made, layer=[0, 2], update=[0, 5, 9])
+
+
+def sae_truth(m):
+    names = ("mcc", "random", "found")
+    made = {k: m.array("layer", sizes=(2,)) for k in names}
+    made["represented"] = m.array()
+    return m.node("sae_truth", made, layer=[0, 2])
 
 
 def sae_quality(m):
@@ -258,6 +268,7 @@ KINDS = {
     "sae_quality": sae_quality,
     "sae_features": sae_features,
     "sae_latents": sae_latents,
+    "sae_truth": sae_truth,
     "weights": weights,
     "taylor": taylor,
     "decompose": decompose,

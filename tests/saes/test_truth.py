@@ -188,3 +188,25 @@ def test_saebench_has_no_place_for_transcoders_with_a_skip():
     made = saes.Standard(d_in=8, d_sae=16, d_out=8, skip=True).init(jr.key(0))
     with pytest.raises(ValueError, match="and a W_skip"):
         saes.SAEBenchDictionary(made, "gpt2", "blocks.1.hook_resid_post", 1)
+
+
+def test_directions_that_add_up_come_back_from_the_activations():
+    # Exact up to rounding, whatever constant the features share.
+    rng = np.random.default_rng(0)
+    features = (rng.random((200, 12)) < 0.2) * rng.uniform(0.5, 1.5, (200, 12))
+    rows = rng.normal(size=(12, 6))
+    x = jnp.asarray(features @ rows + rng.normal(size=6), jnp.float32)
+    found = saes.written_by(jnp.asarray(features, jnp.float32), x)
+    spread = np.linalg.cond(features - features.mean(0))
+    error = np.abs(np.asarray(found) - rows).max()
+    assert error < 10 * spread * np.finfo(np.float32).eps * np.abs(x).max()
+    with pytest.raises(ValueError, match="more tokens than"):
+        saes.written_by(jnp.ones((12, 12)), x[:12])
+
+
+def test_a_feature_that_no_latent_has_counts_nothing(truth):
+    # Half of the true directions: half of the MCC, since the others have no latent.
+    made = dictionary(np.asarray(truth.directions)[::2], bias=-0.5)
+    found = saes.recovery(made, truth, n=2000, key=jr.key(1))
+    assert found.directions.mcc == pytest.approx(0.5, rel=1e-5)
+    assert (found.directions.assignment[1::2] == -1).all()

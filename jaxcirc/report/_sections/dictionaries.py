@@ -7,6 +7,14 @@ from ...plots import Curve, CurvePanel, developmental_curves
 from .._results import by_seed, last_finite, step_text
 from .._section import Block, SectionSpec, View
 
+_COURSES = {
+    "loss_course": "loss",
+    "l0_course": "L0<br>(latents)",
+    "dead_course": "dead<br>(share)",
+}
+# More curves of one panel are not told apart by their shades.
+_MOST_CURVES = 8
+
 
 def draw(view: View) -> list[Block]:
     """Loss, L0 and what is not explained over checkpoints, and a row for each layer."""
@@ -22,7 +30,52 @@ def draw(view: View) -> list[Block]:
         by_layer(data["fvu"], "FVU<br>(share)"),
     ]
     figure = developmental_curves(panels)
-    return [Block("Dictionaries", text, figure=figure, table=_table(data))]
+    made = Block("Dictionaries", text, figure=figure, table=_table(data))
+    # Results of earlier versions have no course of dead latents.
+    if not set(_COURSES) <= set(data.data_vars):
+        return [made]
+    return [made, *(_course(data, layer) for layer in data["layer"].values)]
+
+
+def _course(data: xr.Dataset, layer: int) -> Block:
+    """Loss, L0 and dead latents over the updates, a curve for each checkpoint."""
+    text = (
+        "Each training from its first update to its last, means over seeds; later "
+        "checkpoints are brighter. They begin where the one before has ended, on other "
+        "activations. Where the first latents count as dead, their auxiliary loss "
+        "comes in, and the loss jumps by it. A loss that still falls at the end asks "
+        "for more updates."
+    )
+    one = data.sel(layer=layer).mean("seed")
+    steps = one["step"].values
+    shown = np.unique(np.linspace(0, len(steps) - 1, _MOST_CURVES).astype(int))
+    shades = np.linspace(0.15, 1, len(shown))
+    updates = one["update"].values
+
+    def curves(name: str) -> list[Curve]:
+        values = one[name].transpose("step", "update").values
+        return [
+            Curve(
+                f"step {step_text(int(steps[i]))}",
+                updates,
+                values[i][None],
+                place,
+                shade=float(shade),
+            )
+            for place, (i, shade) in enumerate(zip(shown, shades, strict=True))
+        ]
+
+    figure = developmental_curves([
+        CurvePanel(title, curves(name), None, name == "loss_course")
+        for name, title in _COURSES.items()
+    ])  # fmt: skip
+    figure.update_xaxes(title_text="update of the dictionary")
+    return Block(
+        f"Training of the dictionaries of layer {layer}",
+        text,
+        figure=figure,
+        suffix=f"-course-{layer}",
+    )
 
 
 def findings(view: View) -> list[str]:

@@ -23,6 +23,8 @@ from ._quantity import Failure, Outcome, Quantity
 
 # What is told of the end of a training is a mean over this share of its steps.
 _END = 0.1
+# Points of a course: more than a curve on the page can show apart are of no use.
+_POINTS = 40
 
 
 class AtSite(eqx.Module):
@@ -132,9 +134,10 @@ class Dictionaries(AlongRun):
     def coords(
         self, config: TransformerConfig, task: AbstractTask, *, key: Key[Array, ""]
     ) -> dict[str, list]:
-        """Numbers of the layers."""
+        """Numbers of the layers, and the updates at which courses are told."""
         del task, key
-        return {"layer": list(self._layers(config))}
+        updates = _updates(self.training.steps)
+        return {"layer": list(self._layers(config)), "update": updates.tolist()}
 
     def _densities(self, made, model, task, key) -> Array:
         """The share of the test tokens on which each latent fires."""
@@ -199,11 +202,11 @@ def _told(record, density: Array) -> dict[str, Quantity]:
         for name, (values, units, meaning) in series.items()
     }
     # The course of a training in few points, which is what a curve shows of it.
-    places = np.linspace(0, record.loss.shape[-1] - 1, min(_POINTS, last * 10))
-    for name in ("loss", "l0"):
-        values = getattr(record, name)[:, 0, places.astype(int)]
+    places = _updates(record.loss.shape[-1])
+    for name, units in (("loss", ""), ("l0", "latents"), ("dead", "share")):
+        values = getattr(record, name)[:, 0, places]
         found[f"{name}_course"] = Quantity(
-            values, ("layer", "update"), "", f"{name} during training", role="detail"
+            values, ("layer", "update"), units, f"{name} during training", role="detail"
         )
     found["density"] = Quantity(
         density, ("layer", "twin", "latent"), "share", "of tokens", role="detail"
@@ -211,7 +214,9 @@ def _told(record, density: Array) -> dict[str, Quantity]:
     return found
 
 
-_POINTS = 40
+def _updates(steps: int) -> np.ndarray:
+    """The updates of a training of so many that its course is told at."""
+    return np.linspace(0, steps - 1, min(_POINTS, steps)).astype(int)
 
 
 def dictionaries(
