@@ -21,6 +21,11 @@ from ._tokenizer import (
     Tokenizer as Tokenizer,
 )
 
-_OWN = (_induction.SPEC, _mirror.SPEC, _mod_add.SPEC, _text.SPEC)
-_OWN = (_induction.SPEC, _mod_add.SPEC, _superposition.SPEC, _text.SPEC)
+_OWN = (
+    _induction.SPEC,
+    _mirror.SPEC,
+    _mod_add.SPEC,
+    _superposition.SPEC,
+    _text.SPEC,
+)
 TASKS = Catalogue("jaxcirc.tasks", _OWN, of=TaskSpec)
