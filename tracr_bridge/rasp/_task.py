@@ -76,13 +76,11 @@ class ProgramTask(AbstractTask):
         tokens = np.array([[ids[BOS], *(ids[t] for t in s)] for s in sequences])
         # The program says nothing at BOS, nor where its answer is None.
         targets = np.array([[-1, *(places.get(a, -1) for a in row)] for row in said])
-        whole = Batch(
-            jnp.asarray(tokens, jnp.int32),
-            jnp.asarray(np.maximum(targets, 0), jnp.int32),
-            jnp.asarray(targets >= 0),
-        )
-        self.train = jax.tree.map(lambda x: x[:n_train], whole)
-        self.test = jax.tree.map(lambda x: x[n_train:], whole)
+        # Divided in NumPy: JAX would take a program for every length.
+        tokens, answers = (x.astype(np.int32) for x in (tokens, np.maximum(targets, 0)))
+        whole = (tokens, answers, targets >= 0)
+        self.train = Batch(*jax.device_put([x[:n_train] for x in whole]))
+        self.test = Batch(*jax.device_put([x[n_train:] for x in whole]))
 
     @property
     def d_vocab_out(self) -> int:
