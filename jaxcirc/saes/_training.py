@@ -10,7 +10,7 @@ from ._checks import require
 # The rate of published top-k dictionaries of 2^14 latents. Small ones want larger steps
 # than a root of the width gives: with 1,024 latents of a byte-level model's stream and
 # half a million activations, 8e-4 leaves 45% of them dead, and 3.2e-3 leaves 4%.
-RATE, RATE_WIDTH, LARGEST_RATE = 2e-4, 2**14, 4e-3
+RATE, RATE_WIDTH, LARGEST_RATE = 2e-4, 2**14, 3e-3
 
 
 class Training(eqx.Module):
@@ -22,7 +22,7 @@ class Training(eqx.Module):
     Args:
         steps: Updates to make.
         batch_size: Activations of an update.
-        learning_rate: Peak rate; None for 2e-4 · 2^14 / d_sae, and at most 4e-3.
+        learning_rate: Peak rate; None for 2e-4 · 2^14 / d_sae, and at most 3e-3.
         warmup: Share of the steps over which the rate rises.
         decay: Share of the steps over which it falls to 0 in the end.
         b1: Decay of Adam's first moment.

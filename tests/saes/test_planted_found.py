@@ -15,9 +15,6 @@ ARCHITECTURES = {
 }
 
 
-OTHERS = ("batchtopk", "jumprelu")
-
-
 @pytest.fixture(scope="module")
 def truth():
     return saes.planted(
@@ -25,15 +22,12 @@ def truth():
     )
 
 
-@pytest.mark.optimized
-@pytest.mark.parametrize(
-    "name",
-    ["topk", *(pytest.param(n, marks=pytest.mark.slow) for n in OTHERS)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_nearly_all_are_found_at_their_true_number(truth, name):
     # Short form of `benchmarks/saes_planted.py`: Zipf frequencies, correlated pairs and
     # families, and no setting but the number of latents that fire.
-    training = saes.Training(steps=800, batch_size=256, buffer_batches=16)
+    training = saes.Training(steps=2000, batch_size=256, buffer_batches=16)
     made = saes.train(ARCHITECTURES[name], None, None, truth, training, key=jr.key(1))
     found = saes.recovery(made.dictionary, truth, n=4000, key=jr.key(2))
     assert found.directions.mcc >= 0.9

@@ -77,6 +77,7 @@ class SAETruth(PerChunk):
             self.n_examples, split="test", key=fold_name(key, "examples")
         ).tokens
         there = task.features(tokens)
+        assert there is not None  # `check` has refused such a task
         lead = at.density.shape[:3]
         flat = lambda tree: jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), tree)
         truth, named = _seen(flat(chunk.models), at, tokens, there)
@@ -132,17 +133,16 @@ def _beside(
     alive: Float[Array, "latent d"], truth: np.ndarray, enough: float, key: Array
 ) -> dict[str, float]:
     """What latents have of the true directions, and what chance has."""
-    truth = jnp.asarray(truth)
     if not len(alive):
         return {"mcc": 0.0, "random": 0.0, "found": 0.0}
     # Over all features, so that one without a latent counts 0.
-    along = lambda rows: np.abs(saes.mcc(rows, truth).cosine)
+    along = lambda rows: np.abs(saes.mcc(rows, jnp.asarray(truth)).cosine)
     found = along(alive)
     chance = along(jr.normal(fold_name(key, "random"), alive.shape))
     return {
-        "mcc": found.mean(),
-        "random": chance.mean(),
-        "found": (found >= enough).sum(),
+        "mcc": float(found.mean()),
+        "random": float(chance.mean()),
+        "found": float((found >= enough).sum()),
     }
 
 
