@@ -102,4 +102,4 @@ def pattern_triple(
             yanchor="bottom",
             showarrow=False,
         )
-    return finish(figure, height=430)
+    return finish(figure, height=390)

@@ -213,18 +213,18 @@ def test_a_circuit_is_told_by_its_size_and_its_strongest_composition():
 )
 def test_the_part_through_which_a_circuit_is_lost_is_told(losses, said):
     node = KINDS["decompose"](Maker(steps=2))
-    node["loss"][1, 0] = losses
-    (sentence,) = findings(run_of({"decompose": node}))
+    node["loss"].values[1, 0] = losses
+    sentence = findings(run_of({"decompose": node}))[-1]
     assert f"from {losses[0]:.3g} to {losses[3]:.3g} at step 10: {said}" in sentence
 
 
 def test_a_series_is_told_to_end_where_its_radius_does():
     node = KINDS["taylor"](Maker(steps=3))
     # The reference, a checkpoint inside, and one beyond the radius.
-    node["status"][:, 0] = [2, 0, 1]
-    node["relative_error"][:, 0] = [[np.nan] * 3, [1, 0.5, 0.1], [1, 3, 9]]
-    node["radius"][:, 0] = [np.nan, 2.0, 0.25]
-    (sentence,) = findings(run_of({"taylor": node}))
+    node["status"].values[:, 0] = [2, 0, 1]
+    node["relative_error"].values[:, 0] = [[np.nan] * 3, [1, 0.5, 0.1], [1, 3, 9]]
+    node["radius"].values[:, 0] = [np.nan, 2.0, 0.25]
+    sentence = findings(run_of({"taylor": node}))[-1]
     assert "does not reach step 20 (it is outside)" in sentence
     assert "radius there is 0.25 of the way; the last that it reaches is step 10" in (
         sentence
