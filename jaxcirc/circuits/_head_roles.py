@@ -147,6 +147,7 @@ def head_roles(
     """
     rows = _rows(roles, classes)
     check_roles(model.config, pairs, rows, classes)
+    # Arrays, so that other classes of these lengths compile nothing anew.
     items = tuple(jnp.asarray(tokens, jnp.int32) for tokens in classes)
     n_examples, n_pos = pairs.clean.shape
     if batch_size is None:
@@ -166,6 +167,7 @@ def head_roles(
 
 @eqx.filter_jit
 def _found(model, pairs, ablation, objective, classes, names, options, key):
+    # All rows, since roles look at others: backups need to know the movers.
     every = {row.name: row for row in ROLES}
     scene = Scene(
         model, pairs, ablation, objective, classes, **options, rows=every, key=key
@@ -246,6 +248,7 @@ def _check_positions(pairs: Pairs, rows: Sequence[RoleSpec]) -> None:
     arrays = (pairs.clean, *pairs.positions.values())
     if not needs or any(isinstance(x, Tracer) for x in arrays):
         return
+    # Values are known here, before anything expensive is compiled.
     example = np.arange(len(pairs.clean))
     io, s1, s2 = (
         np.asarray(pairs.clean)[example, np.asarray(pairs.positions[name])]

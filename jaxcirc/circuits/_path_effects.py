@@ -90,6 +90,7 @@ class PathEffects(eqx.Module):
             tokens = setting.pairs.clean
             return _run(setting.model, tokens, (*edits, *moved)).streams
         heads, mlps = (jnp.asarray(x)[source] for x in _reached(setting.graph))
+        # With all else frozen, a receiver reads its clean stream and the difference.
         streams = clean.streams
         add = lambda x, there: x + _where(there, difference).astype(x.dtype)
         mlp_in = None if streams.mlp_in is None else add(streams.mlp_in, mlps)
@@ -199,6 +200,7 @@ def _frozen_heads(graph: Graph, clean: _Run, difference: Array, source) -> Edits
     names = graph.sources
     n_layers = len(clean.attn_out)
     layer = jnp.asarray(graph.source_layer)[source]
+    # An embedding is in layer -1, which is nowhere here.
     here = jnp.arange(n_layers) == layer
     is_mlp = jnp.asarray([name.endswith(".mlp") for name in names])[source]
     share = lambda there: _where(there, difference).astype(clean.attn_out.dtype)

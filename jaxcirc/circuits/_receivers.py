@@ -82,6 +82,7 @@ def receivers_of(
     else:
         mask = jnp.asarray(_named(graph, given))
         only = tuple(given) == ("logits",)
+    # Destinations stand layer by layer: queries, keys, values, MLP; the logits last.
     layers = mask[:-1].reshape(config.n_layers, -1)
     mlp = jnp.zeros(config.n_layers, bool)
     mlp = layers[:, n + 2 * k] if config.sizes.d_mlp else mlp

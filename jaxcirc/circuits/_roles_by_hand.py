@@ -122,10 +122,10 @@ def roles_by_hand(*, sharpness: float = 20.0) -> RolesByHand:
         >>> world = circuits.roles_by_hand()
         >>> pairs = world.pairs(2, key=jr.key(0))
         >>> " ".join(world.words[t] for t in pairs.clean[0])
-        'BOS Hugo and Ben went . Ben sent it for'
+        'BOS Dan and Gwen went . Gwen sold it with'
         >>> said = world.model(pairs.clean)[:, -1].argmax(axis=-1)
         >>> [world.words[t] for t in said]
-        ['Hugo', 'Dan']
+        ['Dan', 'Ben']
     """
     if not sharpness > 0:
         raise ValueError(

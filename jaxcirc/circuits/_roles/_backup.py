@@ -26,7 +26,9 @@ def backup(scene: Scene) -> Role:
     movers = scene.players("name_mover")
     before = scene.direct
     after = scene.paths(["logits"], knocked_out=movers)
+    # Each part from 0 on: a head that opposes less is no backup.
     gain = jnp.maximum(-after.mean, 0) - jnp.maximum(-before.mean, 0)
+    # Movers that are knocked out say something else, and would seem to gain or lose.
     carries = (after.mean < 0) & after.told
     score = gated(gain, 0.0, scene.behaviour.told, ~movers, movers.any(), carries)
     return Role(score, 0.0, {"direct": before.mean, "without_movers": after.mean})

@@ -43,6 +43,7 @@ def copied(model: Transformer, pairs: Pairs, n: int, top: int) -> Copying:
     """
     some = pairs.clean[:n]
     places = jnp.stack([pairs.positions[name][:n] for name in NAMES], axis=1)
+    # Behind the first layer, since many models make words of tokens there.
     _, acts = capture(model, some, ("resid_post",))
     example = jnp.arange(len(some))[:, None]
     stream, names = acts["resid_post"][0][example, places], some[example, places]

@@ -16,6 +16,7 @@ def name_mover(scene: Scene) -> Role:
         scene: What was observed.
     """
     direct, seen = scene.direct, scene.behaviour
+    # Copying alone is no role: many heads would copy what they never attend to.
     carries = (direct.mean < 0) & direct.told
     score = gated(
         scene.copying.says,

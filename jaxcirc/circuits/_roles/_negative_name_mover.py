@@ -15,6 +15,7 @@ def negative_name_mover(scene: Scene) -> Role:
         scene: What was observed.
     """
     direct, seen = scene.direct, scene.behaviour
+    # A head that copies nothing to the answer has nothing to oppose either.
     opposes = (direct.mean > 0) & direct.told
     score = gated(
         scene.copying.denies,

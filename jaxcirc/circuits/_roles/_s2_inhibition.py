@@ -18,6 +18,7 @@ def s2_inhibition(scene: Scene) -> Role:
         scene: What was observed.
     """
     by_flip = scene.into_queries
+    # Of the flips this one alone moves the position and leaves every token there.
     main = by_flip["position"]
     assert main.attention is not None
     to_io, to_s1 = main.attention[..., 0], main.attention[..., 1]

@@ -167,6 +167,7 @@ class Scene:
         n_kv = c.sizes.n_kv_heads
         none = jnp.zeros((c.n_layers, c.n_heads), bool)
         q, v = (none if x is None else x for x in (q, v))
+        # A group has one value input, which all of its heads read.
         groups = v.reshape(c.n_layers, n_kv, -1).any(axis=-1)
         keys = jnp.zeros_like(groups)
         mlp = jnp.zeros((c.n_layers, int(bool(c.sizes.d_mlp))), bool)
@@ -204,6 +205,7 @@ class Scene:
         """Effects of heads among those of all sources, [example, layer, head, ...]."""
         c = self.model.config
         axis = values.ndim - 1 - behind
+        # The first source is the embedding; a layer's MLP stands behind its heads.
         layers = jnp.moveaxis(values, axis, 1)[:, 1:]
         rest = layers.shape[2:]
         layers = layers.reshape(len(values), c.n_layers, -1, *rest)
@@ -212,5 +214,6 @@ class Scene:
     def _shares(self, mean: Array, error: Array) -> tuple[Array, Array]:
         """Effects by the size of the behaviour, and nothing where there is none."""
         whole = self.behaviour.mean
+        # Divided by infinity, effects on a behaviour that is not there are 0.
         whole = jnp.where(self.behaviour.told, whole, jnp.inf).astype(mean.dtype)
         return mean / whole, error / whole

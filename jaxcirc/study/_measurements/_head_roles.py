@@ -9,7 +9,8 @@ from ... import circuits
 from ..._core import find, fold_name
 from ...models import TransformerConfig, graph
 from ...objectives import OBJECTIVES
-from ...tasks import AbstractTask, Pairs, Tokenizer
+from ...tasks import AbstractTask, Pairs, Tokenizer, check_periods
+from ._attention import periods_of
 from ._measurement import MeasurementSpec, PerCheckpoint, Snapshot
 from ._quantity import Outcome, Quantity
 
@@ -61,6 +62,7 @@ class HeadRoles(PerCheckpoint):
         # A few will do: what is looked at is their positions and names.
         pairs = task.pairs(4, split="test", key=jr.key(0))
         circuits.check_roles(config, pairs, rows, _classes(task))
+        check_periods(periods_of(task, config), config.n_ctx, who="head_roles")
 
     def _roles(self, task: AbstractTask) -> tuple[str, ...]:
         """The roles that are asked for, or all that the task has classes for."""
@@ -82,6 +84,7 @@ class HeadRoles(PerCheckpoint):
             ablation=self.ablation,
             top=self.top,
             n_sequences=self.n_sequences,
+            periods=periods_of(task, snapshot.model.config),
             at_once=self.at_once,
             key=fold_name(key, "roles"),
         )
