@@ -14,7 +14,7 @@ DOCS = pathlib.Path(__file__).parents[1] / "docs"
     ("guide", "prints"),
     [("llc.md", 4), ("metrics.md", 14), ("programs.md", 7), ("checkpoints.md", 5)]
     + [("runs.md", 4), ("circuits.md", 8), ("taylor.md", 11), ("saes.md", 16)]
-    + [("feature_circuits.md", 5)],
+    + [("feature_circuits.md", 5), ("text_tasks.md", 7)],
 )
 def test_the_blocks_of_the_guides(guide, prints, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # studies go to `runs/`

@@ -77,7 +77,7 @@ class ByteTokenizer:
         Raises:
             ValueError: the text has another number of bytes than one.
         """
-        return _only(self.encode(text), text)
+        return only(self.encode(text), text)
 
     def show(self, token: int) -> str:
         """A character; white space as a sign, other bytes in hexadecimal."""
@@ -121,7 +121,7 @@ class LibraryTokenizer:
         Raises:
             ValueError: it is none, or several.
         """
-        return _only(self.encode(text), text)
+        return only(self.encode(text), text)
 
     def show(self, token: int) -> str:
         """The token as it is in the vocabulary, with visible white space."""
@@ -170,7 +170,16 @@ def _read(given: str) -> Tokenizer:
         raise ValueError(f"text: no tokenizer at {given}: {error}") from error
 
 
-def _only(ids: list[int], text: str) -> int:
+def only(ids: list[int], text: str) -> int:
+    """The one id that a text has.
+
+    Args:
+        ids: The text's ids.
+        text: The text, for the message.
+
+    Raises:
+        ValueError: there is another number of them.
+    """
     if len(ids) != 1:
         raise ValueError(
             f"tokenizer: {text!r} is {len(ids)} tokens, {ids}, and not a single one. "
