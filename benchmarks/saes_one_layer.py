@@ -1,6 +1,6 @@
 """A one-layer model's dictionary: the reference recipe in PyTorch, and ours.
 
-    python benchmarks/saes_one_layer.py TEXT --peer PYTHON [--steps 2000]
+    python benchmarks/saes_one_layer.py TEXT --peer PYTHON [--steps 2000] [--folder F]
 
 Trains a one-layer model on the bytes of TEXT, writes what its MLP's neurons do, trains
 a dictionary of them by the reference recipe (`saes_one_layer_peer.py`, an interpreter
@@ -67,16 +67,18 @@ def by_reference(python, file, steps, l1):
     """The dictionary of the recipe, and its seconds."""
     script = pathlib.Path(__file__).parent / "saes_one_layer_peer.py"
     out = f"{file}.npz"
-    said = subprocess.run(
+    begun = time.perf_counter()
+    subprocess.run(
         [python, script, file, out, "--latents", str(LATENTS), "--steps", str(steps),
          "--batch", str(BATCH), "--l1", str(l1)],
-        check=True, capture_output=True, text=True,
+        check=True, capture_output=True,
     )  # fmt: skip
+    seconds = time.perf_counter() - begun
     made = np.load(out)
     like = saes.Standard(d_in=made["W_enc"].shape[0], d_sae=LATENTS).init(jr.key(0))
     names = ("W_enc", "b_enc", "W_dec", "b_dec")
     given = {name: jnp.asarray(made[name]) for name in names}
-    return dataclasses.replace(like, **given), float(said.stdout.split()[-1])
+    return dataclasses.replace(like, **given), seconds
 
 
 def by_us(config, file, steps, rate, target_l0=None):
@@ -120,13 +122,16 @@ def main():
     parser.add_argument("text")
     parser.add_argument("--peer", required=True)
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--folder", help="kept, so that a second call goes on from it")
     parser.add_argument("--l1", type=float, default=3e-4 * 4096 / BATCH)
     parser.add_argument("--rate", type=float, default=1e-3)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as emptied:
+        folder = given.folder or emptied
         model, task = one_layer(given.text, folder, 800)
         file = f"{folder}/activations.npy"
-        np.save(file, activations(model, task))
+        if not pathlib.Path(file).exists():
+            np.save(file, activations(model, task))
         theirs, seconds = by_reference(given.peer, file, given.steps, given.l1)
         print(row("reference", theirs, model, task, seconds), flush=True)
         x = jnp.asarray(np.load(file)[:20_000])
