@@ -40,8 +40,8 @@ def stacked_bars(
         >>> from jaxcirc.plots import stacked_bars
         >>> path = np.array([[0.0, 2.0], [0.0, -0.5]])
         >>> figure = stacked_bars({"path": path}, ["a", "b"], [0, 10], path.sum(axis=0))
-        >>> [t.name for t in figure.data], figure.data[-1].y
-        (['a', 'b', 'total'], (0.0, 1.5))
+        >>> [t.name for t in figure.data], [float(y) for y in figure.data[-1].y]
+        (['a', 'b', 'total'], [0.0, 1.5])
     """
     figure = go.Figure()
     columns = [f"{step:,}" for step in steps]
