@@ -13,7 +13,13 @@ DOCS = pathlib.Path(__file__).parents[1] / "docs"
 @pytest.mark.parametrize(
     ("guide", "prints"),
     [("llc.md", 4), ("metrics.md", 14), ("programs.md", 7), ("checkpoints.md", 5)]
-    + [("runs.md", 4), ("circuits.md", 4), ("taylor.md", 9), ("saes.md", 16), ("text_tasks.md", 7)],
+    + [
+        ("runs.md", 4),
+        ("circuits.md", 4),
+        ("taylor.md", 9),
+        ("saes.md", 16),
+        ("text_tasks.md", 7),
+    ],
 )
 def test_the_blocks_of_the_guides(guide, prints, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # studies go to `runs/`

@@ -7,8 +7,9 @@ import numpy as np
 
 from ._encoded import encode_pairs
 from ._ioi import CORRUPTIONS, ioi_pair, with_neighbours
+from ._make_task import distinct
 from ._prompt import PromptPair, fill
-from ._prompt_task import PromptTask, distinct
+from ._prompt_task import PromptTask
 from ._task import TaskSpec
 from ._word_lists import first_names, word_list
 from ._words import WordTokenizer
