@@ -40,7 +40,7 @@ def ioi_toy(
     corruption: str = "abc",
     seed: int = 0,
 ) -> PromptTask:
-    """A language of some 130 words, in which a share of sentences is as in `ioi`.
+    """A language of some 140 words, in which a share of sentences is as in `ioi`.
 
     Half of the training sentences ask for the indirect object, in six forms and both
     orders of names; the others say who has what or waits where, and ask for the owner,
