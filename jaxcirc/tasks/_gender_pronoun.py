@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from ._encoded import encode_pairs, single_tokens
+from ._make_task import make_task
 from ._prompt import PromptPair, fill
-from ._prompt_task import PromptTask, make_task
+from ._prompt_task import PromptTask
 from ._task import TaskSpec
 from ._tokenizer import Tokenizer
 from ._word_lists import first_names, word_list

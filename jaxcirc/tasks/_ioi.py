@@ -6,8 +6,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ._encoded import Encoded, encode_pairs, single_tokens
+from ._make_task import make_task
 from ._prompt import Prompt, PromptPair, fill
-from ._prompt_task import PromptTask, make_task
+from ._prompt_task import PromptTask
 from ._task import TaskSpec
 from ._tokenizer import Tokenizer
 from ._word_lists import first_names, word_list

@@ -7,8 +7,9 @@ import numpy as np
 
 from ._encoded import encode_pairs
 from ._ioi import CORRUPTIONS, ioi_pair, with_neighbours
+from ._make_task import distinct
 from ._prompt import PromptPair, fill
-from ._prompt_task import PromptTask, distinct
+from ._prompt_task import PromptTask
 from ._task import TaskSpec
 from ._word_lists import first_names, word_list
 from ._words import WordTokenizer
@@ -39,7 +40,7 @@ def ioi_toy(
     corruption: str = "abc",
     seed: int = 0,
 ) -> PromptTask:
-    """A language of some 130 words, in which a share of sentences is as in `ioi`.
+    """A language of some 140 words, in which a share of sentences is as in `ioi`.
 
     Half of the training sentences ask for the indirect object, in six forms and both
     orders of names; the others say who has what or waits where, and ask for the owner,
