@@ -34,7 +34,7 @@ def draw(view: View) -> list[Block]:
     # Results of earlier versions have no course of dead latents.
     if not set(_COURSES) <= set(data.data_vars):
         return [made]
-    return [made, *(_course(data, layer) for layer in data["layer"].values)]
+    return [made, *(_course(data, layer) for layer in map(int, data["layer"].values))]
 
 
 def _course(data: xr.Dataset, layer: int) -> Block:
