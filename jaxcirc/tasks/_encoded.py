@@ -118,10 +118,9 @@ def encode_pair(
         return SAME
     if n_ctx and len(clean) > n_ctx:
         return TOO_LONG
-    ids = [
-        [token for token in answers if token is not None] for answers in (right, wrong)
-    ]
-    return Encoded(clean, corrupted, *ids, places | {"end": len(clean) - 1})
+    known = lambda answers: [token for token in answers if token is not None]
+    places = places | {"end": len(clean) - 1}
+    return Encoded(clean, corrupted, known(right), known(wrong), places)
 
 
 def _places(

@@ -147,7 +147,7 @@ def _other(rng: np.random.Generator, names: Sequence[str]) -> PromptPair:
 def _two(rng: np.random.Generator, words: Sequence[str]) -> list[str]:
     """Two different words."""
     # Numbers are drawn, since numpy would turn the words into an array each time.
-    return [words[i] for i in rng.choice(len(words), 2, replace=False)]
+    return [words[int(i)] for i in rng.choice(len(words), 2, replace=False)]
 
 
 def _lexicon(names: Sequence[str]) -> list[str]:

@@ -66,9 +66,11 @@ class PromptTask(AbstractTask):
             raise ValueError(f"{name}: no prompt is left. {why_dropped(dropped)}")
         rows = [*train, *test]
         pad = 0 if tokenizer.bos is None else tokenizer.bos
-        clean, corrupted = (_filled([r[i] for r in rows], pad) for i in (0, 1))
+        clean = _filled([row.clean for row in rows], pad)
+        corrupted = _filled([row.corrupted for row in rows], pad)
         k = max(max(len(row.right), len(row.wrong)) for row in rows)
-        right, wrong = (_filled([r[i] for r in rows], -1, k) for i in (2, 3))
+        right = _filled([row.right for row in rows], -1, k)
+        wrong = _filled([row.wrong for row in rows], -1, k)
         # Names that only some sentences have are places at which these end.
         names = sorted({name for row in rows for name in row.places})
         places = {
