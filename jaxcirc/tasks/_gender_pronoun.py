@@ -53,10 +53,10 @@ def gender_pronoun(
         ValueError: the tokenizer splits all names of one of the pronouns.
 
     Example:
-        >>> import jax
+        >>> import jax, jax.numpy as jnp
         >>> task = gender_pronoun(n_prompts=20)
         >>> pairs = task.pairs(1, key=jax.random.key(0))
-        >>> sorted(task.decode([pairs.right[0, 0], pairs.wrong[0, 0]]))
+        >>> sorted(task.decode(jnp.append(pairs.right, pairs.wrong)))
         ['␣he', '␣she']
 
     Mathwin et al. (2023), Identifying a preliminary circuit for predicting gendered

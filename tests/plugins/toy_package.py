@@ -52,7 +52,8 @@ def rows(config, *, factor: float = 1.0) -> LastRows:
 
 def addition(p: int = 5):
     """Addition, by another name."""
-    return TASKS[1].build(p=p)
+    (row,) = [row for row in TASKS.own if row.name == "mod_add"]
+    return row.build(p=p)
 
 
 def family(d_vocab: int, n_ctx: int, *, d_model: int = 8):

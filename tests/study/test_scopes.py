@@ -427,12 +427,25 @@ def test_who_looks_back_says_of_what_and_nobody_else_does(tiny, spec, family):
 
 def given_by(prepared, takes, shot, task):
     """What rows of the study give at a checkpoint to one that takes it."""
-    rows = {row.id: row.measure for row in prepared.measurements}
-    key = jax.random.key(2)
-    begun = {name: rows[name].init(shot.model, task, key=key) for name in takes}
-    return {
-        name: rows[name].step(s, shot, task, key=key)[1] for name, s in begun.items()
+    rows = {row.id: row for row in prepared.measurements}
+    uses = {
+        name: use.of
+        for row in rows.values()
+        if set(takes) <= set(row.uses)
+        for name, use in row.uses.items()
     }
+    key = jax.random.key(2)
+
+    def found(of):
+        measure = rows[of].measure
+        if isinstance(measure, PerCheckpoint):
+            inputs = given_by(prepared, measure.takes, shot, task)
+            return measure(shot._replace(inputs=inputs), task, key=key)
+        return measure.step(
+            measure.init(shot.model, task, key=key), shot, task, key=key
+        )[1]
+
+    return {name: found(uses[name]) for name in takes}
 
 
 def xr_equal(a, b):
