@@ -26,6 +26,7 @@ from jaxcirc.study import (
     Snapshot,
     Study,
     StudyError,
+    Used,
     _prepare_rows,
     check_run,
     prepare,
@@ -440,10 +441,12 @@ def given_by(prepared, takes, shot, task):
         measure = rows[of].measure
         if isinstance(measure, PerCheckpoint):
             inputs = given_by(prepared, measure.takes, shot, task)
-            return measure(shot._replace(inputs=inputs), task, key=key)
-        return measure.step(
-            measure.init(shot.model, task, key=key), shot, task, key=key
-        )[1]
+            made = measure(shot._replace(inputs=inputs), task, key=key)
+        else:
+            begun = measure.init(shot.model, task, key=key)
+            made = measure.step(begun, shot, task, key=key)[1]
+        numbers = {name: q.values for name, q in made.quantities.items()}
+        return Used(numbers, made.artefacts)
 
     return {name: found(uses[name]) for name in takes}
 
