@@ -56,6 +56,7 @@ from ._sealed import (
     seal_page as seal_page,
     unseal as unseal,
 )
+from ._student import student as student
 from ._tenure import Tenure as Tenure, tenures as tenures
 from ._trees import (
     named_leaves as named_leaves,

@@ -55,14 +55,6 @@ class Dictionaries(eqx.Module):
         """
         return jax.tree.map(lambda x: x[place.row], self.by_site[place.site])
 
-    def in_blocks(self, site: str) -> bool:
-        """Whether a site has a layer.
-
-        Args:
-            site: Own name.
-        """
-        return any(p.site == site and p.layer is not None for p in self.places)
-
     def d_sae(self, site: str) -> int:
         """How many features a dictionary of the site has.
 

@@ -1,7 +1,6 @@
 """Direct effects of nodes on nodes, by products with transposed Jacobians."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from .._core import Objective
 from ..circuits import LOGIT_DIFFERENCE, check_moves, check_pairs, values_of
-from ..models import AbstractIntervention, SiteRow, Transformer, capture
+from ..models import AbstractIntervention, SiteRow, Transformer, capture, in_blocks
 from ..tasks import Pairs
 from ._circuit import FeatureCircuit, Node
 from ._dictionaries import Dictionaries, directions
@@ -122,13 +121,11 @@ class Cut(AbstractIntervention):
         site: Own name of the site.
         delta: What is added behind the cut, zeros.
         here: In which layers.
-        layered_site: Whether the site has a layer.
     """
 
     site: str = eqx.field(static=True)
     delta: Float[Array, "..."]
     here: Bool[Array, "..."]
-    layered_site: bool = eqx.field(static=True)
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -138,20 +135,11 @@ class Cut(AbstractIntervention):
     @property
     def layered(self) -> tuple[str, ...]:
         """Both arrays, in the blocks."""
-        return ("delta", "here") if self.layered_site else ()
+        return ("delta", "here") if in_blocks(self.site) else ()
 
     def inner_sites(self) -> Mapping[str, SiteRow]:
         """The activation before the cut."""
         return {f"{self.site}.read": SiteRow(("pos", "d_model"))}
-
-    def check(self, config: Any, table: Mapping[str, Any]) -> None:
-        """Nothing to refuse.
-
-        Args:
-            config: The model's config.
-            table: Its sites.
-        """
-        del config, table
 
     def __call__(self, site, x, memory, tape):
         """The same activation, a constant but for `delta`."""
@@ -194,21 +182,18 @@ def _edges_of(
     slopes = at_clean(model, dictionaries, pairs, objective)
 
     def cut_run(deltas):
-        inside = dictionaries.in_blocks
         here = dictionaries.here
         cuts = [
-            Cut(site, x, here[site], True)
-            if inside(site)
-            else Cut(site, x[0], here[site][0], False)
+            Cut(site, x, here[site])
+            if in_blocks(site)
+            else Cut(site, x[0], here[site][0])
             for site, x in deltas.items()
         ]
         names = [f"{site}.read" for site in deltas]
         logits, seen = capture(model, pairs.clean, names, edits=cuts)
         value, _ = values_of(objective, logits, pairs)
-        read = {
-            site: seen[f"{site}.read"] if inside(site) else seen[f"{site}.read"][None]
-            for site in deltas
-        }
+        by_site = {site: seen[f"{site}.read"] for site in deltas}
+        read = {site: x if in_blocks(site) else x[None] for site, x in by_site.items()}
         return read, jnp.where(counts, value, 0).sum()
 
     zeros = jax.tree.map(jnp.zeros_like, acts)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from .._core import Objective, unknown
+from .._core import Objective, student, unknown
 from ..circuits import (
     LOGIT_DIFFERENCE,
     check_moves,
@@ -75,6 +75,22 @@ class Effects(eqx.Module):
             return jnp.sqrt(jnp.square(off).sum(axis=0) / (n - 1) / n)
 
         return {site: one(x) for site, x in self.values.items()}
+
+    def interval(
+        self, level: float = 0.95
+    ) -> tuple[
+        dict[str, Float[Array, "layer pos node"]],
+        dict[str, Float[Array, "layer pos node"]],
+    ]:
+        """Student's interval of `mean`, over draws of the examples: both ends.
+
+        Args:
+            level: Probability that it holds the mean of the population.
+        """
+        width = student(self.counts.astype(jnp.float32).sum() - 1, level)
+        mean, error = self.mean, self.error
+        low = {site: x - width * error[site] for site, x in mean.items()}
+        return low, {site: x + width * error[site] for site, x in mean.items()}
 
     def error_share(self) -> dict[str, float]:
         """The share of error nodes in all absolute mean effects, by place.
@@ -189,9 +205,7 @@ def _in_chunks(
             slopes = along_inputs(model, dictionaries, some, objective, steps, rule)
         else:
             change = difference(dictionaries, own, instead)
-            slopes = along_features(
-                model, dictionaries, some, objective, change, steps, rule
-            )
+            slopes = along_features(model, some, objective, change, steps, rule)
         return _of_nodes(dictionaries, own, instead, slopes, positions), counts
 
     with jax.default_matmul_precision("highest"):

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from .._core import Objective
 from ..circuits import LOGIT_DIFFERENCE, check_pairs, values_of
-from ..models import Add, Transformer
+from ..models import Add, Transformer, in_blocks
 from ..tasks import Pairs
 from ._circuit import FeatureCircuit, Node
 from ._dictionaries import directions
@@ -115,7 +115,7 @@ def _effects_at(model, dictionaries, pairs, site, rows, ablation, objective, at_
         change = jnp.where(is_error, errors[layer], written)
         here = (pos < 0) | (jnp.arange(change.shape[1]) == pos)
         change = jnp.where(here[None, :, None], change, 0)
-        if dictionaries.in_blocks(site):
+        if in_blocks(site):
             zeros = jnp.zeros((model.config.n_layers, *change.shape), change.dtype)
             change = zeros.at[layer].set(change)
         after, _ = values_of(

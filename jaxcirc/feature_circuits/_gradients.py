@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from .._core import Objective
 from ..circuits import quadrature, values_of
-from ..models import AbstractIntervention, Add, Replace, Transformer, capture
+from ..models import AbstractIntervention, Add, Replace, Transformer, capture, in_blocks
 from ..tasks import Pairs
 from ._dictionaries import Dictionaries
 
@@ -39,18 +39,16 @@ def at_clean(
     """
 
     def total(deltas):
-        adds = [Add(site, x if inside(site) else x[0]) for site, x in deltas.items()]
+        adds = [Add(site, x if in_blocks(site) else x[0]) for site, x in deltas.items()]
         logits = model(pairs.clean, edits=(*edits, *adds))
         values, counts = values_of(objective, logits, pairs)
         return jnp.where(counts, values, 0).sum()
 
-    inside = dictionaries.in_blocks
     return jax.grad(total)(_zeros(model, dictionaries, pairs))
 
 
 def along_features(
     model: Transformer,
-    dictionaries: Dictionaries,
     pairs: Pairs,
     objective: Objective,
     change: Sites,
@@ -64,7 +62,6 @@ def along_features(
 
     Args:
         model: The model.
-        dictionaries: At whose places.
         pairs: What is run.
         objective: What is differentiated.
         change: What patching all nodes of a place adds to its activation.
@@ -74,7 +71,7 @@ def along_features(
     nodes, weights = quadrature(steps, rule)
     found = {}
     for site, whole in change.items():
-        inside = dictionaries.in_blocks(site)
+        inside = in_blocks(site)
 
         def place(row, site=site, whole=whole, inside=inside):
             def step(total, node):

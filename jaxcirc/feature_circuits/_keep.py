@@ -1,14 +1,11 @@
 """Run a model of which only some features and errors are left as they are."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ..models import AbstractIntervention
+from ..models import AbstractIntervention, in_blocks
 from ..saes import Dictionary
 from ._dictionaries import Dictionaries, directions
 from ._latents import Latents
@@ -29,7 +26,6 @@ class KeepNodes(AbstractIntervention):
         features: What is put in place of features.
         errors: What is put in place of errors.
         here: Which layers have a dictionary.
-        layered_site: Whether the site has a layer.
     """
 
     site: str = eqx.field(static=True)
@@ -38,7 +34,6 @@ class KeepNodes(AbstractIntervention):
     features: Float[Array, "..."]
     errors: Float[Array, "..."]
     here: Bool[Array, "..."]
-    layered_site: bool = eqx.field(static=True)
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -49,16 +44,7 @@ class KeepNodes(AbstractIntervention):
     def layered(self) -> tuple[str, ...]:
         """Everything, in the blocks."""
         every = ("dictionary", "keep", "features", "errors", "here")
-        return every if self.layered_site else ()
-
-    def check(self, config: Any, table: Mapping[str, Any]) -> None:
-        """Nothing to refuse: `dictionaries_of` has looked at shapes.
-
-        Args:
-            config: The model's config.
-            table: Its sites.
-        """
-        del config, table
+        return every if in_blocks(self.site) else ()
 
     def __call__(self, site, x, memory, tape):
         """The activation with nodes put in place."""
@@ -86,9 +72,8 @@ def keep_nodes(
     for site, d in dictionaries.by_site.items():
         parts = (d, keep[site], instead.features[site], instead.errors[site])
         parts = (*parts, dictionaries.here[site])
-        inside = dictionaries.in_blocks(site)
-        if not inside:
+        if not in_blocks(site):
             parts = jax.tree.map(lambda x: x[0], parts)
         own, kept, features, errors, here = parts
-        found.append(KeepNodes(site, own, kept, features, errors, here, inside))
+        found.append(KeepNodes(site, own, kept, features, errors, here))
     return tuple(found)

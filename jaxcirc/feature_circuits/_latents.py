@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._core import unknown
-from ..models import Transformer, capture
+from ..models import Transformer, capture, in_blocks
 from ..tasks import Pairs
 from ._dictionaries import Dictionaries, directions
 
@@ -40,9 +40,7 @@ def activations(
         edits: Interventions on the way.
     """
     logits, acts = capture(model, tokens, tuple(dictionaries.by_site), edits=edits)
-    within = {
-        site: x if dictionaries.in_blocks(site) else x[None] for site, x in acts.items()
-    }
+    within = {site: x if in_blocks(site) else x[None] for site, x in acts.items()}
     return logits, within
 
 

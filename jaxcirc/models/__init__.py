@@ -36,7 +36,7 @@ from ._graph import Graph as Graph, graph as graph
 from ._intervention import AbstractIntervention as AbstractIntervention
 from ._masks import head_masks as head_masks
 from ._rotary_turn import rotary_turn as rotary_turn
-from ._site_rows import SiteRow as SiteRow
+from ._site_rows import SiteRow as SiteRow, in_blocks as in_blocks
 from ._sites import SiteInfo as SiteInfo, resolve_site as resolve_site, sites as sites
 from ._stages import (
     Stages as Stages,

@@ -1,5 +1,6 @@
 """Effects of features against patching them, on models whose answer is known."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,6 +54,7 @@ def test_features_and_errors_of_a_place_sum_to_patching_it_whole():
     _, clean = capture(model, pairs.clean, ("embed", "resid_post", "attn.out"))
     _, other = capture(model, pairs.corrupted, ("embed", "resid_post", "attn.out"))
     before = value(model, pairs)
+    rounding = 1e-5 * float(jnp.abs(model(pairs.clean)).max())
     for place in found.dictionaries.places:
         change = other[place.site] - clean[place.site]
         if place.layer is not None:
@@ -60,7 +62,7 @@ def test_features_and_errors_of_a_place_sum_to_patching_it_whole():
             change = jnp.where(one, change, 0)
         total = value(model, pairs, (Add(place.site, change),)) - before
         np.testing.assert_allclose(
-            whole(found)[place.name], total, rtol=1e-3, atol=1e-5
+            whole(found)[place.name], total, rtol=0, atol=rounding
         )
 
 
@@ -154,3 +156,22 @@ def test_a_flat_objective_and_unknown_names_are_refused():
     flat = lambda model, pairs: 0 * model(pairs.clean)[:, 0, 0]
     with pytest.raises(ValueError, match="effects"):
         fc.effects(model, SITES, pairs, "attribution", objective=flat)
+
+
+def test_intervals_cover_the_mean_of_the_population():
+    """Effects of examples drawn from a known law, six at a time, 2,000 times."""
+    model, pairs = small.linear_model(), small.pairs(2)
+    found = fc.effects(
+        model, {"blocks.0.hook_resid_post": small.poor_dictionary()}, pairs,
+        "attribution",
+    )  # fmt: skip
+    draws = 3.0 + jax.random.normal(jax.random.key(0), (6, 1, 1, 2000))
+    many = eqx.tree_at(
+        lambda e: (e.values, e.counts),
+        found,
+        ({"resid_post": draws}, jnp.ones(6, bool)),
+    )
+    low, high = (x["resid_post"] for x in many.interval(0.95))
+    covered = float(((low < 3.0) & (high > 3.0)).mean())
+    # Four standard errors of a share of 2,000.
+    assert abs(covered - 0.95) < 4 * (0.95 * 0.05 / 2000) ** 0.5

@@ -105,12 +105,25 @@ def test_findings_tell_who_took_over(results):
     assert expected in told
 
 
-def test_nothing_is_said_of_a_role_before_the_model_does_the_task(results):
+def test_nobody_is_a_name_mover_before_one_is_there(results):
+    """From the start a head that opposes names attends to all alike: S is said twice,
+    so it carries some of the answer, and copies none."""
     scores = results["name_mover"].isel(seed=0)
-    # By chance pairs may tell a little of it at a step between.
-    before = scores.sel(step=0)
-    np.testing.assert_array_equal(before, np.float32(scores.attrs["chance"]))
-    assert results["ratio_direct"].isel(seed=0).sel(step=0).isnull()
+    chance = np.float32(scores.attrs["chance"])
+    # A head that meets all conditions but copies less than chance has less than chance.
+    assert (scores.sel(step=slice(0, 20)) <= chance).all()
+    ahead = scores.sel(step=30) > chance
+    assert np.argwhere(ahead.values).tolist() == [[3, 0]]
+
+
+def test_nothing_is_said_of_a_role_where_the_model_does_not_do_the_task(results):
+    """Once S2-inhibition is there, and no mover yet, the answer is the wrong one."""
+    at = results.isel(seed=0).sel(step=20)
+    assert at["behaviour"] < -3 * at["error"]
+    for role in ("name_mover", "negative_name_mover", "s2_inhibition", "backup"):
+        chance = np.float32(results[role].attrs["chance"])
+        np.testing.assert_array_equal(at[role], chance)
+    assert np.isnan(at["ratio_direct"])
 
 
 def test_pairs_without_names_are_refused_before_anything_is_trained():

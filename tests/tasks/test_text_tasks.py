@@ -20,8 +20,10 @@ from jaxcirc.tasks._tokenizer import LibraryTokenizer
 from jaxcirc.tasks._word_lists import first_names, word_list
 
 # Folders beside the checkout that hold published tokenizers and files, where there are.
-SHARED = pathlib.Path(
-    os.environ.get("JAXCIRC_SHARED", pathlib.Path(__file__).parents[2] / "shared")
+DATA = pathlib.Path(
+    os.environ.get(
+        "JAXCIRC_SHARED_DATA", pathlib.Path(__file__).parents[2].parent / "shared/data"
+    )
 )
 NAMES = ("ioi", "greater_than", "sva", "gender_pronoun", "docstring", "country_capital")
 
@@ -49,9 +51,9 @@ def byte_pairs(texts, size):
 
 def published(name):
     tokenizers = pytest.importorskip("tokenizers")
-    folder = SHARED / "data/tokenizers"
+    folder = DATA / "tokenizers"
     if not folder.exists():
-        pytest.skip("no published tokenizers in shared/data/tokenizers")
+        pytest.skip("no tokenizers below JAXCIRC_SHARED_DATA")
     if name == "neox":
         path = str(folder / "neox/20B_tokenizer.json")
         return LibraryTokenizer(tokenizers.Tokenizer.from_file(path))

@@ -19,8 +19,6 @@ from ._quantity import Outcome, Quantity, Role
 _RANDOM = 8
 # A circuit is spoken of where the behaviour is so many standard errors from nothing.
 TOLD = 3.0
-# Half width of a 95% interval, in standard errors of a mean over many pairs.
-_WIDTH = 1.96
 
 
 class FeatureCircuit(PerCheckpoint):
@@ -128,15 +126,15 @@ def at_layers(values: dict[str, Array], at: AtSite) -> Float[Array, "layer node"
 
 
 def _by_node(found, best, at: AtSite, units: str) -> dict[str, Quantity]:
-    mean, error = at_layers(found.mean, at), at_layers(found.error, at)
+    low, high = found.interval()
     parts = {
         "effect": (
-            mean,
+            at_layers(found.mean, at),
             units,
-            "change when the node is patched; last the error",
+            "when patched; last the error",
         ),
-        "low": (mean - _WIDTH * error, units, "lower end of its 95% interval"),
-        "high": (mean + _WIDTH * error, units, "upper end of its 95% interval"),
+        "low": (at_layers(low, at), units, "lower end of its 95% interval"),
+        "high": (at_layers(high, at), units, "upper end of its 95% interval"),
         "kept": (at_layers(best.keep, at), "", "whether the node is in the circuit"),
     }
     return {
