@@ -189,17 +189,21 @@ def _traces(curve: Curve, title: str) -> list[go.Scatter]:
     line = {"color": colour, "dash": "dash" if curve.dashed else "solid"}
     x = step_positions(curve.steps.tolist())
     values = np.asarray(curve.values, float)
+    mean = values.mean(axis=0)
+    few, alone = len(x) <= FEW, _alone(mean)
     thick = {
         "x": x,
-        "y": values.mean(axis=0),
+        "y": mean,
         "name": plain(curve.name),
         # A line through a single value would show nothing.
-        "mode": "lines+markers" if len(x) <= FEW else "lines",
+        "mode": "lines+markers" if few or alone.any() else "lines",
         "legendgroup": curve.name,
         # One box lists all panels, so each number says what it is of.
         "hovertemplate": f"%{{y:.4g}} {title}",
         "line": line | {"width": 1.2 if curve.faint else 2.2},
     }
+    if alone.any() and not few:
+        thick["marker"] = {"size": np.where(alone, 6, 0)}
     silent = {"hoverinfo": "skip", "hovertemplate": None, "showlegend": False}
     if curve.faint:
         thick |= silent
@@ -211,6 +215,15 @@ def _traces(curve: Curve, title: str) -> list[go.Scatter]:
         thin["mode"] = "lines"
         traces += [go.Scatter(**(thick | thin | {"y": row})) for row in values]
     return traces
+
+
+def _alone(values: np.ndarray) -> np.ndarray:
+    """Which values are finite and have no finite neighbour to draw a line to."""
+    known = np.isfinite(values)
+    none = np.zeros(1, bool)
+    before = np.concatenate([none, known[:-1]])
+    after = np.concatenate([known[1:], none])
+    return known & ~before & ~after
 
 
 def _with_error_bars(curve: Curve, thick: dict, colour: str) -> list[go.Scatter]:

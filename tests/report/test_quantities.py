@@ -60,6 +60,17 @@ def test_every_kind_of_axes_is_drawn(dims, sizes, ids, role):
     assert list(long_rows(listing(tree)))
 
 
+def test_what_has_no_value_is_told_and_not_an_empty_frame():
+    nothing = array((), ()) * np.nan
+    (both,) = parts(run_of({"a": node(x=array((), ()), big_y=nothing)}))
+    assert both.figure
+    assert "big" not in both.figure
+    assert "Without a value at any checkpoint: big y." in both.text
+    (none,) = parts(run_of({"a": node(x=nothing)}))
+    assert none.figure is None
+    assert not none.failed
+
+
 def test_a_slider_shows_each_step_as_it_was_measured():
     data = array(("reader", "writer"), (2, 3), steps=4, seeds=2)
     made = frames({"x": data}, budget=10**6)

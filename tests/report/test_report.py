@@ -186,6 +186,16 @@ def test_labels_are_shown_as_they_are():
     assert figure.data[0].name == "&lt;a&gt;"
 
 
+def test_a_value_between_unknown_ones_is_seen():
+    """A line has two ends; what has no neighbour is a mark."""
+    nan = np.nan
+    values = np.array([[nan, nan, 1.0, nan, 2.0, 3.0, nan, nan, 4.0]])
+    curve = Curve("y", np.arange(9), values, 0)
+    (trace,) = developmental_curves([CurvePanel("y", [curve])]).data
+    assert trace.mode == "lines+markers"
+    assert [i for i, size in enumerate(trace.marker.size) if size] == [2, 8]
+
+
 @pytest.mark.parametrize(("number", "mode"), [(1, "lines+markers"), (9, "lines")])
 def test_few_checkpoints_are_marked(number, mode):
     curve = Curve("a", np.arange(number), np.ones((1, number)), 0)

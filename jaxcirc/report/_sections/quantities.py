@@ -67,11 +67,16 @@ def _curves(curves: Arrays, data: xr.Dataset) -> list[Block]:
     if not curves:
         return []
     beside = {str(name): array for name, array in data.data_vars.items()}
-    panels = [panel(n, a, beside) for n, a in list(curves.items())[:MOST_PANELS]]
     text = _meanings(curves)
-    if len(curves) > MOST_PANELS:
-        text += f" The first {MOST_PANELS} of {len(curves)}; all are in the CSV."
-    return [Block("", text, developmental_curves(panels))]
+    known = _of(curves, lambda array: bool(np.isfinite(array.values).any()))
+    if without := [name for name in curves if name not in known]:
+        # An empty frame would look like a fault of the page.
+        names = ", ".join(without).replace("_", " ")
+        text += f" Without a value at any checkpoint: {names}."
+    panels = [panel(n, a, beside) for n, a in list(known.items())[:MOST_PANELS]]
+    if len(known) > MOST_PANELS:
+        text += f" The first {MOST_PANELS} of {len(known)}; all are in the CSV."
+    return [Block("", text, developmental_curves(panels) if panels else None)]
 
 
 def _head_maps(over: Arrays) -> list[Block]:

@@ -69,22 +69,21 @@ class FeatureCircuit(PerCheckpoint):
         chance = fc.faithfulness(model, pairs, drawn, **ask)
         known = kept.told > TOLD
         only = lambda x: jnp.where(known, jnp.asarray(x, jnp.float32), jnp.nan)
+        of = "of the objective that"
         shares = {
-            "faithfulness": (kept.normalised[place], "of the objective it keeps"),
-            "completeness": (
-                rest.normalised[0],
-                "of it that the rest keeps without it",
-            ),
-            "features_alone": (alone.normalised[0], "that its features keep alone"),
-            "random": (
-                chance.normalised.mean(),
-                "that random circuits of its size keep",
-            ),
+            "faithfulness": (kept.normalised[place], f"{of} the circuit keeps"),
+            "completeness": (rest.normalised[0], f"{of} is left without the circuit"),
+            "features_alone": (alone.normalised[0], f"{of} its features keep alone"),
+            "random": (chance.normalised.mean(), f"{of} random circuits keep"),
         }
         series = {name: (only(x), "share", says) for name, (x, says) in shares.items()}
         series |= {
             "size": (only(size), "nodes", "smallest circuit that keeps enough"),
-            "error_share": (_error_share(found), "share", "of errors in all effects"),
+            "error_share": (
+                _error_share(found),
+                "share",
+                "of error nodes in all absolute effects",
+            ),
             "full": (kept.full, row.units, "objective of the model"),
             "none": (kept.none, row.units, "objective with every node put in place"),
         }
@@ -131,7 +130,7 @@ def _by_node(found, best, at: AtSite, units: str) -> dict[str, Quantity]:
         "effect": (
             at_layers(found.mean, at),
             units,
-            "when patched; last the error",
+            "of patching a node; the last is the error",
         ),
         "low": (at_layers(low, at), units, "lower end of its 95% interval"),
         "high": (at_layers(high, at), units, "upper end of its 95% interval"),
